@@ -1,0 +1,109 @@
+"""Shapes at every size, and the parameter counts of the paper's Table 3."""
+
+import pytest
+import torch
+
+from tools.layers import MeanFieldCRF
+from tools.networks.hierarchical_gan import (
+    EmbeddingGenerator,
+    Generator,
+    HalfEncoder,
+    SubVolumeDecoder,
+    SubVolumeDiscriminator,
+    embedding_slab,
+    image_slab,
+    slab_length,
+)
+
+
+def count(*networks):
+    return sum(p.numel() for network in networks for p in network.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("size", "exact", "printed"),
+    [(64, 57_079_938, 57.07), (128, 57_209_762, 57.20), (256, 57_244_594, 57.24)],
+)
+def test_parameters_of_crf_gan(size, exact, printed):
+    """The exact count, which the paper prints in millions cut to two digits."""
+    total = count(Generator(size), SubVolumeDiscriminator(size), HalfEncoder(), MeanFieldCRF(num_nodes=size // 4))
+    assert total == exact
+    assert int(total / 1e4) / 100 == printed
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
+def test_shapes_at_every_size(size):
+    """Forward passes on torch's meta device: all shapes, no arithmetic."""
+    with torch.device("meta"):
+        generator, encoder = Generator(size), HalfEncoder()
+        discriminator = SubVolumeDiscriminator(size, num_classes=3)
+        latent = torch.empty(2, 1024)
+        embedding = generator.embed(latent)
+        assert embedding.shape == (2, 64, size // 4, size // 4, size // 4)
+        volume = generator(latent)
+        assert volume.shape == (2, 1, size, size, size)
+        assert encoder(volume).shape == embedding.shape
+        for start in (0, 7 * size // 8):
+            slab = generator.decode(embedding_slab(embedding, start))
+            assert slab.shape == image_slab(volume, start).shape == (2, 1, slab_length(size), size, size)
+            assert encoder(slab).shape == embedding_slab(embedding, start).shape
+            verdict, classes = discriminator(slab, start)
+            assert verdict.shape == (2, 1)
+            assert classes.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"), [(64, [4, 8, 16, 16, 16]), (256, [4, 8, 16, 32, 64]), (512, [4, 8, 16, 32, 64, 128])]
+)
+def test_stages_double_until_a_quarter(size, sides):
+    with torch.device("meta"):
+        generator = EmbeddingGenerator(size)
+        seen = []
+        for stage in generator.stages:
+            stage.register_forward_hook(lambda module, inputs, output: seen.append(output.shape[2]))
+        generator(torch.empty(1, 1024))
+    assert seen == sides
+
+
+def test_values_and_classes():
+    torch.manual_seed(0)
+    generator = Generator(32, latent_dim=16, base_channels=8, num_classes=2)
+    latent = torch.randn(1, 16)
+    first = generator(latent, torch.tensor([0]))
+    second = generator(latent, torch.tensor([1]))
+    assert first.abs().max() <= 1
+    assert not torch.equal(first, second)
+    with pytest.raises(ValueError, match="class index"):
+        generator(latent)
+
+
+def test_slabs_of_image_and_embedding_cover_the_same_slices():
+    """But for the statistics of normalisation, a slab decodes to what the whole gives there, away from its ends."""
+    torch.manual_seed(0)
+    decoder = SubVolumeDecoder(8)
+    decoder[0][1] = torch.nn.Identity()  # without statistics, equality is exact
+    embedding = torch.randn(1, 16, 16, 16, 16)
+    whole = decoder(embedding)
+    for start in (0, 5, 24, 56):
+        slab = decoder(embedding_slab(embedding, start))
+        aligned = image_slab(whole, start - start % 4)
+        torch.testing.assert_close(slab[:, :, 3:-3], aligned[:, :, 3:-3], rtol=0, atol=1e-5)
+
+
+def test_discriminator_sees_the_position_and_is_1_lipschitz_per_layer():
+    torch.manual_seed(0)
+    discriminator = SubVolumeDiscriminator(32, channels=64)
+    slab = torch.randn(2, 1, 4, 32, 32)
+    for _ in range(20):  # power iterations
+        discriminator(slab, 0)
+    discriminator.eval()
+    assert not torch.equal(discriminator(slab, 0)[0], discriminator(slab, 28)[0])
+    for module in discriminator.modules():
+        if isinstance(module, torch.nn.Conv3d | torch.nn.Linear):
+            assert torch.linalg.matrix_norm(module.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [0, 16, 48, 100, 1024])
+def test_other_sizes_are_refused(size):
+    with pytest.raises(ValueError, match=f"image_size is {size}, expected a power of two"):
+        Generator(size)

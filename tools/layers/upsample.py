@@ -1,0 +1,38 @@
+"""Nearest-neighbour upsampling followed by a convolution, as one operation."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class UpsampleConv3d(nn.Conv3d):
+    """Double a volume by nearest neighbour, then convolve with a 3^3 kernel (padding 1).
+
+    On doubled voxels neighbouring taps of the kernel meet the same value. Summing them first gives a 4^3 kernel
+    for one transposed convolution of stride 2 that computes the same volume, without the eight times larger
+    intermediate and with 3.4 times fewer multiplications. Small inputs run faster the plain way, so the layer
+    chooses by size. Weights and state dict are those of ``nn.Conv3d(in_channels, out_channels, 3, padding=1)``.
+
+    Args:
+        in_channels, out_channels: channels of input and output.
+        fuse_from: smallest input side (the mean over the three axes) at which the transposed form is used.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, fuse_from: int = 16) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+        self.fuse_from = fuse_from
+        # Which of the 3 taps fall on each of the 4: in one dimension with kernel (a, b, c) and input x,
+        # y[2i] = a x[i-1] + (b + c) x[i] and y[2i+1] = (a + b) x[i] + c x[i+1].
+        taps = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
+        self.register_buffer("taps", taps, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, in_channels, D, H, W] -> [batch, out_channels, 2 D, 2 H, 2 W]."""
+        if x.shape[2] * x.shape[3] * x.shape[4] < self.fuse_from**3:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            return F.conv3d(x, self.weight, self.bias, padding=1)
+        taps = self.taps.to(self.weight.dtype)
+        kernel = torch.einsum("oidhw,xd,yh,zw->ioxyz", self.weight, taps, taps, taps)
+        return F.conv_transpose3d(x, kernel, self.bias, stride=2, padding=1)
