@@ -1,0 +1,276 @@
+"""AlternatingTrainer: each update alone, accumulation, precision, the average, and several processes."""
+
+import copy
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from ignite.engine import Events
+from torch import nn
+
+from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
+from tools.engines import Draws, ExponentialMovingAverage, Update
+from tools.engines.trainer import average_over_processes, split
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.1)
+
+
+def test_one_iteration_is_the_updates_in_order_written_out():
+    """The same two steps by hand: the critic first, then the generator against the new critic."""
+    game, by_hand = make_game(), make_game()
+    data = make_data(batches=1)
+    trainer = make_trainer(game, make_updates(game, sgd), data, seed=5)
+    trainer.run()
+
+    batch = by_hand.draw(data[0], Draws(seed=5, iteration=0))
+    for loss, network in ((by_hand.critic_loss, by_hand.critic), (by_hand.generator_loss, by_hand.generator)):
+        gradients = torch.autograd.grad(sum(loss(batch).values()), list(network.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    torch.testing.assert_close(weights(game.critic, game.generator), weights(by_hand.critic, by_hand.generator))
+
+
+def test_an_update_moves_its_own_networks_and_gives_no_gradient_to_others():
+    game = make_game()
+    critic, generator = make_updates(game)
+    generator.every = 2
+    before = weights(game.generator), weights(game.critic)
+    frozen = []
+    loss = critic.loss
+    critic.loss = lambda batch: frozen.extend(p.requires_grad for p in game.generator.parameters()) or loss(batch)
+    trainer = make_trainer(game, [critic, generator], make_data(batches=1))
+    trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: setattr(engine.state, "iteration", 2))
+    trainer.run()
+    assert frozen == [False] * 4
+    assert all(p.grad is None for p in game.generator.parameters())
+    assert torch.equal(weights(game.generator), before[0])
+    assert not torch.equal(weights(game.critic), before[1])
+
+
+def test_gradients_do_not_leak_into_a_later_update():
+    """Through the critic the generator's loss reaches the critic's weights; no gradient may be kept there."""
+    game = make_game()
+    trainer = make_trainer(game)
+    left = {}
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def look(engine):
+        left["critic"] = [p.requires_grad for p in game.critic.parameters()]
+
+    trainer.run()
+    assert left["critic"] == [False] * 4
+
+
+def test_every_skips_iterations():
+    game = make_game()
+    calls = []
+    updates = make_updates(game, every=2)
+    critic_loss = updates[0].loss
+    updates[0].loss = lambda batch: calls.append(1) or critic_loss(batch)
+    trainer = make_trainer(game, updates, make_data(batches=5))
+    outputs = []
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: outputs.append(set(engine.state.output)))
+    trainer.run()
+    assert len(calls) == 3
+    assert ["critic" in output for output in outputs] == [True, False, True, False, True]
+    assert all("generator/fool" in output for output in outputs)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_accumulation_equals_the_whole_batch(parts):
+    """Also where the parts differ in size (4 rows in 3 parts)."""
+    whole, parted = make_game(), make_game()
+    first = make_trainer(whole, make_updates(whole, sgd))
+    second = make_trainer(parted, make_updates(parted, sgd), accumulation=parts)
+    first.run()
+    second.run()
+    torch.testing.assert_close(weights(whole.critic, whole.generator), weights(parted.critic, parted.generator))
+    assert second.state.output == pytest.approx(first.state.output, abs=1e-6)
+
+
+def test_split_leaves_what_is_not_rows_alone():
+    batch = {"image": torch.arange(5), "label": None, "start": 3}
+    parts = list(split(batch, 2))
+    assert [part["image"].tolist() for part, _ in parts] == [[0, 1, 2], [3, 4]]
+    assert [share for _, share in parts] == [0.6, 0.4]
+    assert all(part["start"] == 3 and part["label"] is None for part, _ in parts)
+    with pytest.raises(ValueError, match="batch of 5 cannot be accumulated in 6 parts"):
+        list(split(batch, 6))
+
+
+def test_clipping_bounds_the_step():
+    game = make_game()
+    updates = make_updates(game, sgd, max_grad_norm=1e-3)
+    before = weights(game.critic)
+    make_trainer(game, updates, make_data(batches=1)).run()
+    assert torch.linalg.vector_norm(weights(game.critic) - before).item() == pytest.approx(0.1 * 1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_computes_in_it_and_stays_close(precision):
+    exact, low = make_game(), make_game()
+    seen = set()
+    low.critic[0].register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    make_trainer(exact, make_updates(exact, sgd)).run()
+    trainer = make_trainer(low, make_updates(low, sgd), precision=precision)
+    if precision == "fp16":  # a first scale that does not overflow, which would skip the step
+        trainer.scalers = {name: torch.amp.GradScaler("cpu", init_scale=256.0) for name in trainer.scalers}
+    trainer.run()
+    assert seen == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
+    assert {p.dtype for p in low.critic.parameters()} == {torch.float32}
+    difference = weights(exact.critic, exact.generator) - weights(low.critic, low.generator)
+    assert 0 < difference.abs().max() < 0.01
+
+
+def test_fp16_skips_a_step_that_overflows():
+    game = make_game()
+    trainer = make_trainer(game, make_updates(game, sgd), make_data(batches=1), precision="fp16")
+    trainer.scalers["critic"] = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    before = weights(game.critic)
+    trainer.run()
+    assert torch.equal(weights(game.critic), before)
+    assert trainer.scalers["critic"].get_scale() == 2.0**126
+
+
+def test_average_follows_the_formula():
+    """a <- a + (1 - d) (w - a) with d = min(decay, (1 + n) / (10 + n)), starting from the first weights."""
+    game = make_game()
+    ema = ExponentialMovingAverage(game.generator, decay=0.3)
+    trainer = make_trainer(game, data=make_data(batches=6), ema=ema)
+    history = []
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: history.append(weights(game.generator)))
+    trainer.run()
+    average = history[0]
+    for n, current in enumerate(history[1:], start=1):
+        decay = min(0.3, (1 + n) / (10 + n))
+        average = decay * average + (1 - decay) * current
+    torch.testing.assert_close(weights(ema.module), average)
+    assert not any(p.requires_grad for p in ema.module.parameters())
+
+
+def test_average_without_decay_is_the_network():
+    game = make_game()
+    ema = ExponentialMovingAverage(game.generator, decay=0)
+    make_trainer(game, ema=ema).run()
+    assert torch.equal(weights(ema.module), weights(game.generator))
+
+
+@pytest.mark.parametrize(("bad", "what"), [(float("nan"), "loss of nan"), (float("inf"), "loss of inf")])
+def test_a_loss_that_is_not_finite_stops_before_the_step(bad, what):
+    game = make_game()
+    data = make_data(batches=3)
+    data[1]["image"][0, 0] = bad
+    trainer = make_trainer(game, data=data)
+    kept = {}
+
+    @trainer.on(Events.ITERATION_STARTED)
+    def keep(engine):
+        kept["weights"] = weights(game.critic, game.generator)
+
+    game.critic[1] = nn.Identity()  # tanh would hide an infinity
+    with pytest.raises(FloatingPointError, match=r"update 'critic' has a loss of .* at iteration 2, epoch 1") as error:
+        trainer.run()
+    assert what in str(error.value) or "nan" in str(error.value)
+    assert "--precision fp32" in str(error.value)
+    assert "--resume auto" in str(error.value)
+    assert torch.equal(weights(game.critic, game.generator), kept["weights"])
+
+
+def test_a_gradient_that_is_not_finite_stops_too():
+    game = make_game()
+    updates = make_updates(game)
+    updates[0].loss = lambda batch: {"root": torch.sqrt(game.critic[0].weight.sum() * 0)}  # 0, with slope infinity
+    before = weights(game.critic)
+    with pytest.raises(FloatingPointError, match="update 'critic' has a gradient of nan"):
+        make_trainer(game, updates).run()
+    assert torch.equal(weights(game.critic), before)
+
+
+def test_bad_arguments_are_named():
+    game = make_game()
+    with pytest.raises(ValueError, match="precision is 'int8'"):
+        make_trainer(game, precision="int8")
+    with pytest.raises(ValueError, match="accumulation is 0"):
+        make_trainer(game, accumulation=0)
+    with pytest.raises(ValueError, match="different names"):
+        make_trainer(game, make_updates(game) * 2)
+    with pytest.raises(ValueError, match="update 'critic': 4 of its optimizer's 4 parameters belong to none"):
+        Update("critic", {"critic": game.critic}, sgd(game.generator.parameters()), game.critic_loss)
+    with pytest.raises(ValueError, match="every is 0"):
+        Update("critic", {"critic": game.critic}, sgd(game.critic.parameters()), game.critic_loss, every=0)
+    with pytest.raises(ValueError, match="decay is 1"):
+        ExponentialMovingAverage(game.generator, decay=1)
+
+
+def test_draws_depend_on_seed_and_iteration_alone():
+    draws = Draws(3, 10)
+    again = Draws(3, 10)
+    assert torch.equal(draws.normal(4, 5), again.normal(4, 5))
+    assert draws.integer(0, 10**6) == again.integer(0, 10**6)
+    assert not torch.equal(Draws(3, 10).normal(4, 5), Draws(3, 11).normal(4, 5))
+    assert not torch.equal(Draws(3, 10).normal(4, 5), Draws(4, 10).normal(4, 5))
+    assert {Draws(0, i).integer(0, 2) for i in range(50)} == {0, 1, 2}
+
+
+def test_draws_of_processes_are_the_rows_of_one():
+    whole = Draws(1, 2).normal(6, 3)
+    parts = [Draws(1, 2, rank=rank, world_size=3).normal(2, 3) for rank in range(3)]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def _process(rank, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    game = make_game(seed=rank)  # different weights: the trainer must share those of process 0
+    data = [{"image": batch["image"][2 * rank : 2 * rank + 2]} for batch in make_data()]
+    calls = []
+    all_reduce = dist.all_reduce
+    dist.all_reduce = lambda *args, **kwargs: calls.append(1) or all_reduce(*args, **kwargs)
+    trainer = make_trainer(game, make_updates(game, sgd), data)
+    trainer.run()
+    torch.save([weights(game.critic, game.generator), trainer.state.output, len(calls)], f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one_on_the_joined_batch(tmp_path):
+    torch.multiprocessing.spawn(_process, args=(str(tmp_path),), nprocs=2)
+    (first, output, calls), (second, _, _) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert torch.equal(first, second)
+    assert calls == 3 * 2  # one all-reduce per update: three iterations of two
+
+    game = make_game(seed=0)
+    trainer = make_trainer(game, make_updates(game, sgd))
+    trainer.run()
+    torch.testing.assert_close(first, weights(game.critic, game.generator), rtol=1e-5, atol=1e-6)
+    assert output == pytest.approx(trainer.state.output, abs=1e-6)
+
+
+def _bad_process(rank, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    game = make_game()
+    data = make_data(batches=1)
+    if rank == 1:
+        data[0]["image"][0, 0] = float("nan")
+    try:
+        make_trainer(game, data=data).run()
+    except FloatingPointError as error:
+        torch.save(str(error), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_a_bad_batch_in_one_process_stops_both(tmp_path):
+    """Otherwise the other would wait for ever."""
+    torch.multiprocessing.spawn(_bad_process, args=(str(tmp_path),), nprocs=2)
+    for rank in range(2):
+        assert "update 'critic' has a loss of nan" in torch.load(tmp_path / f"{rank}.pt")
+
+
+def test_averaging_without_processes_changes_nothing():
+    network = nn.Linear(2, 1)
+    network(torch.ones(1, 2)).sum().backward()
+    before = copy.deepcopy(network.weight.grad)
+    average_over_processes(list(network.parameters()), {})
+    assert torch.equal(network.weight.grad, before)

@@ -1,0 +1,68 @@
+"""Two small networks in a game, on which every property of the trainer can be checked exactly and fast."""
+
+import torch
+from torch import nn
+
+from tools.engines import AlternatingTrainer, Update
+
+
+class Game:
+    """An objective in miniature: a critic that separates, and a generator that fools it."""
+
+    def __init__(self, latent_dim=3, dim=4):
+        self.generator = nn.Sequential(nn.Linear(latent_dim, 8), nn.Tanh(), nn.Linear(8, dim))
+        self.critic = nn.Sequential(nn.Linear(dim, 8), nn.Tanh(), nn.Linear(8, 1))
+        self.latent_dim = latent_dim
+
+    def draw(self, batch, draws):
+        rows = len(batch["image"])
+        return {
+            "image": batch["image"],
+            "critic_latent": draws.normal(rows, self.latent_dim),
+            "generator_latent": draws.normal(rows, self.latent_dim),
+            "start": draws.integer(0, 9),
+        }
+
+    def critic_loss(self, batch):
+        real = self.critic(batch["image"])
+        fake = self.critic(self.generator(batch["critic_latent"]))
+        return {"real": nn.functional.softplus(-real).mean(), "fake": nn.functional.softplus(fake).mean()}
+
+    def generator_loss(self, batch):
+        return {"fool": nn.functional.softplus(-self.critic(self.generator(batch["generator_latent"]))).mean()}
+
+
+def make_game(seed=0):
+    torch.manual_seed(seed)
+    return Game()
+
+
+def adam(parameters):
+    return torch.optim.Adam(parameters, lr=0.01)
+
+
+def make_updates(game, optimizer=adam, **options):
+    return [
+        Update("critic", {"critic": game.critic}, optimizer(game.critic.parameters()), game.critic_loss, **options),
+        Update("generator", {"generator": game.generator}, optimizer(game.generator.parameters()), game.generator_loss),
+    ]
+
+
+def make_data(batches=3, batch_size=4, dim=4):
+    generator = torch.Generator().manual_seed(7)
+    return [{"image": torch.randn(batch_size, dim, generator=generator)} for _ in range(batches)]
+
+
+def make_trainer(game, updates=None, data=None, max_epochs=1, **options):
+    return AlternatingTrainer(
+        device="cpu",
+        max_epochs=max_epochs,
+        train_data_loader=data or make_data(),
+        updates=updates or make_updates(game),
+        draw=game.draw,
+        **options,
+    )
+
+
+def weights(*networks):
+    return torch.cat([p.detach().flatten() for network in networks for p in network.parameters()])

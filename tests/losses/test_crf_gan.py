@@ -1,0 +1,177 @@
+"""Each loss of CRF-GAN against its line in the paper, written out from the networks' outputs."""
+
+import math
+
+import pytest
+import torch
+
+from tools.engines import AlternatingTrainer, Draws, Update
+from tools.layers import MeanFieldCRF, axial_nodes
+from tools.losses.crf_gan import CRFGANObjective
+from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator
+
+SIZE, LATENT, BATCH = 32, 16, 3
+
+
+def make_objective(num_classes=0, **options):
+    torch.manual_seed(0)
+    objective = CRFGANObjective(
+        generator=Generator(SIZE, LATENT, base_channels=8, num_classes=num_classes),
+        discriminator=SubVolumeDiscriminator(SIZE, channels=64, num_classes=num_classes),
+        encoder=HalfEncoder(8),
+        crf=MeanFieldCRF(SIZE // 4),
+        latent_dim=LATENT,
+        **options,
+    )
+    torch.nn.init.normal_(objective.crf.weight)
+    for network in (objective.generator, objective.discriminator, objective.encoder, objective.crf):
+        network.eval()  # spectral normalisation stands still, so that calls can be compared
+    return objective
+
+
+@pytest.fixture
+def drawn():
+    """A batch with its random numbers, in iteration 30,000, where the blend is a quarter CRF."""
+    batch = {"image": torch.rand(BATCH, 1, SIZE, SIZE, SIZE) * 2 - 1}
+    return make_objective().draw(batch, Draws(seed=0, iteration=30_000))
+
+
+def log_sigmoid(x):
+    return math.log(1 / (1 + math.exp(-x)))
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def slab_of(volume, start):
+    return volume[:, :, start : start + SIZE // 8]
+
+
+def generated(objective, latent, start, label=None):
+    """G1's embedding, and G2 of its slices [start // 4, start // 4 + S/32)."""
+    embedding = objective.generator.embed(latent, label)
+    return embedding, objective.generator.decode(embedding[:, :, start // 4 : start // 4 + SIZE // 32])
+
+
+def test_draw(drawn):
+    assert drawn["generator_latent"].shape == (BATCH, LATENT)
+    latents = [drawn[f"{name}_latent"] for name in ("discriminator", "generator", "crf")]
+    assert not any(torch.equal(a, b) for a, b in ((latents[0], latents[1]), (latents[1], latents[2])))
+    objective = make_objective()
+    starts = {objective.draw({"image": drawn["image"]}, Draws(0, i))["start"] for i in range(400)}
+    assert starts == set(range(7 * SIZE // 8 + 1))
+
+
+@torch.no_grad()
+def test_discriminator_loss(drawn):
+    objective, start = make_objective(), drawn["start"]
+    real, _ = objective.discriminator(slab_of(drawn["image"], start), start)
+    fake, _ = objective.discriminator(generated(objective, drawn["discriminator_latent"], start)[1], start)
+    terms = objective.discriminator_loss(drawn)
+    assert terms["real"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in real), rel=1e-5)
+    assert terms["fake"].item() == pytest.approx(mean(-log_sigmoid(-x.item()) for x in fake), rel=1e-5)
+    assert set(terms) == {"real", "fake"}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("iteration", "weight"), [(0, 0.5), (30_000, 0.25), (60_000, 0.0), (90_000, 0.0)])
+def test_generator_loss_blends_logits(drawn, iteration, weight):
+    objective, start = make_objective(), drawn["start"]
+    embedding, slab = generated(objective, drawn["generator_latent"], start)
+    verdict, _ = objective.discriminator(slab, start)
+    consistency = objective.crf(axial_nodes(embedding), verdict).mean(dim=1)
+    blend = [weight * c.item() + (1 - weight) * d.item() for c, d in zip(consistency, verdict, strict=True)]
+    assert objective.crf_weight_at(iteration) == pytest.approx(weight)
+    loss = objective.generator_loss(drawn | {"iteration": iteration})
+    assert loss["adversarial"].item() == pytest.approx(mean(-log_sigmoid(x) for x in blend), rel=1e-5)
+
+
+@torch.no_grad()
+def test_generator_loss_as_the_plain_sum_of_equation_1(drawn):
+    objective, start = make_objective(feedback="sum"), drawn["start"]
+    embedding, slab = generated(objective, drawn["generator_latent"], start)
+    verdict, _ = objective.discriminator(slab, start)
+    consistency = objective.crf(axial_nodes(embedding), verdict).mean(dim=1)
+    terms = objective.generator_loss(drawn)
+    assert terms["discriminator"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in verdict), rel=1e-5)
+    assert terms["crf"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in consistency), rel=1e-5)
+
+
+@torch.no_grad()
+def test_crf_loss_sees_the_whole_image(drawn):
+    objective, start = make_objective(), drawn["start"]
+    embedding, slab = generated(objective, drawn["crf_latent"], start)
+    fake = objective.crf(axial_nodes(embedding), objective.discriminator(slab, start)[0]).mean(dim=1)
+    whole = objective.encoder(drawn["image"])
+    assert whole.shape[2] == SIZE // 4
+    verdict, _ = objective.discriminator(slab_of(drawn["image"], start), start)
+    real = objective.crf(axial_nodes(whole), verdict).mean(dim=1)
+    terms = objective.crf_loss(drawn)
+    assert terms["real"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in real), rel=1e-5)
+    assert terms["fake"].item() == pytest.approx(mean(-log_sigmoid(-x.item()) for x in fake), rel=1e-5)
+
+
+@torch.no_grad()
+def test_encoder_loss(drawn):
+    objective = make_objective()
+    slab = slab_of(drawn["image"], drawn["start"])
+    expected = (objective.generator.decode(objective.encoder(slab)) - slab).abs().sum() / slab.numel()
+    assert objective.encoder_loss(drawn)["reconstruction"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@torch.no_grad()
+def test_classes_add_a_tenth_of_their_cross_entropy(drawn):
+    objective, start = make_objective(num_classes=2), drawn["start"]
+    label = torch.tensor([0, 1, 1])
+    batch = drawn | {"label": label}
+    _, classes = objective.discriminator(slab_of(drawn["image"], start), start)
+    log_probabilities = classes.double() - classes.double().exp().sum(dim=1, keepdim=True).log()
+    expected = -0.1 * mean(log_probabilities[i, c].item() for i, c in enumerate(label))
+    assert objective.discriminator_loss(batch)["class"].item() == pytest.approx(expected, rel=1e-5)
+    _, slab = generated(objective, drawn["generator_latent"], start, label)
+    _, classes = objective.discriminator(slab, start)
+    log_probabilities = classes.double() - classes.double().exp().sum(dim=1, keepdim=True).log()
+    expected = -0.1 * mean(log_probabilities[i, c].item() for i, c in enumerate(label))
+    assert objective.generator_loss(batch)["class"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_update_trains_its_own_networks_and_reaches_all_their_parameters():
+    """One iteration of the paper's algorithm: every parameter of every network gets a gradient, once."""
+    objective = make_objective()
+    networks = {
+        "discriminator": objective.discriminator,
+        "generator": objective.generator,
+        "crf": objective.crf,
+        "encoder": objective.encoder,
+    }
+    updates = [
+        Update(name, {name: net}, torch.optim.Adam(net.parameters()), getattr(objective, f"{name}_loss"))
+        for name, net in networks.items()
+    ]
+    reached = {}
+    for update in updates:
+        step = update.optimizer.step
+
+        def step_and_look(*args, name=update.name, step=step, **kwargs):
+            reached[name] = {
+                other: sum(bool(p.grad is not None and p.grad.abs().sum() > 0) for p in net.parameters())
+                for other, net in networks.items()
+            }
+            result = step(*args, **kwargs)
+            for net in networks.values():
+                net.zero_grad(set_to_none=True)
+            return result
+
+        update.optimizer.step = step_and_look
+    data = [{"image": torch.rand(BATCH, 1, SIZE, SIZE, SIZE) * 2 - 1}]
+    AlternatingTrainer("cpu", 1, data, updates, objective.draw).run()
+    for name in networks:
+        expected = {other: len(list(net.parameters())) if other == name else 0 for other, net in networks.items()}
+        assert reached[name] == expected
+
+
+def test_unknown_feedback_is_named():
+    with pytest.raises(ValueError, match="feedback is 'product', expected 'blend' or 'sum'"):
+        make_objective(feedback="product")

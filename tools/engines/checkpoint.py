@@ -1,0 +1,303 @@
+"""Saving a training run so that it can go on as if it had never stopped, and its generator so that it can be used."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import random
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+
+import monai
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
+
+logger = logging.getLogger(__name__)
+
+BEST_MODEL = "model.pt"
+LAST_MODEL = "model_last.pt"
+
+
+class TrainingCheckpoint:
+    """Handler of an ``AlternatingTrainer`` that saves its whole state and resumes from it.
+
+    Every ``save_interval`` epochs and at the end, process 0 writes ``checkpoint_epoch=N.pt`` (networks, average,
+    optimizers, scalers, epoch and iteration, random states, best metric, versions, settings) and the network that
+    inference needs as ``model_last.pt``. Files appear under their names only when they are complete.
+
+    A run that does not resume moves the files of an earlier run in the same directory into a folder beside them.
+
+    Attach it before all other handlers: it sets the trainer's state when the run starts.
+
+    Args:
+        directory: where the files go.
+        network: the network that inference needs, for ``model_last.pt``.
+        settings: what is needed to rebuild that network and to tell where it came from; primitives only.
+        evaluator: the validation engine, whose best metric is kept over a resume.
+        save_interval: epochs between two checkpoints.
+        n_saved: how many checkpoints are kept.
+        resume: None, "auto" (the newest whole checkpoint in ``directory``, a new run if there is none) or a path.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        network: nn.Module,
+        settings: dict,
+        evaluator: Engine | None = None,
+        save_interval: int = 1,
+        n_saved: int = 2,
+        resume: str | None = None,
+    ) -> None:
+        self.directory = Path(directory)
+        self.network = network
+        self.settings = settings
+        self.evaluator = evaluator
+        self.save_interval = save_interval
+        self.n_saved = n_saved
+        self.resume = resume
+
+    def attach(self, engine: AlternatingTrainer) -> None:
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
+
+    def start(self, engine: AlternatingTrainer) -> None:
+        """Resume, or make room for a new run."""
+        if self.resume is None:
+            if rank_and_world_size()[0] == 0:
+                set_aside(self.directory)
+        elif self.resume == "auto":
+            found = newest_whole_checkpoint(self.directory)
+            if found is None:
+                logger.info(f"--resume auto: no whole checkpoint in {self.directory}, starting a new run.")
+            else:
+                self._load(engine, *found)
+        else:
+            path = Path(self.resume)
+            if not path.is_file():
+                raise FileNotFoundError(f"--resume {self.resume}: no such file. Give a checkpoint, or 'auto'.")
+            self._load(engine, path, _load_primitives(path))
+
+    def epoch_completed(self, engine: AlternatingTrainer) -> None:
+        epoch = engine.state.epoch
+        if rank_and_world_size()[0] > 0 or (epoch % self.save_interval and epoch < engine.state.max_epochs):
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        save_model(self.directory / LAST_MODEL, self.network, self.settings | {"epoch": epoch})
+        save_whole(state_of(engine, self.evaluator) | {"settings": self.settings}, self._path(epoch))
+        for _, path in checkpoints(self.directory)[self.n_saved :]:
+            path.unlink()
+        logger.info(f"Saved {self._path(epoch)}.")
+
+    def _path(self, epoch: int) -> Path:
+        return self.directory / f"checkpoint_epoch={epoch}.pt"
+
+    def _load(self, engine: AlternatingTrainer, path: Path, state: dict) -> None:
+        try:
+            restore(engine, self.evaluator, state)
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            differing = {
+                key: f"{state.get('settings', {}).get(key)} then, {value} now"
+                for key, value in self.settings.items()
+                if state.get("settings", {}).get(key) != value
+            }
+            raise ValueError(
+                f"{path} does not fit the networks and optimizers of this run. Settings that differ: {differing}. "
+                f"Resume with the settings of the checkpoint. First mismatch: {str(error)[:500]}"
+            ) from error
+        logger.info(f"Resumed from {path}: epoch {engine.state.epoch}, iteration {engine.state.iteration}.")
+        if engine.state.epoch >= engine.state.max_epochs:
+            logger.warning(
+                f"The checkpoint already has {engine.state.epoch} epochs, nothing is left to train. "
+                "Ask for more with --max_epochs."
+            )
+
+
+class BestModel:
+    """Handler of a validation engine that keeps the network of the best key metric as ``model.pt``.
+
+    Args:
+        directory: where the file goes.
+        network: the network that is validated.
+        settings: what is needed to rebuild it.
+    """
+
+    def __init__(self, directory: str, network: nn.Module, settings: dict) -> None:
+        self.directory = Path(directory)
+        self.network = network
+        self.settings = settings
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.COMPLETED, self.completed)
+
+    def completed(self, engine: Engine) -> None:
+        state = engine.state
+        if state.best_metric_epoch == state.epoch and rank_and_world_size()[0] == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            result = {"epoch": state.epoch, state.key_metric_name: float(state.best_metric)}
+            save_model(self.directory / BEST_MODEL, self.network, self.settings | result)
+
+
+def save_model(path: Path, network: nn.Module, settings: dict) -> None:
+    """Write a network's state dict, and its settings as JSON beside it (``model.pt``, ``model.json``)."""
+    save_whole(network.state_dict(), path)
+    write_whole(path.with_suffix(".json"), json.dumps(settings, indent=2) + "\n")
+
+
+def model_settings(path: str | Path, default: dict | None = None) -> dict:
+    """The settings with which the network in ``path`` was trained, read from the JSON file beside it.
+
+    They complete and override ``default``, which serves alone where there is no such file: weights from elsewhere.
+    """
+    sidecar = Path(path).with_suffix(".json")
+    return (default or {}) | (json.loads(sidecar.read_text()) if sidecar.is_file() else {})
+
+
+def load_model(path: str | Path, network: nn.Module) -> nn.Module:
+    """Load a state dict from ``path`` into ``network``.
+
+    Raises:
+        FileNotFoundError: there are no weights yet.
+        ValueError: they are of another network, or the file is not a state dict.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"no weights at {path}. Train the bundle first, which writes them, or give a file with --ckpt_path."
+        )
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, pickle.UnpicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"the weights in {path} do not fit the network. Is --image_size, or --num_classes, not that of the "
+            f"training? First mismatch: {str(error)[:500]}"
+        ) from error
+    return network
+
+
+def state_of(trainer: AlternatingTrainer, evaluator: Engine | None = None) -> dict:
+    """Everything that a run needs to go on, as tensors and primitives."""
+    return {
+        "epoch": trainer.state.epoch,
+        "iteration": trainer.state.iteration,
+        "epoch_length": trainer.state.epoch_length,
+        "networks": {name: network.state_dict() for name, network in trainer.networks.items()},
+        "ema": None if trainer.ema is None else trainer.ema.state_dict(),
+        "optimizers": {update.name: update.optimizer.state_dict() for update in trainer.updates},
+        "scalers": {name: scaler.state_dict() for name, scaler in trainer.scalers.items()},
+        "best": None if evaluator is None else [evaluator.state.best_metric, evaluator.state.best_metric_epoch],
+        "random": random_states(),
+        "versions": versions(),
+    }
+
+
+def restore(trainer: AlternatingTrainer, evaluator: Engine | None, state: dict) -> None:
+    """Put the state of ``state_of`` back."""
+    for name, network in trainer.networks.items():
+        network.load_state_dict(state["networks"][name])
+    if trainer.ema is not None:
+        trainer.ema.load_state_dict(state["ema"])
+    for update in trainer.updates:
+        update.optimizer.load_state_dict(state["optimizers"][update.name])
+    for name, scaler in trainer.scalers.items():
+        scaler.load_state_dict(state["scalers"][name])
+    if evaluator is not None and state["best"] is not None:
+        evaluator.state.best_metric, evaluator.state.best_metric_epoch = state["best"]
+    trainer.state.epoch, trainer.state.iteration = state["epoch"], state["iteration"]
+    if trainer.state.epoch_length not in (None, state["epoch_length"]):
+        # ignite takes a remainder for a position within the epoch
+        trainer.state.iteration = trainer.state.epoch * trainer.state.epoch_length
+        logger.warning(
+            f"An epoch had {state['epoch_length']} iterations and now has {trainer.state.epoch_length} (other data "
+            f"or batch size): training goes on at iteration {trainer.state.iteration}, not {state['iteration']}."
+        )
+    restore_random_states(state["random"])
+
+
+def random_states() -> dict:
+    """States of the global random generators of Python, NumPy and torch, as tensors and primitives."""
+    version, internal, gauss = random.getstate()
+    # MONAI's transforms are seeded from NumPy's global state
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_states(states: dict) -> None:
+    """Put the states of ``random_states`` back."""
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def versions() -> dict[str, str]:
+    """The packages that a result depends on."""
+    return {"monai": monai.__version__, "torch": str(torch.__version__), "numpy": np.__version__}
+
+
+def checkpoints(directory: Path) -> list[tuple[int, Path]]:
+    """(epoch, path) of all checkpoints in a directory, newest first."""
+    found = [(re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", p.name), p) for p in Path(directory).glob("*.pt")]
+    return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
+
+
+def newest_whole_checkpoint(directory: Path) -> tuple[Path, dict] | None:
+    """The newest checkpoint that can be read to its end, and its content."""
+    for _, path in checkpoints(directory):
+        try:
+            return path, _load_primitives(path)
+        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+            logger.warning(f"{path} cannot be read ({str(error)[:200]}), trying the one before.")
+    return None
+
+
+def set_aside(directory: Path) -> None:
+    """Move an earlier run's files into a folder beside them, so that a new run neither mixes with nor erases them."""
+    earlier = [
+        path for pattern in ("checkpoint_epoch=*.pt", "model*.pt", "model*.json") for path in directory.glob(pattern)
+    ]
+    if not earlier:
+        return
+    aside = directory / f"earlier_{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}"
+    aside.mkdir()
+    for path in earlier:
+        path.rename(aside / path.name)
+    logger.info(f"Moved the {len(earlier)} files of an earlier run from {directory} to {aside}.")
+
+
+def save_whole(content: object, path: Path) -> None:
+    """``torch.save`` that leaves either the whole file or what was there before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that appears under its name only when it is complete."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _load_primitives(path: Path) -> dict:
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,0 +1,201 @@
+"""The training loop of every family: an ordered list of updates on each batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+import torch.distributed as dist
+from ignite.engine import Events
+from monai.engines import Trainer
+from monai.engines.utils import IterationEvents
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from tools.engines.draws import Draws
+from tools.engines.ema import ExponentialMovingAverage
+from tools.engines.update import Update
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class AlternatingTrainer(Trainer):
+    """A ``monai.engines.Trainer`` that runs a list of updates, one after the other, on each batch.
+
+    ``engine.state.output`` holds the terms of all losses as floats, "<update>/<term>", and each sum as "<update>".
+
+    Several processes (torch.distributed) share a batch: gradients and losses are averaged over them before every
+    step, so that all keep the same weights, which are those of process 0 at the start.
+
+    Args:
+        device: where the networks are.
+        max_epochs: number of epochs.
+        train_data_loader: batches, dictionaries with tensors of shape [B, ...].
+        updates: in the order in which they run.
+        draw: (batch, Draws) -> batch with all random numbers of the iteration, the objective's ``draw``.
+        seed: of the draws.
+        precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales its losses).
+        accumulation: split each batch into this many parts, one after the other, and step once: less memory, the
+            same gradient.
+        ema: average of a network's weights, moved after each update of that network.
+        epoch_length: iterations per epoch, the loader's length if None.
+        train_handlers: MONAI or ignite handlers.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device,
+        max_epochs: int,
+        train_data_loader: Iterable,
+        updates: Sequence[Update],
+        draw: Callable[[dict, Draws], dict],
+        seed: int = 0,
+        precision: str = "fp32",
+        accumulation: int = 1,
+        ema: ExponentialMovingAverage | None = None,
+        epoch_length: int | None = None,
+        train_handlers: Sequence | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is {precision!r}, expected one of {list(PRECISIONS)}.")
+        if accumulation < 1:
+            raise ValueError(f"accumulation is {accumulation}, expected 1 or more.")
+        names = [update.name for update in updates]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"expected updates with different names, got {names}.")
+        super().__init__(
+            device=device,
+            max_epochs=max_epochs,
+            data_loader=train_data_loader,
+            epoch_length=epoch_length,
+            handlers=train_handlers,
+            decollate=False,
+        )
+        self.updates = list(updates)
+        self.draw = draw
+        self.seed = seed
+        self.precision = precision
+        self.accumulation = accumulation
+        self.ema = ema
+        self.scalers = {
+            name: torch.amp.GradScaler(self.state.device.type, enabled=precision == "fp16") for name in names
+        }
+        self.networks = {name: network for update in updates for name, network in update.networks.items()}
+        self.add_event_handler(Events.STARTED, lambda engine: share_weights(engine.networks.values(), engine.ema))
+
+    def _iteration(self, engine: AlternatingTrainer, batchdata: dict) -> dict[str, float]:
+        iteration = engine.state.iteration - 1
+        draws = Draws(self.seed, iteration, engine.state.device, *rank_and_world_size())
+        batch = self.draw(_to_device(batchdata, engine.state.device), draws)
+        output: dict[str, float] = {}
+        for update in self.updates:
+            if update.is_due(iteration):
+                output |= self._run(update, batch)
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)
+        return output
+
+    def _run(self, update: Update, batch: dict) -> dict[str, float]:
+        """Minimise one loss by one step."""
+        for name, network in self.networks.items():
+            network.requires_grad_(name in update.networks)
+        update.optimizer.zero_grad(set_to_none=True)
+        scaler = self.scalers[update.name]
+
+        terms: dict[str, Tensor] = {}
+        for part, share in split(batch, self.accumulation):
+            with torch.autocast(self.state.device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32"):
+                losses = update.loss(part)
+            scaler.scale(share * sum(losses.values())).backward()
+            for name, loss in losses.items():
+                terms[name] = terms.get(name, 0) + share * loss.detach().float()
+        average_over_processes(update.parameters, terms)
+
+        values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+        total = sum(values.values())
+        self._check(update, "loss", total, values)
+        scaler.unscale_(update.optimizer)
+        gradients = [p.grad for p in update.parameters if p.grad is not None]
+        norm = get_total_norm(gradients)
+        if not scaler.is_enabled():  # the scaler expects overflow, and skips the step
+            self._check(update, "gradient", float(norm), values)
+        if update.max_grad_norm is not None:
+            clip_grads_with_norm_(update.parameters, update.max_grad_norm, norm)
+        scaler.step(update.optimizer)
+        scaler.update()
+        if self.ema is not None and self.ema.source[0] in update.networks.values():
+            self.ema.update()
+        return {update.name: total} | {f"{update.name}/{name}": value for name, value in values.items()}
+
+    def _check(self, update: Update, what: str, value: float, terms: dict[str, float]) -> None:
+        """Stop before a step that would ruin the weights."""
+        if value - value == 0:  # neither inf nor nan
+            return
+        shown = ", ".join(f"{name} {term:.4g}" for name, term in terms.items())
+        raise FloatingPointError(
+            f"update '{update.name}' has a {what} of {value} at iteration {self.state.iteration}, epoch "
+            f"{self.state.epoch} (terms: {shown}). No step was taken; the last checkpoint is from before. Try "
+            "--precision fp32, a lower learning rate for this update, or max_grad_norm; and look at the input of "
+            "this iteration for values outside [-1, 1]. Then go on with --resume auto."
+        )
+
+
+def split(batch: dict, parts: int) -> Iterator[tuple[dict, float]]:
+    """Divide a batch along its first axis; with each part comes its share of the batch.
+
+    Only tensors with the batch's number of rows are divided, all else goes to every part.
+    """
+    size = next(len(value) for value in batch.values() if isinstance(value, Tensor) and value.ndim > 0)
+    if parts > size:
+        raise ValueError(f"a batch of {size} cannot be accumulated in {parts} parts. Lower --accumulation to {size}.")
+    for rows in torch.arange(size).tensor_split(parts):
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        part = {
+            key: value[first:last] if isinstance(value, Tensor) and value.ndim > 0 else value
+            for key, value in batch.items()
+        }
+        yield part, (last - first) / size
+
+
+def average_over_processes(parameters: Sequence[nn.Parameter], terms: dict[str, Tensor]) -> None:
+    """Average gradients and loss terms over all processes, in place, by one flattened all-reduce.
+
+    The losses travel with the gradients, so that a loss that is not finite in one process stops all of them.
+    """
+    world_size = rank_and_world_size()[1]
+    if world_size == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is None:  # unused here, but perhaps not in another process
+            parameter.grad = torch.zeros_like(parameter)
+    tensors = [parameter.grad for parameter in parameters] + list(terms.values())
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= world_size
+    averages = [a.view_as(t) for a, t in zip(flat.split([t.numel() for t in tensors]), tensors, strict=True)]
+    torch._foreach_copy_(tensors, averages)
+
+
+def share_weights(networks: Iterable[nn.Module], ema: nn.Module | None) -> None:
+    """Give every process the parameters and buffers of process 0."""
+    if rank_and_world_size()[1] == 1:
+        return
+    for network in [*networks, *([] if ema is None else [ema])]:
+        for tensor in network.state_dict().values():
+            dist.broadcast(tensor, src=0)
+
+
+def _to_device(batch: dict, device: torch.device) -> dict:
+    """Plain tensors on the device: networks have no use for MONAI's metadata, and it costs time on every operation."""
+    moved = {}
+    for key, value in batch.items():
+        if isinstance(value, Tensor):
+            value = (value.as_tensor() if hasattr(value, "as_tensor") else value).to(device, non_blocking=True)
+        moved[key] = value
+    return moved
+
+
+def rank_and_world_size() -> tuple[int, int]:
+    """This process and how many there are, (0, 1) without torch.distributed."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1

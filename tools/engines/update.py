@@ -1,0 +1,55 @@
+"""One update of an alternating training algorithm: some networks, one optimizer, one loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+class Update:
+    """A line of the paper's algorithm box.
+
+    Args:
+        name: what is updated, for logs, messages and checkpoints.
+        networks: the networks that are trained, by the names that a checkpoint gives them; all others stand still.
+        optimizer: over the parameters of these networks, and of no others.
+        loss: batch -> terms of the loss by name; their sum is minimised.
+        every: run in every n-th iteration only (lazy updates), beginning with the first.
+        max_grad_norm: clip the gradient to this Euclidean norm; None does not clip.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        networks: dict[str, nn.Module],
+        optimizer: Optimizer,
+        loss: Callable[[dict], dict[str, Tensor]],
+        every: int = 1,
+        max_grad_norm: float | None = None,
+    ) -> None:
+        self.name = name
+        self.networks = dict(networks)
+        self.optimizer = optimizer
+        self.loss = loss
+        self.every = every
+        self.max_grad_norm = max_grad_norm
+        if every < 1:
+            raise ValueError(f"update '{name}': every is {every}, expected 1 or more.")
+        own = {id(p) for network in self.networks.values() for p in network.parameters()}
+        strangers = sum(id(p) not in own for p in self.parameters)
+        if strangers:
+            raise ValueError(
+                f"update '{name}': {strangers} of its optimizer's {len(self.parameters)} parameters belong to none "
+                "of its networks. Give the optimizer the parameters of the networks that it updates."
+            )
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters that the optimizer steps, in its order."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def is_due(self, iteration: int) -> bool:
+        """Whether the update runs in an iteration, counted from 0."""
+        return iteration % self.every == 0
