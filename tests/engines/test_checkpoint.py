@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
-from tools.engines import BestModel, ExponentialMovingAverage, TrainingCheckpoint, load_model, model_settings
+from tools.engines import BestModel, ExponentialMovingAverage, ModelLoader, TrainingCheckpoint, model_settings
 from tools.engines.checkpoint import checkpoints, newest_whole_checkpoint, save_whole
 
 
@@ -171,11 +171,14 @@ def test_best_metric_survives_a_resume(tmp_path):
 def test_loading_a_model(tmp_path):
     network, other = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
     save_whole(network.state_dict(), tmp_path / "model.pt")
-    assert torch.equal(load_model(tmp_path / "model.pt", other).weight, network.weight)
+    engine = Engine(lambda engine, batch: None)
+    ModelLoader(tmp_path / "model.pt", other).attach(engine)
+    engine.run([0])
+    assert torch.equal(other.weight, network.weight)
     with pytest.raises(FileNotFoundError, match=r"no weights at .*other\.pt\. Train the bundle first"):
-        load_model(tmp_path / "other.pt", other)
+        ModelLoader(tmp_path / "other.pt", other).load()
     with pytest.raises(ValueError, match="do not fit the network"):
-        load_model(tmp_path / "model.pt", torch.nn.Linear(5, 3))
+        ModelLoader(tmp_path / "model.pt", torch.nn.Linear(5, 3)).load()
     (tmp_path / "model.json").write_text(json.dumps({"image_size": 64}))
     assert model_settings(tmp_path / "model.pt", {"image_size": 256, "x": 1}) == {"image_size": 64, "x": 1}
     assert model_settings(tmp_path / "none.pt", {"image_size": 256}) == {"image_size": 256}
@@ -188,7 +191,7 @@ def test_pickled_code_is_not_run(tmp_path):
 
     torch.save({"weight": Trap()}, tmp_path / "model.pt")
     with pytest.raises(ValueError, match="do not fit"):
-        load_model(tmp_path / "model.pt", torch.nn.Linear(2, 2))
+        ModelLoader(tmp_path / "model.pt", torch.nn.Linear(2, 2)).load()
     torch.save({"networks": Trap()}, tmp_path / "checkpoint_epoch=1.pt")
     assert newest_whole_checkpoint(tmp_path) is None
     assert not (tmp_path / "sprung").exists()

@@ -1,9 +1,10 @@
 """The trainer that every family shares, and the handlers around it."""
 
-from tools.engines.checkpoint import BestModel, TrainingCheckpoint, load_model, model_settings
+from tools.engines.checkpoint import BestModel, ModelLoader, TrainingCheckpoint, model_settings
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
-from tools.engines.trainer import AlternatingTrainer
+from tools.engines.generation import OneByOneInferer, PrepareLatents
+from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.update import Update
 
 __all__ = [
@@ -11,8 +12,11 @@ __all__ = [
     "BestModel",
     "Draws",
     "ExponentialMovingAverage",
+    "ModelLoader",
+    "OneByOneInferer",
+    "PrepareLatents",
     "TrainingCheckpoint",
     "Update",
-    "load_model",
     "model_settings",
+    "rank_and_world_size",
 ]

@@ -34,7 +34,7 @@ class TrainingCheckpoint:
 
     A run that does not resume moves the files of an earlier run in the same directory into a folder beside them.
 
-    Attach it before all other handlers: it sets the trainer's state when the run starts.
+    Attach it after the ``ValidationHandler``, so that a checkpoint knows the result of its epoch's validation.
 
     Args:
         directory: where the files go.
@@ -160,25 +160,38 @@ def model_settings(path: str | Path, default: dict | None = None) -> dict:
     return (default or {}) | (json.loads(sidecar.read_text()) if sidecar.is_file() else {})
 
 
-def load_model(path: str | Path, network: nn.Module) -> nn.Module:
-    """Load a state dict from ``path`` into ``network``.
+class ModelLoader:
+    """Handler that loads weights into a network when an engine starts.
 
-    Raises:
-        FileNotFoundError: there are no weights yet.
-        ValueError: they are of another network, or the file is not a state dict.
+    Args:
+        path: of a state dict, for instance ``model.pt``.
+        network: that they belong to.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"no weights at {path}. Train the bundle first, which writes them, or give a file with --ckpt_path."
-        )
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"the weights in {path} do not fit the network. Is --image_size, or --num_classes, not that of the "
-            f"training? First mismatch: {str(error)[:500]}"
-        ) from error
-    return network
+
+    def __init__(self, path: str, network: nn.Module) -> None:
+        self.path = Path(path)
+        self.network = network
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, lambda _: self.load())
+
+    def load(self) -> None:
+        """
+        Raises:
+            FileNotFoundError: there are no weights yet.
+            ValueError: they are of another network, or the file is not a state dict.
+        """
+        if not self.path.is_file():
+            raise FileNotFoundError(
+                f"no weights at {self.path}. Train the bundle first, which writes them, or give a file with --ckpt_path."
+            )
+        try:
+            self.network.load_state_dict(torch.load(self.path, map_location="cpu", weights_only=True))
+        except (RuntimeError, pickle.UnpicklingError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"the weights in {self.path} do not fit the network. Is --image_size, or --num_classes, not that of the "
+                f"training? First mismatch: {str(error)[:500]}"
+            ) from error
 
 
 def state_of(trainer: AlternatingTrainer, evaluator: Engine | None = None) -> dict:

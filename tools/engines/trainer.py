@@ -9,6 +9,7 @@ import torch.distributed as dist
 from ignite.engine import Events
 from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
+from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -22,7 +23,9 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 class AlternatingTrainer(Trainer):
     """A ``monai.engines.Trainer`` that runs a list of updates, one after the other, on each batch.
 
-    ``engine.state.output`` holds the terms of all losses as floats, "<update>/<term>", and each sum as "<update>".
+    ``engine.state.output`` is ``[{"loss": {...}}]``, as MONAI's handlers expect of a decollated output
+    (``output_transform=from_engine("loss", first=True)``): each update's loss as "<update>", and the terms of which it
+    is the sum as "<update>/<term>".
 
     Several processes (torch.distributed) share a batch: gradients and losses are averaged over them before every
     step, so that all keep the same weights, which are those of process 0 at the start.
@@ -83,16 +86,16 @@ class AlternatingTrainer(Trainer):
         self.networks = {name: network for update in updates for name, network in update.networks.items()}
         self.add_event_handler(Events.STARTED, lambda engine: share_weights(engine.networks.values(), engine.ema))
 
-    def _iteration(self, engine: AlternatingTrainer, batchdata: dict) -> dict[str, float]:
+    def _iteration(self, engine: AlternatingTrainer, batchdata: dict) -> list[dict]:
         iteration = engine.state.iteration - 1
         draws = Draws(self.seed, iteration, engine.state.device, *rank_and_world_size())
         batch = self.draw(_to_device(batchdata, engine.state.device), draws)
-        output: dict[str, float] = {}
+        losses: dict[str, float] = {}
         for update in self.updates:
             if update.is_due(iteration):
-                output |= self._run(update, batch)
+                losses |= self._run(update, batch)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return output
+        return [{Keys.LOSS: losses}]
 
     def _run(self, update: Update, batch: dict) -> dict[str, float]:
         """Minimise one loss by one step."""

@@ -1,0 +1,41 @@
+"""Lists of volumes to generate: what MONAI calls a datalist, where the data is a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def seed_datalist(
+    num_volumes: int, seed: int = 0, num_classes: int = 0, class_label: int | None = None, name: str = "synthetic"
+) -> list[dict]:
+    """One item for each volume to generate, from consecutive seeds.
+
+    Args:
+        num_volumes: how many.
+        seed: of the first.
+        num_classes: of the generator, 0 if it is not conditional.
+        class_label: class of all volumes; None takes the classes in turn.
+        name: first part of the volumes' names.
+
+    Returns:
+        [{"seed", "name"}, ...], with "label" if the generator is conditional.
+
+    Raises:
+        ValueError: nothing to generate, or a class that the generator does not know.
+    """
+    if num_volumes < 1:
+        raise ValueError(f"num_volumes is {num_volumes}, expected 1 or more.")
+    if class_label is not None and not 0 <= class_label < num_classes:
+        known = f"0 to {num_classes - 1}" if num_classes else "none: it was trained without classes"
+        raise ValueError(f"class_label is {class_label}, but the classes of this generator are {known}.")
+    items = [{"seed": s, "name": f"{name}_seed{s:05d}"} for s in range(seed, seed + num_volumes)]
+    if num_classes:
+        for i, item in enumerate(items):
+            item["label"] = i % num_classes if class_label is None else class_label
+            item["name"] += f"_class{item['label']}"
+    return items
+
+
+def with_seeds(datalist: Sequence[dict], seed: int = 0) -> list[dict]:
+    """Give every real volume the seed of the synthetic one that it is compared with."""
+    return [item | {"seed": seed + i} for i, item in enumerate(datalist)]

@@ -1,0 +1,56 @@
+"""What a run shows of itself: a progress bar, and pictures for TensorBoard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ignite.engine import Engine
+from ignite.handlers import ProgressBar
+from torch.utils.tensorboard import SummaryWriter
+
+from tools.transforms.montage import MontageSaver
+
+
+class Progress(ProgressBar):
+    """ignite's progress bar, attached the way MONAI attaches handlers.
+
+    Args:
+        losses: show the losses of each update in the bar.
+        tqdm_options: for tqdm, for instance ``desc``.
+    """
+
+    def __init__(self, losses: bool = False, **tqdm_options: Any) -> None:
+        super().__init__(**tqdm_options)
+        self.losses = losses
+
+    def attach(self, engine: Engine) -> None:
+        super().attach(engine, output_transform=_update_losses if self.losses else None)
+
+
+def _update_losses(output: list[dict]) -> dict[str, float]:
+    """One number for each update, not for each of its terms."""
+    return {name: round(value, 3) for name, value in output[0]["loss"].items() if "/" not in name}
+
+
+class TensorBoardMontage(MontageSaver):
+    """Write the predictions of every validation to TensorBoard as one tri-planar montage.
+
+    Args:
+        log_dir: of TensorBoard.
+        tag: of the pictures.
+        window: values shown black and white.
+        max_volumes: the first so many are shown.
+    """
+
+    def __init__(
+        self, log_dir: str, tag: str = "samples", window: tuple[float, float] = (-1.0, 1.0), max_volumes: int = 4
+    ) -> None:
+        super().__init__(log_dir, window=window, max_volumes=max_volumes)
+        self.writer = SummaryWriter(log_dir)
+        self.tag = tag
+
+    def save(self, engine: Engine) -> None:
+        """Show the montage at the engine's epoch, which is the trainer's."""
+        if self._rows:
+            self.writer.add_image(self.tag, self.picture(), engine.state.epoch, dataformats="HW")
+            self.writer.flush()

@@ -1,0 +1,57 @@
+"""Latents that follow from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import MapTransform
+
+# torch's CPU generator uses 32 bits of its seed: a larger one would repeat the latent of another.
+SEED_LIMIT = 2**32
+
+
+class LatentFromSeedd(MapTransform):
+    """Adds the latent of a seed, so that a synthetic image can be made again from its seed alone.
+
+    The latent depends on the seed and its length only: not on the other items, their order, the device, the worker
+    or the global random state.
+
+    Args:
+        seed_key: of the seed, an integer in [0, 2^32).
+        latent_key: under which the latent is added: float32 [latent_dim], standard normal, on the CPU.
+        latent_dim: length of the latent.
+
+    Raises:
+        KeyError: when an item has no seed.
+        ValueError: when a seed is not an integer in [0, 2^32).
+
+    Example::
+
+        LatentFromSeedd(latent_dim=1024)({"seed": 7})  # {"seed": 7, "latent": tensor of 1024 values}
+    """
+
+    def __init__(self, seed_key: str = "seed", latent_key: str = "latent", latent_dim: int = 1024) -> None:
+        super().__init__(seed_key)
+        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
+            raise ValueError(f"latent_dim must be a positive integer, got {latent_dim!r}")
+        self.seed_key = seed_key
+        self.latent_key = latent_key
+        self.latent_dim = latent_dim
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        if self.seed_key not in data:
+            raise KeyError(f"no {self.seed_key!r} in an item with keys {list(data)}; every item needs its integer seed")
+        generator = torch.Generator().manual_seed(_as_seed(data[self.seed_key]))
+        return {**data, self.latent_key: torch.randn(self.latent_dim, generator=generator)}
+
+
+def _as_seed(value: Any) -> int:
+    """The seed as an int, from a Python or NumPy integer or an integer tensor of one value."""
+    seed = np.asarray(value)
+    # The kinds i and u leave out booleans, floats, strings, None and integers beyond 64 bits.
+    if seed.size != 1 or seed.dtype.kind not in "iu" or not 0 <= seed.item() < SEED_LIMIT:
+        raise ValueError(f"a seed must be an integer in [0, 2^32), got {value!r}")
+    return seed.item()

@@ -1,0 +1,54 @@
+"""From a generator's output to a volume on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor, NibabelWriter
+from monai.transforms import MapTransform
+
+
+class PlaceVolumed(MapTransform):
+    """Give generated volumes [1, axial, rows, columns] a place in space: spacing, orientation and a name.
+
+    Axes run to the head, the back and the left, as in the training volumes; the centre is the origin.
+
+    Args:
+        keys: of the volumes.
+        field_of_view: extent of a volume in mm [axial, rows, columns].
+        name_key: of the name that a writer uses for the file.
+    """
+
+    def __init__(self, keys: KeysCollection, field_of_view: Sequence[float], name_key: str = "name") -> None:
+        super().__init__(keys)
+        self.field_of_view = field_of_view
+        self.name_key = name_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        placed = dict(data)
+        for key in self.key_iterator(placed):
+            volume = torch.as_tensor(placed[key])
+            affine = torch.zeros(4, 4, dtype=torch.float64)
+            affine[3, 3] = 1
+            # NIfTI's world axes run to the right (0), the front (1) and the head (2)
+            for axis, (world, sign) in enumerate(((2, 1), (1, -1), (0, -1))):
+                spacing = self.field_of_view[axis] / volume.shape[axis + 1]
+                affine[world, axis] = sign * spacing
+                affine[world, 3] = -sign * spacing * (volume.shape[axis + 1] - 1) / 2
+            placed[key] = MetaTensor(volume, affine=affine, meta={"filename_or_obj": str(placed[self.name_key])})
+        return placed
+
+
+class WholeFileWriter(NibabelWriter):
+    """A NIfTI writer whose file appears under its name only when it is complete."""
+
+    def write(self, filename, verbose: bool = False, **kwargs) -> None:
+        target = Path(filename)
+        temporary = target.with_name(f".{os.getpid()}_{target.name}")
+        super().write(temporary, verbose=verbose, **kwargs)
+        os.replace(temporary, target)
