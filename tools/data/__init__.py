@@ -1,0 +1,25 @@
+"""What a dataset looks like on disk, turned into MONAI datalists."""
+
+from tools.data.cache import cached_dataset
+from tools.data.fallback import dataset_or_phantoms
+from tools.data.labels import with_labels
+from tools.data.luna16 import luna16_datalist
+from tools.data.phantoms.luna16 import write_luna16_phantoms
+from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info
+from tools.data.readers import SimpleITKReader, VolumeError
+from tools.data.synthetic import seed_datalist, with_seeds
+
+__all__ = [
+    "SimpleITKReader",
+    "VolumeError",
+    "cached_dataset",
+    "data_provenance",
+    "dataset_or_phantoms",
+    "image_transforms",
+    "luna16_datalist",
+    "preprocessed_info",
+    "seed_datalist",
+    "with_labels",
+    "with_seeds",
+    "write_luna16_phantoms",
+]

@@ -4,6 +4,7 @@ from tools.engines.checkpoint import BestModel, ModelLoader, TrainingCheckpoint,
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.generation import OneByOneInferer, PrepareLatents
+from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.update import Update
 
@@ -15,8 +16,11 @@ __all__ = [
     "ModelLoader",
     "OneByOneInferer",
     "PrepareLatents",
+    "Progress",
+    "TensorBoardMontage",
     "TrainingCheckpoint",
     "Update",
     "model_settings",
     "rank_and_world_size",
+    "tensorboard_writer",
 ]

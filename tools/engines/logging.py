@@ -8,7 +8,16 @@ from ignite.engine import Engine
 from ignite.handlers import ProgressBar
 from torch.utils.tensorboard import SummaryWriter
 
+from tools.engines.trainer import rank_and_world_size
 from tools.transforms.montage import MontageSaver
+
+
+def tensorboard_writer(log_dir: str) -> SummaryWriter | None:
+    """The one writer that all handlers of a run share; None but in process 0.
+
+    TensorBoard follows only the newest file in a folder, so that handlers with a writer each would hide each other.
+    """
+    return SummaryWriter(log_dir) if rank_and_world_size()[0] == 0 else None
 
 
 class Progress(ProgressBar):
@@ -36,17 +45,21 @@ class TensorBoardMontage(MontageSaver):
     """Write the predictions of every validation to TensorBoard as one tri-planar montage.
 
     Args:
-        log_dir: of TensorBoard.
+        summary_writer: of TensorBoard.
         tag: of the pictures.
         window: values shown black and white.
         max_volumes: the first so many are shown.
     """
 
     def __init__(
-        self, log_dir: str, tag: str = "samples", window: tuple[float, float] = (-1.0, 1.0), max_volumes: int = 4
+        self,
+        summary_writer: SummaryWriter,
+        tag: str = "samples",
+        window: tuple[float, float] = (-1.0, 1.0),
+        max_volumes: int = 4,
     ) -> None:
-        super().__init__(log_dir, window=window, max_volumes=max_volumes)
-        self.writer = SummaryWriter(log_dir)
+        super().__init__(summary_writer.log_dir, window=window, max_volumes=max_volumes)
+        self.writer = summary_writer
         self.tag = tag
 
     def save(self, engine: Engine) -> None:

@@ -130,8 +130,9 @@ def _is_written(output_dir: Path, settings: dict[str, Any]) -> bool:
 
 
 def subset_of(index: int, count: int) -> int:
-    """The subset, 0 to 9, of volume ``index`` of ``count``: the last tenth, or 4 of 20 or more, is subset 9."""
-    held_out = max(1, round(count / SUBSETS), 4 if count >= 20 else 0)
+    """The subset, 0 to 9, of volume ``index`` of ``count``: the last tenth is subset 9, and not too few."""
+    fewest = 4 if count >= 20 else 2 if count >= 4 else 1  # distances between sets need two volumes of each
+    held_out = max(fewest, round(count / SUBSETS))
     return SUBSETS - 1 if index >= count - held_out else index % (SUBSETS - 1)
 
 

@@ -1,0 +1,295 @@
+"""The life of a bundle: metadata, properties, training, resuming, inference, evaluation, export, two processes.
+
+Every folder in ``bundles`` is put through all of it, small enough for a test. A new bundle is covered by existing.
+"""
+
+import csv
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from monai.bundle import (
+    ConfigParser,
+    ConfigWorkflow,
+    ckpt_export,
+    onnx_export,
+    run,
+    verify_metadata,
+    verify_net_in_out,
+)
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUNDLES = sorted(path.name for path in (REPOSITORY / "bundles").iterdir() if path.is_dir())
+
+# Small networks and data; a bundle takes those that it knows.
+TINY = {
+    "image_size": 32,
+    "latent_dim": 16,
+    "base_channels": 8,
+    "discriminator_channels": 64,
+    "batch_size": 2,
+    "max_epochs": 2,
+    "val_interval": 1,
+    "phantoms#count": 7,
+    "phantoms#shape": [24, 24, 24],
+}
+
+
+def config_file(bundle, *names):
+    files = [f"bundles/{bundle}/configs/{name}.json" for name in names]
+    return files[0] if len(files) == 1 else files
+
+
+def tiny(bundle, folder, **overrides):
+    """Overrides that make a bundle small, and have it write below ``folder``."""
+    parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
+    known = {key: value for key, value in TINY.items() if key.split("#")[0] in parser}
+    return {"bundle_root": str(folder), **known, **overrides}
+
+
+def networks_of(folder, epoch):
+    return torch.load(folder / "models" / f"checkpoint_epoch={epoch}.pt", weights_only=True)["networks"]
+
+
+def assert_equal_networks(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        for key, value in first[name].items():
+            assert torch.equal(value, second[name][key]), f"{name}.{key}"
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
+def bundle(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        yield request.param
+
+
+@pytest.fixture(scope="module")
+def trained(bundle, tmp_path_factory):
+    """A folder in which the bundle was trained for two epochs on its phantoms."""
+    folder = tmp_path_factory.mktemp(bundle)
+    run(config_file=config_file(bundle, "train"), **tiny(bundle, folder))
+    return folder
+
+
+def test_necessary_files(bundle):
+    root = REPOSITORY / "bundles" / bundle
+    expected = ["LICENSE", "docs/README.md", "docs/data_license.txt"]
+    names = ["metadata.json", "train.json", "inference.json", "evaluate.json", "multi_gpu_train.json", "logging.conf"]
+    expected += [f"configs/{name}" for name in names]
+    assert [name for name in expected if not (root / name).is_file()] == []
+    assert not list(root.rglob("*.py"))
+
+
+def test_metadata(bundle):
+    """``--filepath`` with a file that exists is MONAI's way to verify without a network."""
+    meta_file = config_file(bundle, "metadata")
+    verify_metadata(meta_file=meta_file, filepath=Path(__file__).with_name("metadata_schema.json"))
+    metadata = json.loads(Path(meta_file).read_text())
+    assert metadata["version"] == next(iter(metadata["changelog"]))
+    pinned = dict(
+        line.split("==") for line in (REPOSITORY / "requirements.txt").read_text().splitlines() if "==" in line
+    )
+    assert metadata["monai_version"] == pinned["monai"]
+    assert metadata["pytorch_version"] == pinned["torch"]
+    assert {name: pinned[name] for name in metadata["required_packages_version"]} == metadata[
+        "required_packages_version"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("train", ["train"]), ("train", ["train", "evaluate"]), ("infer", ["inference"])]
+)
+def test_properties(bundle, kind, names, tmp_path):
+    """Also before there are any weights: tools look at a bundle before they run it."""
+    overrides = {"bundle_root": str(tmp_path)} if kind == "infer" else tiny(bundle, tmp_path)
+    if "evaluate" in names:  # the network's size comes with the weights
+        overrides = {k: v for k, v in overrides.items() if k in ("bundle_root",) or k.startswith("phantoms")}
+    workflow = ConfigWorkflow(config_file=config_file(bundle, *names), workflow_type=kind, **overrides)
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_network_is_what_the_metadata_says(bundle):
+    verify_net_in_out(
+        "network_def", meta_file=config_file(bundle, "metadata"), config_file=config_file(bundle, "train")
+    )
+    metadata = json.loads(Path(config_file(bundle, "metadata")).read_text())["network_data_format"]
+    parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
+    network = parser.get_parsed_content("network_def").eval()
+    given, made = metadata["inputs"]["image"], metadata["outputs"]["pred"]
+    with torch.no_grad():
+        output = network(torch.rand(1, given["num_channels"], *given["spatial_shape"]))
+    assert list(output.shape[2:]) == made["spatial_shape"]
+    assert made["value_range"][0] <= output.min() <= output.max() <= made["value_range"][1]
+
+
+def test_training_leaves_a_model_and_shows_itself(trained):
+    for name in ("model.pt", "model.json", "model_last.pt", "checkpoint_epoch=1.pt", "checkpoint_epoch=2.pt"):
+        assert (trained / "models" / name).is_file()
+    settings = json.loads((trained / "models" / "model.json").read_text())
+    assert settings["data"]["kind"] == "phantom"
+    assert settings["fid"] >= 0
+    events = EventAccumulator(str(trained / "eval"), size_guidance={"images": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert len([tag for tag in tags["scalars"] if tag.startswith("train_")]) > 4
+    assert {"val_fid", "val_mmd"} <= set(tags["scalars"])
+    assert [image.step for image in events.Images("samples")] == [1, 2]
+    losses = torch.load(trained / "models" / "checkpoint_epoch=2.pt", weights_only=True)
+    assert losses["iteration"] > 0
+
+
+def test_resumed_training_equals_uninterrupted_training(bundle, trained, tmp_path):
+    run(config_file=config_file(bundle, "train"), **tiny(bundle, tmp_path, max_epochs=1))
+    run(config_file=config_file(bundle, "train"), **tiny(bundle, tmp_path, resume="auto"))
+    assert_equal_networks(networks_of(tmp_path, 2), networks_of(trained, 2))
+
+
+def test_inference(bundle, trained, tmp_path):
+    """Volumes in HU that follow from their seeds, with a true affine, and a picture of them."""
+    options = {"bundle_root": str(trained), "output_dir": str(tmp_path)}
+    run(config_file=config_file(bundle, "inference"), num_volumes=2, seed=4, **options)
+    paths = sorted(tmp_path.glob("*.nii.gz"))
+    assert [path.name for path in paths] == [f"{bundle}_seed00004.nii.gz", f"{bundle}_seed00005.nii.gz"]
+    volumes = [nibabel.load(path) for path in paths]
+    settings = json.loads((trained / "models" / "model.json").read_text())
+    low, high = settings["window"]
+    for volume in volumes:
+        values = np.asarray(volume.dataobj)
+        assert values.shape == (TINY["image_size"],) * 3
+        assert volume.get_data_dtype() == np.int16
+        assert low <= values.min() < values.max() <= high
+        assert nibabel.aff2axcodes(volume.affine) == ("R", "A", "S")
+        extent = np.array(volume.header.get_zooms()) * values.shape
+        assert extent[::-1] == pytest.approx(settings["data"]["field_of_view_mm"], rel=1e-4)
+    assert not np.array_equal(*(np.asarray(volume.dataobj) for volume in volumes))
+    assert Image.open(tmp_path / "montage.png").size[0] > 3 * TINY["image_size"]
+
+    run(
+        config_file=config_file(bundle, "inference"),
+        num_volumes=1,
+        seed=5,
+        **options | {"output_dir": str(tmp_path / "alone")},
+    )
+    alone = nibabel.load(tmp_path / "alone" / paths[1].name)
+    assert np.array_equal(np.asarray(alone.dataobj), np.asarray(volumes[1].dataobj))
+
+
+def test_inference_without_weights_says_what_to_do(bundle, tmp_path):
+    with pytest.raises(RuntimeError) as error:
+        run(config_file=config_file(bundle, "inference"), bundle_root=str(tmp_path), image_size=32, num_volumes=1)
+    assert "no weights at" in str(error.value.__cause__)
+    assert "Train the bundle first" in str(error.value.__cause__)
+
+
+def test_evaluation(bundle, trained, tmp_path):
+    overrides = {"bundle_root": str(trained), "output_dir": str(tmp_path)}
+    overrides |= {key: value for key, value in TINY.items() if key.startswith("phantoms")}
+    run(config_file=config_file(bundle, "train", "evaluate"), **overrides)
+    report = json.loads((tmp_path / "metrics.json").read_text())
+    assert report["metrics"]["fid"] >= 0
+    assert "mmd" in report["metrics"]
+    (space,) = report["feature_spaces"]
+    assert "untrained" in space
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = {row["metric"]: row for row in csv.DictReader(file)}
+    assert float(rows["fid"]["value"]) == pytest.approx(report["metrics"]["fid"])
+    assert "untrained" in rows["fid"]["feature_space"]
+
+
+def test_two_processes_train_as_one(bundle, tmp_path):
+    """Equal weights in both, those of one process with the joined batch, and one writer."""
+    look = tmp_path / "look.json"
+    saved = f"'{tmp_path}/rank' + str(@rank) + '.pt'"
+    state = "{name: network.state_dict() for name, network in @train#trainer.networks.items()}"
+    look.write_text(json.dumps({"run": ["$@train#trainer.run()", f"$torch.save({state}, {saved})"]}))
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    overrides = tiny(bundle, together, batch_size=1, max_epochs=1)
+    files = [*config_file(bundle, "train", "multi_gpu_train"), str(look)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "monai.bundle",
+    ]
+    command += ["run", "--config_file", str(files)]
+    for key, value in overrides.items():
+        command += [f"--{key}", str(value)]
+    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2))
+    assert_equal_networks(first, second)
+    assert len(list((together / "models").glob("checkpoint_epoch=1.pt"))) == 1
+
+    run(config_file=config_file(bundle, "train"), **tiny(bundle, alone, batch_size=2, max_epochs=1))
+    one = networks_of(alone, 1)
+    for name, state in first.items():
+        for key, value in state.items():
+            # Adam's first steps are signs of the gradient, which rounding may turn over where it is nearly zero
+            differing = ((value - one[name][key]).abs() > 1e-4).float().mean()
+            assert differing < 0.02, f"{name}.{key}: {differing:.1%} differ"
+
+
+def test_export(bundle, trained, tmp_path):
+    """TorchScript and ONNX compute what the network computes."""
+    settings = json.loads((trained / "models" / "model.json").read_text())
+    overrides = {key: value for key, value in TINY.items() if key in settings}
+    common = {
+        "net_id": "network_def",
+        "ckpt_file": str(trained / "models" / "model.pt"),
+        "meta_file": config_file(bundle, "metadata"),
+        "config_file": config_file(bundle, "train"),
+    }
+    ckpt_export(filepath=str(tmp_path / "model.ts"), **common, **overrides)
+    parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
+    parser.update(overrides)
+    network = parser.get_parsed_content("network_def")
+    network.load_state_dict(torch.load(trained / "models" / "model.pt", weights_only=True))
+    shape = [1, TINY["latent_dim"]]
+    with torch.no_grad():
+        inputs = torch.randn(shape)
+        expected = network.eval()(inputs)
+        torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(inputs), expected, rtol=0, atol=1e-5)
+
+    onnx_export(filepath=str(tmp_path / "model.onnx"), input_shape=shape, use_trace=True, **common, **overrides)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
+    np.testing.assert_allclose(output, expected.numpy(), rtol=0, atol=1e-4)
+
+
+def test_tracking_with_mlflow(bundle, tmp_path):
+    run(config_file=config_file(bundle, "train"), tracking="mlflow", **tiny(bundle, tmp_path, max_epochs=1))
+    database = sqlite3.connect(next((tmp_path / "eval").glob("*.db")))
+    logged = {key for (key,) in database.execute("SELECT DISTINCT key FROM metrics")}
+    database.close()
+    assert "fid" in logged
+    assert {
+        update["name"] for update in ConfigParser.load_config_file(config_file(bundle, "train"))["train"]["updates"]
+    } <= logged
+
+
+def test_conditional_generation(bundle, tmp_path):
+    parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
+    if "num_classes" not in parser:
+        pytest.skip("this bundle does not generate by class")
+    run(config_file=config_file(bundle, "train"), **tiny(bundle, tmp_path, max_epochs=1, num_classes=2))
+    options = {"bundle_root": str(tmp_path), "num_volumes": 1}
+    for label in (0, 1):
+        run(config_file=config_file(bundle, "inference"), class_label=label, **options)
+    volumes = [nibabel.load(path).get_fdata() for path in sorted((tmp_path / "eval").glob("*.nii.gz"))]
+    assert len(volumes) == 2
+    assert not np.array_equal(*volumes)

@@ -1,0 +1,78 @@
+"""Keeps what the deterministic part of a chain of transforms gives on disk, as MONAI's PersistentDataset does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+import warnings
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from monai.data import Dataset, PersistentDataset
+from monai.transforms import Compose
+from monai.utils import convert_to_tensor
+
+from tools.data.readers import file_stamp
+from tools.transforms.digest import chain_digest
+
+
+def cached_dataset(data: Sequence[dict], transform: Callable, cache_dir: str | os.PathLike | None) -> Dataset:
+    """A dataset whose items are computed once and read from `cache_dir` from then on.
+
+    An item is computed anew when its file (path, size, time of change) or the chain (`chain_digest`) has changed, or
+    when its cache file cannot be read. Items hold tensors without metadata.
+
+    Args:
+        data: datalist, `[{"image": path, ...}, ...]`.
+        transform: a `Compose`; what follows from its first random transform on is applied after the cache.
+        cache_dir: made if it does not exist; None for no cache.
+    """
+    if cache_dir is None:
+        return Dataset(data, transform)
+    flat = Compose(transform).flatten()  # MONAI counts a Compose within a Compose as random, and would cache none of it
+    return _CachedDataset(data, flat, cache_dir, hash_func=item_key, hash_transform=_transform_key)
+
+
+def item_key(item: dict) -> bytes:
+    """Hex digest of an item, with size and time of change of every file that it names."""
+    stamps = {
+        key: [os.path.abspath(value), file_stamp(value)]
+        for key, value in item.items()
+        if isinstance(value, str | os.PathLike) and os.path.isfile(value)
+    }
+    content = json.dumps([{k: str(v) for k, v in item.items()}, stamps], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest().encode()
+
+
+def _transform_key(transforms: Sequence[Callable]) -> bytes:
+    return chain_digest(transforms)[:16].encode()
+
+
+class _CachedDataset(PersistentDataset):
+    """PersistentDataset that writes a cache file in one step, and computes one anew whatever is wrong with it.
+
+    MONAI's moves the file from the system's temporary folder, which copies it if that is another file system, so that a
+    killed process or a full disk leaves half a file; reading that is an error which ends the training.
+    """
+
+    def _cachecheck(self, item_transformed):
+        name = self.hash_func(item_transformed).decode() + "-" + self.transform_hash
+        file = Path(self.cache_dir) / f"{name}.pt"
+        if file.is_file():
+            try:
+                return torch.load(file, weights_only=True)
+            except Exception as e:  # torch.load raises five kinds of error on damaged files
+                warnings.warn(f"{file} cannot be read ({type(e).__name__}); it is computed anew", stacklevel=2)
+        result = self._pre_transform(deepcopy(item_transformed))
+        result = convert_to_tensor(result, convert_numeric=False, track_meta=False)
+        partial = file.with_suffix(f".{uuid.uuid4().hex}.partial")  # its own for every process and machine
+        try:
+            torch.save(result, partial)
+            os.replace(partial, file)
+        finally:
+            partial.unlink(missing_ok=True)
+        return result
