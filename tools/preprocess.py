@@ -30,10 +30,10 @@ from tools.data.preprocessed import (
     preprocessed_info,
 )
 from tools.data.readers import VolumeError, file_stamp, read_header
+from tools.files import PARTIAL, whole_file
 from tools.transforms import chain_digest, ct_preprocessing
 
 NIFTI_HEADER = 352  # bytes before the voxels
-PARTIAL = ".partial.nii"  # end of the hidden names under which files are written
 
 
 def preprocess(
@@ -120,10 +120,10 @@ def _open_output(source: Path, output: Path, image_size: int, window: Sequence[i
     if manifest is not None:
         check_settings(output, manifest, image_size, window, digest)
     else:
-        if output.is_dir() and any(p.name != f"{MANIFEST}.partial" for p in output.iterdir()):
+        if output.is_dir() and any(not p.match(PARTIAL) for p in output.iterdir()):
             raise ValueError(f"output_dir {output} holds other files; give a new folder")
         manifest = {"format": FORMAT, "image_size": image_size, "window": window, "digest": digest, "volumes": {}}
-    for left in output.rglob(f".*{PARTIAL}"):  # of a killed run
+    for left in output.rglob(PARTIAL):  # of a killed run
         left.unlink()
     if (phantom := phantom_info(source)) is not None:
         manifest["phantom"] = phantom
@@ -132,10 +132,8 @@ def _open_output(source: Path, output: Path, image_size: int, window: Sequence[i
 
 
 def _write_manifest(output: Path, manifest: dict[str, Any]) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    partial = output / f"{MANIFEST}.partial"
-    partial.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, output / MANIFEST)
+    with whole_file(output / MANIFEST) as partial:
+        partial.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _is_done(source: Path, output: Path, volume: Volume, entry: dict[str, Any]) -> bool:
@@ -207,12 +205,10 @@ def _write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray) -> None:
     image.SetSpacing(spacing.tolist())
     image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
     image.SetOrigin(lps[:3, 3].tolist())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{path.stem}{PARTIAL}"
-    sitk.WriteImage(image, str(partial))
-    if (size := partial.stat().st_size) != NIFTI_HEADER + 2 * volume.size:
-        raise OSError(f"{partial} has {size} bytes, expected {NIFTI_HEADER + 2 * volume.size}; is the disk full?")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        sitk.WriteImage(image, str(partial))
+        if (size := partial.stat().st_size) != NIFTI_HEADER + 2 * volume.size:
+            raise OSError(f"{partial} has {size} bytes, expected {NIFTI_HEADER + 2 * volume.size}; is the disk full?")
 
 
 def _cpu_count() -> int:

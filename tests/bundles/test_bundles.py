@@ -39,8 +39,8 @@ TINY = {
     "batch_size": 2,
     "max_epochs": 2,
     "val_interval": 1,
-    "phantoms#count": 7,
-    "phantoms#shape": [24, 24, 24],
+    "phantoms#count": 8,
+    "phantoms#shape": [32, 40, 40],
 }
 
 
@@ -54,6 +54,12 @@ def tiny(bundle, folder, **overrides):
     parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
     known = {key: value for key, value in TINY.items() if key.split("#")[0] in parser}
     return {"bundle_root": str(folder), **known, **overrides}
+
+
+def update_names(bundle):
+    return {
+        update["name"] for update in ConfigParser.load_config_file(config_file(bundle, "train"))["train"]["updates"]
+    }
 
 
 def networks_of(folder, epoch):
@@ -134,7 +140,7 @@ def test_network_is_what_the_metadata_says(bundle):
     assert made["value_range"][0] <= output.min() <= output.max() <= made["value_range"][1]
 
 
-def test_training_leaves_a_model_and_shows_itself(trained):
+def test_training_leaves_a_model_and_shows_itself(bundle, trained):
     for name in ("model.pt", "model.json", "model_last.pt", "checkpoint_epoch=1.pt", "checkpoint_epoch=2.pt"):
         assert (trained / "models" / name).is_file()
     settings = json.loads((trained / "models" / "model.json").read_text())
@@ -142,12 +148,10 @@ def test_training_leaves_a_model_and_shows_itself(trained):
     assert settings["fid"] >= 0
     events = EventAccumulator(str(trained / "eval"), size_guidance={"images": 0})
     events.Reload()
-    tags = events.Tags()
-    assert len([tag for tag in tags["scalars"] if tag.startswith("train_")]) > 4
-    assert {"val_fid", "val_mmd"} <= set(tags["scalars"])
+    assert {"fid", "mmd", *update_names(bundle)} <= set(events.Tags()["scalars"])
     assert [image.step for image in events.Images("samples")] == [1, 2]
-    losses = torch.load(trained / "models" / "checkpoint_epoch=2.pt", weights_only=True)
-    assert losses["iteration"] > 0
+    checkpoint = torch.load(trained / "models" / "checkpoint_epoch=2.pt", weights_only=True)
+    assert (checkpoint["epoch"], checkpoint["iteration"]) == (2, 2 * checkpoint["epoch_length"])
 
 
 def test_resumed_training_equals_uninterrupted_training(bundle, trained, tmp_path):
@@ -210,13 +214,24 @@ def test_evaluation(bundle, trained, tmp_path):
 
 def test_two_processes_train_as_one(bundle, tmp_path):
     """Equal weights in both, those of one process with the joined batch, and one writer."""
-    look = tmp_path / "look.json"
     saved = f"'{tmp_path}/rank' + str(@rank) + '.pt'"
     state = "{name: network.state_dict() for name, network in @train#trainer.networks.items()}"
-    look.write_text(json.dumps({"run": ["$@train#trainer.run()", f"$torch.save({state}, {saved})"]}))
+    # Adam divides by the gradient's size, which makes a step of the rounding where the gradient is zero
+    plain = {
+        f"train#updates#{i}#optimizer": {
+            "_target_": "torch.optim.SGD",
+            "params": update["optimizer"]["params"],
+            "lr": 0.01,
+        }
+        for i, update in enumerate(ConfigParser.load_config_file(config_file(bundle, "train"))["train"]["updates"])
+    }
+    (tmp_path / "plain.json").write_text(json.dumps(plain))
+    look = {"run": ["$@train#trainer.run()", f"$torch.save({state}, {saved})"]}
+    (tmp_path / "look.json").write_text(json.dumps(look))
     together, alone = tmp_path / "together", tmp_path / "alone"
     overrides = tiny(bundle, together, batch_size=1, max_epochs=1)
-    files = [*config_file(bundle, "train", "multi_gpu_train"), str(look)]
+    overlays = [str(tmp_path / name) for name in ("plain.json", "look.json")]
+    files = [*config_file(bundle, "train", "multi_gpu_train"), *overlays]
     command = [
         sys.executable,
         "-m",
@@ -235,13 +250,11 @@ def test_two_processes_train_as_one(bundle, tmp_path):
     assert_equal_networks(first, second)
     assert len(list((together / "models").glob("checkpoint_epoch=1.pt"))) == 1
 
-    run(config_file=config_file(bundle, "train"), **tiny(bundle, alone, batch_size=2, max_epochs=1))
+    files = [config_file(bundle, "train"), overlays[0]]
+    run(config_file=files, **tiny(bundle, alone, batch_size=2, max_epochs=1))
     one = networks_of(alone, 1)
     for name, state in first.items():
-        for key, value in state.items():
-            # Adam's first steps are signs of the gradient, which rounding may turn over where it is nearly zero
-            differing = ((value - one[name][key]).abs() > 1e-4).float().mean()
-            assert differing < 0.02, f"{name}.{key}: {differing:.1%} differ"
+        torch.testing.assert_close(state, one[name], rtol=1e-4, atol=1e-5)
 
 
 def test_export(bundle, trained, tmp_path):
@@ -276,10 +289,7 @@ def test_tracking_with_mlflow(bundle, tmp_path):
     database = sqlite3.connect(next((tmp_path / "eval").glob("*.db")))
     logged = {key for (key,) in database.execute("SELECT DISTINCT key FROM metrics")}
     database.close()
-    assert "fid" in logged
-    assert {
-        update["name"] for update in ConfigParser.load_config_file(config_file(bundle, "train"))["train"]["updates"]
-    } <= logged
+    assert {"fid", *update_names(bundle)} <= logged
 
 
 def test_conditional_generation(bundle, tmp_path):

@@ -35,7 +35,7 @@ def test_output_and_gradients_equal_the_plain_form(pair, shape):
 
 def test_small_inputs_take_the_plain_form(pair):
     layer, plain = pair
-    layer.fuse_from = 16
+    layer.fuse_from = 8
     x = torch.randn(1, 3, 4, 4, 4, dtype=torch.float64)
     assert torch.equal(layer(x), plain(x))
 

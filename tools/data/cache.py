@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -17,6 +16,7 @@ from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 
 from tools.data.readers import file_stamp
+from tools.files import whole_file
 from tools.transforms.digest import chain_digest
 
 
@@ -69,10 +69,6 @@ class _CachedDataset(PersistentDataset):
                 warnings.warn(f"{file} cannot be read ({type(e).__name__}); it is computed anew", stacklevel=2)
         result = self._pre_transform(deepcopy(item_transformed))
         result = convert_to_tensor(result, convert_numeric=False, track_meta=False)
-        partial = file.with_suffix(f".{uuid.uuid4().hex}.partial")  # its own for every process and machine
-        try:
+        with whole_file(file) as partial:
             torch.save(result, partial)
-            os.replace(partial, file)
-        finally:
-            partial.unlink(missing_ok=True)
         return result

@@ -39,8 +39,7 @@ def luna16_datalist(
 
     Whether a volume is for validation depends on that volume alone, so that adding one never moves another: by its
     subset in LUNA16 (the default, subset 9, gives the paper's 800 and 88 volumes), elsewhere by a hash of its id (one
-    in ten). If fewer than two are, as happens in small
-    folders, the training volumes are validated on as well, with a warning.
+    in ten). If fewer than two are, as happens in small folders, all volumes are validated on, with a warning.
 
     Volumes whose header or file size is wrong are left out with a warning that names them.
 
@@ -68,8 +67,8 @@ def luna16_datalist(
     if section == "validation" and len(validation) < 2:
         # a distance between distributions needs two volumes of each
         warnings.warn(
-            f"{dataset_dir}: {len(validation) or 'none'} of the {len(volumes)} volumes is for validation, which needs 2, "
-            "so validation uses the training volumes too and says nothing about volumes that were not trained on; "
+            f"{dataset_dir}: {len(validation) or 'none'} of the {len(volumes)} volumes is for validation, which needs "
+            "2, so validation uses the training volumes too and says nothing about volumes that were not trained on; "
             f"{how}; in other folders it is one volume in ten, by a hash of its name",
             stacklevel=2,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import pickle
 import random
 import re
@@ -18,6 +17,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
+from tools.files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +89,9 @@ class TrainingCheckpoint:
         epoch = engine.state.epoch
         if rank_and_world_size()[0] > 0 or (epoch % self.save_interval and epoch < engine.state.max_epochs):
             return
-        self.directory.mkdir(parents=True, exist_ok=True)
         save_model(self.directory / LAST_MODEL, self.network, self.settings | {"epoch": epoch})
-        save_whole(state_of(engine, self.evaluator) | {"settings": self.settings}, self._path(epoch))
+        with whole_file(self._path(epoch)) as partial:
+            torch.save(state_of(engine, self.evaluator) | {"settings": self.settings}, partial)
         for _, path in checkpoints(self.directory)[self.n_saved :]:
             path.unlink()
         logger.info(f"Saved {self._path(epoch)}.")
@@ -140,15 +140,16 @@ class BestModel:
     def completed(self, engine: Engine) -> None:
         state = engine.state
         if state.best_metric_epoch == state.epoch and rank_and_world_size()[0] == 0:
-            self.directory.mkdir(parents=True, exist_ok=True)
             result = {"epoch": state.epoch, state.key_metric_name: float(state.best_metric)}
             save_model(self.directory / BEST_MODEL, self.network, self.settings | result)
 
 
 def save_model(path: Path, network: nn.Module, settings: dict) -> None:
     """Write a network's state dict, and its settings as JSON beside it (``model.pt``, ``model.json``)."""
-    save_whole(network.state_dict(), path)
-    write_whole(path.with_suffix(".json"), json.dumps(settings, indent=2) + "\n")
+    with whole_file(path) as partial:
+        torch.save(network.state_dict(), partial)
+    with whole_file(path.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def model_settings(path: str | Path, default: dict | None = None) -> dict:
@@ -183,14 +184,14 @@ class ModelLoader:
         """
         if not self.path.is_file():
             raise FileNotFoundError(
-                f"no weights at {self.path}. Train the bundle first, which writes them, or give a file with --ckpt_path."
+                f"no weights at {self.path}. Train the bundle first, which writes them, or give --ckpt_path."
             )
         try:
             self.network.load_state_dict(torch.load(self.path, map_location="cpu", weights_only=True))
         except (RuntimeError, pickle.UnpicklingError, AttributeError, TypeError) as error:
             raise ValueError(
-                f"the weights in {self.path} do not fit the network. Is --image_size, or --num_classes, not that of the "
-                f"training? First mismatch: {str(error)[:500]}"
+                f"the weights in {self.path} do not fit the network. Is --image_size, or --num_classes, not that of "
+                f"the training? First mismatch: {str(error)[:500]}"
             ) from error
 
 
@@ -290,26 +291,6 @@ def set_aside(directory: Path) -> None:
     for path in earlier:
         path.rename(aside / path.name)
     logger.info(f"Moved the {len(earlier)} files of an earlier run from {directory} to {aside}.")
-
-
-def save_whole(content: object, path: Path) -> None:
-    """``torch.save`` that leaves either the whole file or what was there before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file that appears under its name only when it is complete."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def _load_primitives(path: Path) -> dict:

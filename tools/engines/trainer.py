@@ -9,7 +9,6 @@ import torch.distributed as dist
 from ignite.engine import Events
 from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
-from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -95,7 +94,7 @@ class AlternatingTrainer(Trainer):
             if update.is_due(iteration):
                 losses |= self._run(update, batch)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return [{Keys.LOSS: losses}]
+        return [{"loss": losses}]
 
     def _run(self, update: Update, batch: dict) -> dict[str, float]:
         """Minimise one loss by one step."""

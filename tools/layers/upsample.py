@@ -17,10 +17,10 @@ class UpsampleConv3d(nn.Conv3d):
 
     Args:
         in_channels, out_channels: channels of input and output.
-        fuse_from: smallest input side (the mean over the three axes) at which the transposed form is used.
+        fuse_from: smallest cubic input (by its number of voxels) for which the transposed form is used.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, fuse_from: int = 16) -> None:
+    def __init__(self, in_channels: int, out_channels: int, fuse_from: int = 8) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
         self.fuse_from = fuse_from
         # Which of the 3 taps fall on each of the 4: in one dimension with kernel (a, b, c) and input x,

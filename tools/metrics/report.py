@@ -18,6 +18,8 @@ import monai
 import torch
 from ignite.engine import Engine, Events
 
+from tools.files import whole_file
+
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("metric", "value", "feature_space", "real_volumes", "synthetic_volumes")
@@ -65,10 +67,11 @@ class MetricsReport:
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "versions": {"torch": torch.__version__, "monai": monai.__version__},
         }
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        _write(self.output_dir / f"{self.filename}.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
         path = self.output_dir / f"{self.filename}.csv"
-        _write(path, _csv(_rows(metrics, spaces)))
+        with whole_file(path.with_suffix(".json")) as partial:
+            partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        with whole_file(path) as partial:
+            partial.write_text(_csv(_rows(metrics, spaces)), encoding="utf-8")
         logger.info("wrote %s and %s", path.with_suffix(".json"), path)
 
 
@@ -93,10 +96,3 @@ def _csv(rows: list[tuple]) -> str:
 def _finite(value: numbers.Real) -> float | None:
     """JSON has no NaN; null says that there is no value."""
     return float(value) if math.isfinite(value) else None
-
-
-def _write(path: Path, text: str) -> None:
-    """Under a temporary name first, so that a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

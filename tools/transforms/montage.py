@@ -20,6 +20,8 @@ from monai.data import MetaTensor
 from monai.utils import convert_to_numpy
 from PIL import Image, ImageDraw
 
+from tools.files import whole_file
+
 logger = logging.getLogger(__name__)
 
 Volume = np.ndarray | torch.Tensor
@@ -221,10 +223,6 @@ def _montage(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None 
 
 
 def _save(path: str | os.PathLike, picture: np.ndarray) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Under a temporary name first, so that a reader never sees half a picture.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    Image.fromarray(picture).save(temporary, format="PNG")
-    os.replace(temporary, path)
-    return path
+    with whole_file(path) as partial:
+        Image.fromarray(picture).save(partial, format="PNG")
+    return Path(path)

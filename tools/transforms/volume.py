@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor, NibabelWriter
 from monai.transforms import MapTransform
+
+from tools.files import whole_file
 
 
 class PlaceVolumed(MapTransform):
@@ -48,7 +48,5 @@ class WholeFileWriter(NibabelWriter):
     """A NIfTI writer whose file appears under its name only when it is complete."""
 
     def write(self, filename, verbose: bool = False, **kwargs) -> None:
-        target = Path(filename)
-        temporary = target.with_name(f".{os.getpid()}_{target.name}")
-        super().write(temporary, verbose=verbose, **kwargs)
-        os.replace(temporary, target)
+        with whole_file(filename) as partial:
+            super().write(partial, verbose=verbose, **kwargs)

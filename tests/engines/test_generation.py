@@ -1,0 +1,75 @@
+"""Generation inside MONAI's evaluator: one latent at a time, with the class it belongs to."""
+
+import pytest
+import torch
+from monai.data import DataLoader
+from monai.engines import SupervisedEvaluator
+from torch import nn
+
+from tools.engines import OneByOneInferer, PrepareLatents, Progress, TensorBoardMontage, tensorboard_writer
+
+
+class Sum(nn.Module):
+    """A "generator" whose volume shows the latent and the class that it was given, and how many came at once."""
+
+    def forward(self, latent, label=None):
+        self.batch = len(latent)
+        value = latent.sum(dim=1) + (0 if label is None else 1000 * label)
+        return value.view(-1, 1, 1, 1, 1).expand(-1, 1, 4, 4, 4)
+
+
+def evaluate(items, batch_size, handlers=()):
+    network = Sum()
+    outputs = []
+
+    class Keep:
+        def attach(self, engine):
+            from ignite.engine import Events
+
+            engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: outputs.extend(e.state.output))
+
+    SupervisedEvaluator(
+        device="cpu",
+        val_data_loader=DataLoader(items, batch_size=batch_size),
+        network=network,
+        prepare_batch=PrepareLatents(),
+        inferer=OneByOneInferer(),
+        val_handlers=[Keep(), *handlers],
+    ).run()
+    assert network.batch == 1
+    return outputs
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_classes_and_real_volumes_stay_with_their_latents(batch_size):
+    items = [
+        {
+            "latent": torch.full((2,), float(i)),
+            "label": torch.tensor(i % 2),
+            "image": torch.full((1, 4, 4, 4), -float(i)),
+        }
+        for i in range(3)
+    ]
+    outputs = evaluate(items, batch_size)
+    assert [output["pred"].unique().tolist() for output in outputs] == [[0], [1002], [4]]
+    assert [output["label"].unique().tolist() for output in outputs] == [[0], [-1], [-2]]
+
+
+def test_neither_class_nor_real_volume_is_needed():
+    outputs = evaluate([{"latent": torch.ones(2)}], 1)
+    assert outputs[0]["pred"].unique().tolist() == [2]
+    assert outputs[0].get("label") is None
+
+
+def test_tensorboard_gets_a_picture_of_every_validation(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    writer = tensorboard_writer(str(tmp_path))
+    handlers = [TensorBoardMontage(writer, max_volumes=2), Progress(desc="Validation")]
+    evaluate([{"latent": torch.full((2,), i / 10)} for i in range(3)], 1, handlers)
+    writer.close()
+    events = EventAccumulator(str(tmp_path), size_guidance={"images": 0})
+    events.Reload()
+    (picture,) = events.Images("samples")
+    assert picture.step == 1
+    assert picture.height > 4

@@ -1,0 +1,54 @@
+"""A file is whole or not there, whatever happens to the process that writes it."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tools.files import PARTIAL, whole_file
+
+
+def test_the_file_appears_with_its_content(tmp_path):
+    path = tmp_path / "new" / "report.json"
+    with whole_file(path) as partial:
+        partial.write_text("all")
+        assert not path.exists()
+        assert partial.suffix == ".json"
+        assert partial.match(PARTIAL)
+    assert path.read_text() == "all"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_leaves_what_was_there(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+
+    def fail():
+        with whole_file(path) as partial:
+            partial.write_text("ne")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_kill_leaves_what_was_there(tmp_path):
+    """The writer is killed when half of the bytes are on disk."""
+    path = tmp_path / "model.pt"
+    path.write_text("old")
+    script = f"""
+        import os, signal
+        from tools.files import whole_file
+        with whole_file({str(path)!r}) as partial:
+            partial.write_text("ne")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    repository = Path(__file__).resolve().parents[1]
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=repository, capture_output=True)
+    assert killed.returncode == -9, killed.stderr.decode()
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.glob(PARTIAL))) == 1
