@@ -1,4 +1,6 @@
-"""The commands of the project: ``python -m tools <command> --help``."""
+"""The commands of the project: ``python -m tools`` lists them, ``python -m tools <command> --help`` explains one."""
+
+import sys
 
 import fire
 
@@ -8,9 +10,15 @@ from tools.preprocess import preprocess
 COMMANDS = {"phantom": phantom, "preprocess": preprocess}
 
 
-def main() -> None:
-    """Run a command, or list all of them."""
-    fire.Fire(COMMANDS, name="python -m tools")
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command, or list all of them; ``arguments`` are the command line's if None.
+
+    What a user can mend (a wrong value, a missing file) ends with its message, without a traceback.
+    """
+    try:
+        fire.Fire(COMMANDS, command=arguments, name="tools")
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":
