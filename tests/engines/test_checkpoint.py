@@ -17,7 +17,7 @@ def run(directory, max_epochs, resume=None, seed=0, stop_at=None, game=None, **o
     """Train the toy game with checkpoints in ``directory``; ``stop_at`` raises in that iteration."""
     game = game or make_game(seed)
     ema = ExponentialMovingAverage(game.generator, decay=0.9)
-    checkpoint = TrainingCheckpoint(directory, ema.module, {"image_size": 4}, resume=resume, **options)
+    checkpoint = TrainingCheckpoint(directory, {"model": ema.module}, {"image_size": 4}, resume=resume, **options)
     trainer = make_trainer(game, make_updates(game), max_epochs=max_epochs, ema=ema, train_handlers=[checkpoint])
     numbers = []
 
@@ -89,7 +89,7 @@ def test_checkpoint_of_other_networks_is_refused(tmp_path):
     run(tmp_path, max_epochs=1)
     game = make_game()
     game.critic[0] = torch.nn.Linear(4, 16)
-    checkpoint = TrainingCheckpoint(tmp_path, game.generator, {"image_size": 8}, resume="auto")
+    checkpoint = TrainingCheckpoint(tmp_path, {"model": game.generator}, {"image_size": 8}, resume="auto")
     trainer = make_trainer(game, make_updates(game), train_handlers=[checkpoint])
     with pytest.raises(ValueError, match=r"does not fit .*'image_size': '4 then, 8 now'"):
         trainer.run()
@@ -114,7 +114,7 @@ def test_other_epoch_length_goes_on_at_the_next_epoch(tmp_path):
     run(tmp_path, max_epochs=2)
     game = make_game()
     ema = ExponentialMovingAverage(game.generator, decay=0.9)
-    checkpoint = TrainingCheckpoint(tmp_path, ema.module, {}, resume="auto")
+    checkpoint = TrainingCheckpoint(tmp_path, {"model": ema.module}, {}, resume="auto")
     trainer = make_trainer(game, data=make_data(batches=5), max_epochs=3, ema=ema, train_handlers=[checkpoint])
     trainer.run()
     assert (trainer.state.epoch, trainer.state.iteration) == (3, 15)
@@ -123,7 +123,7 @@ def test_other_epoch_length_goes_on_at_the_next_epoch(tmp_path):
 def test_non_finite_loss_leaves_the_last_good_checkpoint(tmp_path):
     game = make_game()
     data = make_data()
-    checkpoint = TrainingCheckpoint(tmp_path, game.generator, {})
+    checkpoint = TrainingCheckpoint(tmp_path, {"model": game.generator}, {})
     trainer = make_trainer(game, make_updates(game), data, max_epochs=3, train_handlers=[checkpoint])
 
     @trainer.on(Events.EPOCH_STARTED(once=3))
@@ -144,7 +144,7 @@ def test_best_model_is_kept_by_the_key_metric(tmp_path):
     evaluator = Engine(lambda engine, batch: None)
     evaluator.state.best_metric, evaluator.state.best_metric_epoch = -1, -1
     evaluator.state.key_metric_name = "fid"
-    BestModel(tmp_path, network, {"image_size": 4}).attach(evaluator)
+    BestModel(tmp_path, {"model": network}, {"image_size": 4}).attach(evaluator)
 
     for epoch in (1, 2, 3):
         torch.nn.init.constant_(network.weight, epoch)

@@ -1,16 +1,13 @@
 """Each loss of CRF-GAN against its line in the paper, written out from the networks' outputs."""
 
-import math
-
 import pytest
 import torch
 
+from tests.losses.by_hand import BATCH, LATENT, SIZE, cross_entropy, generated, log_sigmoid, mean, slab_of
 from tools.engines import AlternatingTrainer, Draws, Update
 from tools.layers import MeanFieldCRF, axial_nodes
 from tools.losses.crf_gan import CRFGANObjective
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator
-
-SIZE, LATENT, BATCH = 32, 16, 3
 
 
 def make_objective(num_classes=0, **options):
@@ -34,25 +31,6 @@ def drawn():
     """A batch with its random numbers, in iteration 30,000, where the blend is a quarter CRF."""
     batch = {"image": torch.rand(BATCH, 1, SIZE, SIZE, SIZE) * 2 - 1}
     return make_objective().draw(batch, Draws(seed=0, iteration=30_000))
-
-
-def log_sigmoid(x):
-    return math.log(1 / (1 + math.exp(-x)))
-
-
-def mean(values):
-    values = list(values)
-    return sum(values) / len(values)
-
-
-def slab_of(volume, start):
-    return volume[:, :, start : start + SIZE // 8]
-
-
-def generated(objective, latent, start, label=None):
-    """G1's embedding, and G2 of its slices [start // 4, start // 4 + S/32)."""
-    embedding = objective.generator.embed(latent, label)
-    return embedding, objective.generator.decode(embedding[:, :, start // 4 : start // 4 + SIZE // 32])
 
 
 def test_draw(drawn):
@@ -127,13 +105,11 @@ def test_classes_add_a_tenth_of_their_cross_entropy(drawn):
     label = torch.tensor([0, 1, 1])
     batch = drawn | {"label": label}
     _, classes = objective.discriminator(slab_of(drawn["image"], start), start)
-    log_probabilities = classes.double() - classes.double().exp().sum(dim=1, keepdim=True).log()
-    expected = -0.1 * mean(log_probabilities[i, c].item() for i, c in enumerate(label))
+    expected = 0.1 * cross_entropy(classes, label)
     assert objective.discriminator_loss(batch)["class"].item() == pytest.approx(expected, rel=1e-5)
     _, slab = generated(objective, drawn["generator_latent"], start, label)
     _, classes = objective.discriminator(slab, start)
-    log_probabilities = classes.double() - classes.double().exp().sum(dim=1, keepdim=True).log()
-    expected = -0.1 * mean(log_probabilities[i, c].item() for i, c in enumerate(label))
+    expected = 0.1 * cross_entropy(classes, label)
     assert objective.generator_loss(batch)["class"].item() == pytest.approx(expected, rel=1e-5)
 
 

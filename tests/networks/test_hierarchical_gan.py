@@ -8,9 +8,14 @@ from tools.networks.hierarchical_gan import (
     EmbeddingGenerator,
     Generator,
     HalfEncoder,
+    HierarchicalDiscriminator,
+    HierarchicalGenerator,
+    Reconstructor,
+    SubEncoder,
     SubVolumeDecoder,
     SubVolumeDiscriminator,
     embedding_slab,
+    encode_by_slabs,
     image_slab,
     slab_length,
 )
@@ -29,6 +34,34 @@ def test_parameters_of_crf_gan(size, exact, printed):
     total = count(Generator(size), SubVolumeDiscriminator(size), HalfEncoder(), MeanFieldCRF(num_nodes=size // 4))
     assert total == exact
     assert int(total / 1e4) / 100 == printed
+
+
+@pytest.mark.parametrize(
+    ("size", "exact", "printed"), [(64, 78_672_324, 78.7), (128, 79_583_972, 79.58), (256, 79_744_884, 79.74)]
+)
+def test_parameters_of_ha_gan(size, exact, printed):
+    """The exact count; the paper prints 78.7 M for what is 78.67 M, and cuts the others to two digits."""
+    total = count(HierarchicalGenerator(size), HierarchicalDiscriminator(size), HalfEncoder(), SubEncoder(size))
+    assert total == exact
+    assert printed in (int(total / 1e4) / 100, round(total / 1e6, 1))
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
+def test_shapes_of_ha_gan_at_every_size(size):
+    with torch.device("meta"):
+        generator, encoder, sub_encoder = HierarchicalGenerator(size), HalfEncoder(), SubEncoder(size)
+        discriminator = HierarchicalDiscriminator(size, num_classes=3)
+        embedding = generator.embed(torch.empty(2, 1024))
+        low = generator.decode_low(embedding)
+        assert low.shape == (2, 1, size // 4, size // 4, size // 4)
+        verdict, classes = discriminator(generator.decode(embedding_slab(embedding, 0)), low, 0)
+        assert verdict.shape == (2, 1)
+        assert classes.shape == (2, 3)
+        volume = torch.empty(2, 1, size, size, size)
+        assert encode_by_slabs(encoder, volume).shape == embedding.shape
+        reconstructor = Reconstructor(generator, encoder, sub_encoder)
+        assert reconstructor.encode(volume).shape == (2, 1024)
+        assert reconstructor(volume).shape == volume.shape
 
 
 @pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
@@ -107,3 +140,24 @@ def test_discriminator_sees_the_position_and_is_1_lipschitz_per_layer():
 def test_other_sizes_are_refused(size):
     with pytest.raises(ValueError, match=f"image_size is {size}, expected a power of two"):
         Generator(size)
+
+
+def test_both_branches_of_the_discriminator_count_half():
+    torch.manual_seed(0)
+    discriminator = HierarchicalDiscriminator(32, channels=64, num_classes=2).eval()
+    slab, low = torch.randn(2, 1, 4, 32, 32), torch.randn(2, 1, 8, 8, 8)
+    verdict, classes = discriminator(slab, low, 7)
+    of_slab = SubVolumeDiscriminator.forward(discriminator, slab, 7)
+    of_low = discriminator.low(low)
+    torch.testing.assert_close(verdict, (of_slab[0] + of_low[:, :1]) / 2)
+    torch.testing.assert_close(classes, (of_slab[1] + of_low[:, 1:]) / 2)
+
+
+def test_reconstruction_goes_through_slabs_of_the_half_encoder():
+    torch.manual_seed(0)
+    generator, encoder = Generator(32, 16, 8), HalfEncoder(8)
+    sub_encoder = SubEncoder(32, 16, base_channels=8, channels=64)
+    volume = torch.randn(2, 1, 32, 32, 32)
+    pieces = [encoder(volume[:, :, i : i + 4]) for i in range(0, 32, 4)]
+    expected = generator(sub_encoder(torch.cat(pieces, dim=2)))
+    torch.testing.assert_close(Reconstructor(generator, encoder, sub_encoder)(volume), expected)

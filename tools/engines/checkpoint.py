@@ -21,16 +21,13 @@ from tools.files import whole_file
 
 logger = logging.getLogger(__name__)
 
-BEST_MODEL = "model.pt"
-LAST_MODEL = "model_last.pt"
-
 
 class TrainingCheckpoint:
     """Handler of an ``AlternatingTrainer`` that saves its whole state and resumes from it.
 
     Every ``save_interval`` epochs and at the end, process 0 writes ``checkpoint_epoch=N.pt`` (networks, average,
-    optimizers, scalers, epoch and iteration, random states, best metric, versions, settings) and the network that
-    inference needs as ``model_last.pt``. Files appear under their names only when they are complete.
+    optimizers, scalers, epoch and iteration, random states, best metric, versions, settings) and the networks that
+    inference needs as ``<name>_last.pt``. Files appear under their names only when they are complete.
 
     A run that does not resume moves the files of an earlier run in the same directory into a folder beside them.
 
@@ -38,8 +35,8 @@ class TrainingCheckpoint:
 
     Args:
         directory: where the files go.
-        network: the network that inference needs, for ``model_last.pt``.
-        settings: what is needed to rebuild that network and to tell where it came from; primitives only.
+        models: the networks that inference needs, by name.
+        settings: what is needed to rebuild them and to tell where it came from; primitives only.
         evaluator: the validation engine, whose best metric is kept over a resume.
         save_interval: epochs between two checkpoints.
         n_saved: how many checkpoints are kept.
@@ -49,7 +46,7 @@ class TrainingCheckpoint:
     def __init__(
         self,
         directory: str,
-        network: nn.Module,
+        models: dict[str, nn.Module],
         settings: dict,
         evaluator: Engine | None = None,
         save_interval: int = 1,
@@ -57,7 +54,7 @@ class TrainingCheckpoint:
         resume: str | None = None,
     ) -> None:
         self.directory = Path(directory)
-        self.network = network
+        self.models = models
         self.settings = settings
         self.evaluator = evaluator
         self.save_interval = save_interval
@@ -89,7 +86,8 @@ class TrainingCheckpoint:
         epoch = engine.state.epoch
         if rank_and_world_size()[0] > 0 or (epoch % self.save_interval and epoch < engine.state.max_epochs):
             return
-        save_model(self.directory / LAST_MODEL, self.network, self.settings | {"epoch": epoch})
+        for name, network in self.models.items():
+            save_model(self.directory / f"{name}_last.pt", network, self.settings | {"epoch": epoch})
         with whole_file(self._path(epoch)) as partial:
             torch.save(state_of(engine, self.evaluator) | {"settings": self.settings}, partial)
         for _, path in checkpoints(self.directory)[self.n_saved :]:
@@ -121,17 +119,17 @@ class TrainingCheckpoint:
 
 
 class BestModel:
-    """Handler of a validation engine that keeps the network of the best key metric as ``model.pt``.
+    """Handler of a validation engine that keeps the networks of the best key metric as ``<name>.pt``.
 
     Args:
-        directory: where the file goes.
-        network: the network that is validated.
-        settings: what is needed to rebuild it.
+        directory: where the files go.
+        models: the networks that inference needs, by name; "model" is the one that is validated.
+        settings: what is needed to rebuild them.
     """
 
-    def __init__(self, directory: str, network: nn.Module, settings: dict) -> None:
+    def __init__(self, directory: str, models: dict[str, nn.Module], settings: dict) -> None:
         self.directory = Path(directory)
-        self.network = network
+        self.models = models
         self.settings = settings
 
     def attach(self, engine: Engine) -> None:
@@ -141,7 +139,8 @@ class BestModel:
         state = engine.state
         if state.best_metric_epoch == state.epoch and rank_and_world_size()[0] == 0:
             result = {"epoch": state.epoch, state.key_metric_name: float(state.best_metric)}
-            save_model(self.directory / BEST_MODEL, self.network, self.settings | result)
+            for name, network in self.models.items():
+                save_model(self.directory / f"{name}.pt", network, self.settings | result)
 
 
 def save_model(path: Path, network: nn.Module, settings: dict) -> None:
@@ -281,9 +280,7 @@ def newest_whole_checkpoint(directory: Path) -> tuple[Path, dict] | None:
 
 def set_aside(directory: Path) -> None:
     """Move an earlier run's files into a folder beside them, so that a new run neither mixes with nor erases them."""
-    earlier = [
-        path for pattern in ("checkpoint_epoch=*.pt", "model*.pt", "model*.json") for path in directory.glob(pattern)
-    ]
+    earlier = [*directory.glob("*.pt"), *directory.glob("*.json")]
     if not earlier:
         return
     aside = directory / f"earlier_{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}"

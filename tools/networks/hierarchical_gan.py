@@ -64,6 +64,11 @@ def _normalised(conv: nn.Module, channels: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.GroupNorm(_GROUPS, channels), nn.ReLU())
 
 
+def _doubling_widths(last: int, number: int) -> list[int]:
+    """Widths that double from layer to layer: [..., last / 4, last / 2, last]."""
+    return [last // 2**i for i in reversed(range(number))]
+
+
 class EmbeddingGenerator(nn.Module):
     """G1: latent vector (and class) to embedding A.
 
@@ -131,6 +136,27 @@ class Generator(nn.Module):
         return self.decode(self.embed(latent, label))
 
 
+class LowResolutionGenerator(nn.Sequential):
+    """GL of HA-GAN: embedding A [B, 2c, S/4, S/4, S/4] -> the whole volume at S/4 a side, [B, 1, ...] in [-1, 1]."""
+
+    def __init__(self, base_channels: int = 32):
+        c = base_channels
+        super().__init__(
+            _normalised(nn.Conv3d(2 * c, c, 3, padding=1), c),
+            _normalised(nn.Conv3d(c, c // 2, 3, padding=1), c // 2),
+            nn.Conv3d(c // 2, 1, 3, padding=1),
+            nn.Tanh(),
+        )
+
+
+class HierarchicalGenerator(Generator):
+    """The generator of HA-GAN: that of CRF-GAN and GL, which is for training (``decode_low``)."""
+
+    def __init__(self, image_size: int = 256, latent_dim: int = 1024, base_channels: int = 32, num_classes: int = 0):
+        super().__init__(image_size, latent_dim, base_channels, num_classes)
+        self.decode_low = LowResolutionGenerator(base_channels)
+
+
 class HalfEncoder(nn.Sequential):
     """hE: volume, or a slab of it, [B, 1, a, S, S] -> embedding, or a slab of it, [B, 2c, a/4, S/4, S/4]."""
 
@@ -156,8 +182,7 @@ class SubVolumeDiscriminator(nn.Module):
         super().__init__()
         d = channels
         self.last_start = image_size - slab_length(image_size)  # 7S/8
-        doublings = int(log2(image_size // 32))
-        widths = [1, *(d // 8 // 2**i for i in reversed(range(doublings)))]
+        widths = [1, *_doubling_widths(d // 8, int(log2(image_size // 32)))]
         self.features = nn.Sequential()
 
         def add(before: int, after: int, kernel, stride, padding) -> None:
@@ -189,3 +214,84 @@ class SubVolumeDiscriminator(nn.Module):
         position = features.new_full((len(features), 1), start / self.last_start)
         hidden = self.hidden(torch.cat([features, position], dim=1))
         return self.verdict(hidden), None if self.classifier is None else self.classifier(hidden)
+
+
+class LowResolutionDiscriminator(nn.Sequential):
+    """D's second branch in HA-GAN: whole volumes at low resolution [B, 1, S/4, ...] -> logits [B, 1 + num_classes]."""
+
+    def __init__(self, image_size: int = 256, channels: int = 256, num_classes: int = 0):
+        super().__init__()
+        widths = [1, *_doubling_widths(channels, int(log2(image_size // 16)))]
+        for before, after in pairwise(widths):  # until 4 x 4 x 4
+            self.extend([spectral_norm(nn.Conv3d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)])
+        self.extend([spectral_norm(nn.Conv3d(channels, 1 + num_classes, 4)), nn.Flatten()])
+
+
+class HierarchicalDiscriminator(SubVolumeDiscriminator):
+    """D of HA-GAN: the mean of what it says of a slab and of the whole volume at low resolution.
+
+    Args:
+        image_size: S.
+        channels: d, the width of the widest layer for slabs; half of that for low resolution.
+        num_classes: number of classes of the auxiliary classifier, 0 for none.
+    """
+
+    def __init__(self, image_size: int = 256, channels: int = 512, num_classes: int = 0):
+        super().__init__(image_size, channels, num_classes)
+        self.low = LowResolutionDiscriminator(image_size, channels // 2, num_classes)
+
+    def forward(self, slab: Tensor, low: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
+        """Judge slabs [B, 1, S/8, S, S] from axial slice ``start`` and their whole volumes ``low`` [B, 1, S/4, ...].
+
+        Returns:
+            Logits that they are real, [B, 1], and class logits [B, num_classes], None without classes.
+        """
+        verdict, classes = super().forward(slab, start)
+        low_verdict, low_classes = self.low(low).tensor_split([1], dim=1)
+        return (verdict + low_verdict) / 2, None if classes is None else (classes + low_classes) / 2
+
+
+class SubEncoder(nn.Sequential):
+    """The sub-encoder of HA-GAN: embedding A [B, 2c, S/4, S/4, S/4] -> latent vector [B, L].
+
+    Args:
+        image_size: S.
+        latent_dim: L.
+        base_channels: c.
+        channels: width of the last layer before the latent.
+    """
+
+    def __init__(self, image_size: int = 256, latent_dim: int = 1024, base_channels: int = 32, channels: int = 256):
+        widths = [2 * base_channels, *_doubling_widths(channels, int(log2(check_image_size(image_size) // 16)))]
+        super().__init__(
+            *(_normalised(nn.Conv3d(a, b, 4, stride=2, padding=1), b) for a, b in pairwise(widths)),  # until 4 x 4 x 4
+            nn.Conv3d(channels, latent_dim, 4),
+            nn.Flatten(),
+        )
+
+
+def encode_by_slabs(encoder: nn.Module, volume: Tensor) -> Tensor:
+    """The embedding [B, 2c, S/4, S/4, S/4] of volumes [B, 1, S, S, S], from hE slab by slab, as hE was trained."""
+    length = volume.shape[2] // 8
+    return torch.cat([encoder(image_slab(volume, start)) for start in range(0, volume.shape[2], length)], dim=2)
+
+
+class Reconstructor(nn.Module):
+    """Encode volumes and generate them again: hE by slabs, the sub-encoder, the generator (HA-GAN).
+
+    Args:
+        generator, encoder, sub_encoder: the trained networks.
+    """
+
+    def __init__(self, generator: Generator, encoder: HalfEncoder, sub_encoder: SubEncoder):
+        super().__init__()
+        self.generator = generator
+        self.encoders = nn.ModuleDict({"encoder": encoder, "sub_encoder": sub_encoder})
+
+    def forward(self, volume: Tensor, label: Tensor | None = None) -> Tensor:
+        """[B, 1, S, S, S] and, if there are classes, class indices [B] -> [B, 1, S, S, S], volumes in [-1, 1]."""
+        return self.generator(self.encode(volume), label)
+
+    def encode(self, volume: Tensor) -> Tensor:
+        """[B, 1, S, S, S] -> latent vectors [B, L]."""
+        return self.encoders["sub_encoder"](encode_by_slabs(self.encoders["encoder"], volume))

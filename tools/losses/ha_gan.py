@@ -1,0 +1,73 @@
+"""The objective of HA-GAN (Sun et al., IEEE JBHI 2022, and the code released with it)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
+from tools.networks.hierarchical_gan import (
+    HalfEncoder,
+    HierarchicalDiscriminator,
+    HierarchicalGenerator,
+    SubEncoder,
+    encode_by_slabs,
+    image_slab,
+)
+
+
+def low_resolution(volume: Tensor) -> Tensor:
+    """Volumes [B, 1, S, S, S] at S/4 a side: every fourth voxel, as in the released code."""
+    return F.interpolate(volume, scale_factor=0.25, mode="nearest")
+
+
+class HAGANObjective(HierarchicalObjective):
+    """One method per update: D, then G1, G2 and GL, then hE, then the sub-encoder.
+
+    Args:
+        generator, discriminator, encoder, sub_encoder: G (its parts are G1, G2 and GL), D, hE and the sub-encoder.
+        latent_dim: size L of the latent vector.
+        classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
+    """
+
+    def __init__(
+        self,
+        generator: HierarchicalGenerator,
+        discriminator: HierarchicalDiscriminator,
+        encoder: HalfEncoder,
+        sub_encoder: SubEncoder,
+        latent_dim: int = 1024,
+        classification_weight: float = 0.1,
+    ) -> None:
+        super().__init__(generator, discriminator, encoder, latent_dim, classification_weight)
+        self.sub_encoder = sub_encoder
+
+    def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
+        """D(x_r, x at low resolution)."""
+        image, start = batch["image"], batch["start"]
+        return self.discriminator(image_slab(image, start), low_resolution(image), start)
+
+    def judge_generated(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
+        """D(G2(A_r), GL(A))."""
+        return self.discriminator(self.decode(embedding, batch), self.generator.decode_low(embedding), batch["start"])
+
+    def generator_loss(self, batch: dict) -> dict[str, Tensor]:
+        """-log D(G2(G1(z)_r), GL(G1(z))), and the class of what was generated."""
+        verdict, classes = self.judge_generated(self.embed(batch, "generator"), batch)
+        return {"adversarial": call_it(verdict, real=True)} | self.classification(classes, batch)
+
+    def sub_encoder_loss(self, batch: dict) -> dict[str, Tensor]:
+        """|| x_r - G2(A'_r) ||_1 and || x at low resolution - GL(A') ||_1, the mean of both.
+
+        A' = G1(sub-encoder(hE(x))), where hE sees x slab by slab, as it was trained.
+        """
+        image = batch["image"]
+        with torch.no_grad():
+            embedding = encode_by_slabs(self.encoder, image)
+        again = self.generator.embed(self.sub_encoder(embedding), batch["label"])
+        slab = image_slab(image, batch["start"])
+        return {
+            "high": F.l1_loss(self.decode(again, batch), slab) / 2,
+            "low": F.l1_loss(self.generator.decode_low(again), low_resolution(image)) / 2,
+        }

@@ -1,0 +1,96 @@
+"""What the objectives of CRF-GAN and HA-GAN share: sub-volumes, two players, and the half-encoder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tools.networks.hierarchical_gan import Generator, HalfEncoder, embedding_slab, image_slab
+
+if TYPE_CHECKING:
+    from tools.engines.draws import Draws
+
+
+def call_it(logits: Tensor, real: bool) -> Tensor:
+    """Binary cross-entropy of calling everything in ``logits`` real, or generated."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
+
+
+class HierarchicalObjective(ABC):
+    """Base of both objectives. Every loss takes what ``draw`` returned and gives the terms of its sum by name.
+
+    Args:
+        generator, discriminator, encoder: G (its parts are G1 and G2), D and hE.
+        latent_dim: size L of the latent vector.
+        classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
+    """
+
+    generating_updates = ("discriminator", "generator")
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: nn.Module,
+        encoder: HalfEncoder,
+        latent_dim: int = 1024,
+        classification_weight: float = 0.1,
+    ) -> None:
+        self.generator = generator
+        self.discriminator = discriminator
+        self.encoder = encoder
+        self.latent_dim = latent_dim
+        self.classification_weight = classification_weight
+
+    def draw(self, batch: dict, draws: Draws) -> dict:
+        """All that is random in one iteration, so that the updates themselves are functions.
+
+        Args:
+            batch: "image" [B, 1, S, S, S] in [-1, 1] and, for conditional generation, "label" [B].
+            draws: the iteration's source of random numbers.
+
+        Returns:
+            image, label (or None), the sub-volume's first slice "start" in [0, 7S/8], the iteration, and one latent
+            [B, L] for each update that generates.
+        """
+        image = batch["image"]
+        start = draws.integer(0, image.shape[2] - image.shape[2] // 8)
+        latents = {f"{update}_latent": draws.normal(len(image), self.latent_dim) for update in self.generating_updates}
+        return {"image": image, "label": batch.get("label"), "start": start, "iteration": draws.iteration, **latents}
+
+    @abstractmethod
+    def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
+        """D's logits, and class logits if it has classes, of the real volumes."""
+
+    @abstractmethod
+    def judge_generated(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
+        """D's logits, and class logits if it has classes, of the volumes that an embedding decodes to."""
+
+    def discriminator_loss(self, batch: dict) -> dict[str, Tensor]:
+        """-log D(x_r) - log(1 - D(G2(G1(z)_r))), and the class of x."""
+        real, classes = self.judge_real(batch)
+        fake, _ = self.judge_generated(self.embed(batch, "discriminator"), batch)
+        terms = {"real": call_it(real, real=True), "fake": call_it(fake, real=False)}
+        return terms | self.classification(classes, batch)
+
+    def encoder_loss(self, batch: dict) -> dict[str, Tensor]:
+        """|| x_r - G2(hE(x_r)) ||_1, the mean over voxels."""
+        slab = image_slab(batch["image"], batch["start"])
+        return {"reconstruction": F.l1_loss(self.generator.decode(self.encoder(slab)), slab)}
+
+    def embed(self, batch: dict, update: str) -> Tensor:
+        """The whole embedding G1(z) for an update's latents."""
+        return self.generator.embed(batch[f"{update}_latent"], batch["label"])
+
+    def decode(self, embedding: Tensor, batch: dict) -> Tensor:
+        """The slab of the volume at the batch's position."""
+        return self.generator.decode(embedding_slab(embedding, batch["start"]))
+
+    def classification(self, classes: Tensor | None, batch: dict) -> dict[str, Tensor]:
+        """Weighted cross-entropy of class logits, nothing without classes."""
+        if classes is None:
+            return {}
+        return {"class": self.classification_weight * F.cross_entropy(classes, batch["label"])}
