@@ -34,8 +34,9 @@ BUNDLES = sorted(path.name for path in (REPOSITORY / "bundles").iterdir() if pat
 TINY = {
     "image_size": 32,
     "latent_dim": 16,
-    "base_channels": 8,
+    "base_channels": 16,
     "discriminator_channels": 64,
+    "sub_encoder_channels": 64,
     "batch_size": 2,
     "max_epochs": 2,
     "val_interval": 1,
@@ -197,6 +198,25 @@ def test_inference_without_weights_says_what_to_do(bundle, tmp_path):
     assert "Train the bundle first" in str(error.value.__cause__)
 
 
+def test_reconstruction(bundle, trained, tmp_path):
+    """Where a bundle has encoders: real volumes come back with their geometry, in HU."""
+    if not (REPOSITORY / config_file(bundle, "reconstruct")).is_file():
+        pytest.skip("this bundle does not encode volumes")
+    (phantoms,) = trained.glob("phantoms*")
+    options = {"bundle_root": str(trained), "output_dir": str(tmp_path), "dataset_dir": str(phantoms / "subset0")}
+    run(config_file=config_file(bundle, "reconstruct"), **options)
+    (path,) = tmp_path.glob("*_reconstruction.nii.gz")
+    volume = nibabel.load(path)
+    settings = json.loads((trained / "models" / "model.json").read_text())
+    values = np.asarray(volume.dataobj)
+    assert values.shape == (TINY["image_size"],) * 3
+    assert settings["window"][0] <= values.min() < values.max() <= settings["window"][1]
+    assert nibabel.aff2axcodes(volume.affine) == ("R", "A", "S")
+    pictures = [np.asarray(Image.open(tmp_path / name)) for name in ("input.png", "reconstruction.png")]
+    assert pictures[0].shape == pictures[1].shape
+    assert not np.array_equal(*pictures)
+
+
 def test_evaluation(bundle, trained, tmp_path):
     overrides = {"bundle_root": str(trained), "output_dir": str(tmp_path)}
     overrides |= {key: value for key, value in TINY.items() if key.startswith("phantoms")}
@@ -221,7 +241,7 @@ def test_two_processes_train_as_one(bundle, tmp_path):
         f"train#updates#{i}#optimizer": {
             "_target_": "torch.optim.SGD",
             "params": update["optimizer"]["params"],
-            "lr": 0.01,
+            "lr": 0.001,
         }
         for i, update in enumerate(ConfigParser.load_config_file(config_file(bundle, "train"))["train"]["updates"])
     }
