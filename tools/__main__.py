@@ -4,10 +4,11 @@ import sys
 
 import fire
 
+from tools.benchmark import benchmark
 from tools.phantom import phantom
 from tools.preprocess import preprocess
 
-COMMANDS = {"phantom": phantom, "preprocess": preprocess}
+COMMANDS = {"benchmark": benchmark, "phantom": phantom, "preprocess": preprocess}
 
 
 def main(arguments: list[str] | None = None) -> None:

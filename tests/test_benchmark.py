@@ -1,0 +1,254 @@
+"""What training costs: counts, small real runs, what does not fit or fails, and the report."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tools.__main__ import main
+from tools.benchmark import benchmark
+from tools.benchmark.measure import MB, Case, is_out_of_memory, peak_memory
+from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome, judge, schedule
+from tools.benchmark.published import MEMORY, PARAMETERS, SPEED
+from tools.benchmark.report import Key, make_rows, markdown
+from tools.benchmark.training import build_trainer, bundle_names, learnable_parameters
+
+COUNTS = {
+    "crf_gan_luna16": {64: 57_079_938, 128: 57_209_762, 256: 57_244_594},
+    "ha_gan_luna16": {64: 78_672_324, 128: 79_583_972, 256: 79_744_884},
+}
+TINY = {"base_channels": 8, "latent_dim": 16, "discriminator_channels": 64}
+BALLAST = 1024  # MB
+CRF, HA = "crf_gan_luna16", "ha_gan_luna16"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "image_size", "count"),
+    [(bundle, *item) for bundle in COUNTS if bundle in bundle_names() for item in COUNTS[bundle].items()],
+)
+def test_learnable_parameters(bundle, image_size, count):
+    """Exact, and within one and a half units of the last digit that the paper prints."""
+    assert learnable_parameters(bundle, image_size, {}) == count
+    printed = PARAMETERS[bundle][image_size]
+    assert count == pytest.approx(printed, abs=15_000 if printed % 100_000 else 150_000)
+
+
+@pytest.mark.parametrize("bundle", [bundle for bundle in COUNTS if bundle in bundle_names()])
+def test_the_trainer_is_the_bundles_own_without_its_surroundings(bundle, tmp_path, monkeypatch):
+    """Updates, draws, precision and average as configured; no data, files or handlers."""
+    monkeypatch.chdir(tmp_path)
+    overrides = TINY | {"base_channels": 16, "accumulation": 3}
+    trainer = build_trainer(bundle, 32, 3, "bf16", torch.device("cpu"), overrides)
+    (batch,) = trainer.data_loader
+    assert batch["image"].shape == (3, 1, 32, 32, 32)
+    assert -1 <= batch["image"].min() < -0.9 < 0.9 < batch["image"].max() <= 1
+    assert (trainer.precision, trainer.accumulation) == ("bf16", 3)
+    assert trainer.ema is not None
+    assert {"discriminator", "generator", "encoder"} < {update.name for update in trainer.updates}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_classes_get_labels():
+    trainer = build_trainer(CRF, 32, 3, "fp32", torch.device("cpu"), TINY | {"num_classes": 2})
+    (batch,) = trainer.data_loader
+    assert batch["label"].tolist() == [0, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of small networks: a batch that cannot be divided as asked for, one that can, one that no machine holds.
+
+    It is started by a process that is larger than what it measures.
+    """
+    folder = tmp_path_factory.mktemp("benchmark")
+    ballast = torch.ones(BALLAST * MB // 4)
+    with pytest.raises(SystemExit) as stopped:
+        benchmark(
+            CRF,
+            image_sizes=32,
+            batch_sizes=[2, 3, 10_000_000_000],
+            speed_batch_size=3,
+            steps=2,
+            warmup=1,
+            rounds=1,
+            threads=1,
+            device="cpu",
+            overrides=TINY | {"accumulation": 3},
+            output_dir=folder,
+        )
+    assert peak_memory(torch.device("cpu")) > ballast.nbytes
+    report = json.loads((folder / "benchmark.json").read_text())
+    rows = {(row["table"], row["batch_size"]): row for row in report["rows"]}
+    return folder, report, rows, stopped.value.code
+
+
+def test_memory_and_speed_are_measured(finished):
+    _, report, rows, _ = finished
+    assert rows["memory", 3]["value"] > 100
+    assert rows["speed", 3]["value"] > 0
+    assert "MB of it are Python and its libraries" in report["memory"]
+
+
+def test_no_process_inherits_the_peak_of_the_one_that_starts_it(finished):
+    assert finished[2]["memory", 3]["value"] < BALLAST
+
+
+def test_what_does_not_fit_is_a_dash(finished):
+    assert finished[2]["memory", 10_000_000_000]["value"] == "-"
+
+
+def test_what_fails_is_named_and_the_rest_goes_on(finished):
+    _, _, rows, message = finished
+    assert rows["memory", 2]["value"] == "failed"
+    assert rows["memory", 3]["value"] > 0
+    assert message.startswith("1 of 5 values failed")
+    assert "memory of crf_gan_luna16 at 32, batch 2" in message
+
+
+def test_the_three_files_agree_and_say_where_they_come_from(finished):
+    folder, report, rows, _ = finished
+    assert sorted(path.name for path in folder.iterdir()) == ["benchmark.csv", "benchmark.json", "benchmark.md"]
+    with (folder / "benchmark.csv").open() as file:
+        table = {(row["table"], row["batch_size"]): row for row in csv.DictReader(file)}
+    for (name, batch_size), row in rows.items():
+        assert table[name, str(batch_size or "")]["value"] == str(row["value"])
+    text = (folder / "benchmark.md").read_text()
+    assert f"| 32³ | {rows['parameters', None]['value']:,} |" in text
+    assert "| 32³ | 10000000000 | - |" in text
+    assert report["versions"]["torch"] == torch.__version__
+    assert report["machine"]["cores"] >= 1
+    assert report["settings"]["overrides"] == TINY | {"accumulation": 3}
+    for word in ("fp32", report["date"], report["machine"]["cpu"]):
+        assert word in text
+
+
+def test_the_log_has_the_message_of_a_process_that_failed(caplog, monkeypatch):
+    from tools.benchmark import processes
+
+    outcomes = iter([Outcome(FAILED, message="no kernel"), Outcome(OK, 2.0)])
+    monkeypatch.setattr(processes, "run_case", lambda case: next(outcomes))
+    first, second = Case("speed", CRF, 64, 2), Case("speed", HA, 64, 2)
+    ended = [outcome.status for _, outcome in processes.run_cases([first, second, first])]
+    assert ended == [FAILED, OK, FAILED]
+    assert [record.getMessage() for record in caplog.records] == [f"{first}: failed\nno kernel"]
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "message"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", OUT_OF_MEMORY, "killed by the system"),
+        ("raise RuntimeError('no such kernel')", FAILED, "no such kernel"),
+        ("import os; os.abort()", FAILED, "exit status -6"),
+        ("""print('{"value": 5.0, "before": 1.0}')""", OK, ""),
+    ],
+)
+def test_the_end_of_a_process_is_understood(script, status, message):
+    outcome = judge(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True))
+    assert outcome.status == status
+    assert message in outcome.message
+
+
+def test_lack_of_memory_is_recognised_behind_other_errors():
+    def wrapped(origin):
+        error = RuntimeError("Failed to instantiate component")
+        error.__cause__ = origin
+        return error
+
+    with pytest.raises(MemoryError) as python:
+        bytearray(2**62)
+    with pytest.raises(RuntimeError) as allocator:
+        torch.empty(2**50)
+    for origin in (python.value, allocator.value, torch.OutOfMemoryError("CUDA out of memory.")):
+        assert is_out_of_memory(origin)
+        assert is_out_of_memory(wrapped(origin))
+    assert not is_out_of_memory(wrapped(ValueError("channels")))
+
+
+def test_bundles_alternate():
+    cases = schedule(["memory", "speed"], [CRF, HA], [64, 128], [2, 4], 2, 2, steps=7)
+    shown = [(case.table, case.image_size, case.batch_size, case.bundle) for case in cases]
+    assert shown[:4] == [("memory", 64, 2, CRF), ("memory", 64, 2, HA), ("memory", 64, 4, CRF), ("memory", 64, 4, HA)]
+    assert shown[8:] == [("speed", size, 2, bundle) for size in (64, 128) for _ in range(2) for bundle in (CRF, HA)]
+    assert {case.steps for case in cases} == {7}
+    assert len(schedule(["speed"], [CRF], [64], [2], 2, 3)) == 3
+
+
+def test_ratios_are_pair_by_pair():
+    """The machine is twice as slow in the second round: the ratios do not notice."""
+
+    def outcomes(*values):
+        return [Outcome(OK, value) for value in values]
+
+    key = Key("speed", 128, 2, CRF)
+    crf, ha = make_rows({key: outcomes(4.0, 2.0, 4.0), key._replace(bundle=HA): outcomes(3.6, 1.8, 3.8)}, CRF)
+    assert (crf.value, crf.low, crf.high, crf.ratio) == (4.0, 2.0, 4.0, None)
+    assert (ha.ratio, ha.ratio_low, ha.ratio_high) == pytest.approx((0.9, 0.9, 0.95))
+    assert ha.paper_ratio == pytest.approx(3.845 / 4.236)
+    assert (crf.paper, ha.paper) == (4.236, 3.845)
+    assert "| 128³ | 2 | 4.000 (2.000 to 4.000) | 4.236 |" in markdown([crf, ha], [CRF, HA], {})
+
+
+def test_there_is_no_ratio_to_what_does_not_fit():
+    key = Key("memory", 256, 6, CRF)
+    rows = make_rows({key: [Outcome(OUT_OF_MEMORY)], key._replace(bundle=HA): [Outcome(OK, 5.0)]}, CRF)
+    assert [(row.value, row.paper, row.ratio, row.paper_ratio) for row in rows] == [
+        ("-", "-", None, None),
+        (5.0, "-", None, None),
+    ]
+    assert "| 256³ | 6 | - | - | 5 | - |  |  |" in markdown(rows, [CRF, HA], {})
+
+
+def test_the_papers_own_conclusions_follow_from_its_printed_values():
+    """Sections 3.3.1 and 3.3.2: a check of what was copied."""
+    for size, fewer in ((64, 27.4), (128, 28.1), (256, 28.2)):
+        assert 100 * (1 - PARAMETERS[CRF][size] / PARAMETERS[HA][size]) == pytest.approx(fewer, abs=0.15)
+    for size, faster in ((128, 10.2), (256, 14.6)):
+        assert 100 * (SPEED[CRF][size, 2] / SPEED[HA][size, 2] - 1) == pytest.approx(faster, abs=0.05)
+    more = [100 * (MEMORY[HA][128, batch] / MEMORY[CRF][128, batch] - 1) for batch in (2, 4, 6)]
+    assert sum(more) / 3 == pytest.approx(9.65, abs=0.5)
+    more = [100 * (MEMORY[HA][256, batch] / MEMORY[CRF][256, batch] - 1) for batch in (2, 4)]
+    assert sum(more) / 2 == pytest.approx(9.34, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bundles": "crf_gan"}, "bundles is 'crf_gan', expected different names out of .*crf_gan_luna16"),
+        ({"bundles": []}, "bundles is"),
+        ({"image_sizes": "64,100"}, "image_size is 100, expected a power of two"),
+        ({"image_sizes": "big"}, "image_sizes is 'big', expected different whole numbers"),
+        ({"batch_sizes": [0, 2]}, r"batch_sizes is \[0, 2\]"),
+        ({"tables": "memory,time"}, "tables is 'memory,time', expected different names out of parameters, memory"),
+        ({"steps": 0}, "steps is 0, expected a whole number from 1"),
+        ({"warmup": -1}, "warmup is -1, expected a whole number from 0"),
+        ({"rounds": 1.5}, "rounds is 1.5"),
+        ({"precision": "fp8"}, "precision is .*fp8"),
+        ({"device": "fast"}, "device is 'fast'"),
+        ({"device": "cuda:99"}, "device is 'cuda:99', but torch sees"),
+        ({"overrides": {"base_chanels": 8}}, "overrides: bundle crf_gan_luna16 has no 'base_chanels'"),
+        ({"overrides": {"image_size": 32}}, "give it by --image_sizes"),
+        ({"overrides": "base_channels=8"}, "overrides is 'base_channels=8', expected entries"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_runs(options, message, tmp_path):
+    given = {"bundles": CRF, "image_sizes": 64, "output_dir": tmp_path / "out"} | options
+    with pytest.raises(ValueError, match=message):
+        benchmark(**given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ValueError, match="is a file"):
+        benchmark(CRF, image_sizes=64, output_dir=tmp_path / "out")
+
+
+def test_the_command_line(tmp_path, capsys):
+    main(["benchmark", "--bundles", CRF, "--image_sizes", "64,128", "--tables=parameters", f"--output_dir={tmp_path}"])
+    shown = capsys.readouterr().out
+    assert "| 64³ | 57,079,938 | 57.07 M |" in shown
+    assert "| 128³ | 57,209,762 | 57.20 M |" in shown
+    assert shown.strip() == (tmp_path / "benchmark.md").read_text().strip()

@@ -1,0 +1,123 @@
+"""The command: check what is asked for, run the cases, report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from tools.benchmark.machine import describe_machine, describe_versions
+from tools.benchmark.options import chosen_device, further_entries, names, number, numbers
+from tools.benchmark.processes import FAILED, OK, Outcome, run_cases, schedule
+from tools.benchmark.report import TITLES, Key, make_rows, write_report
+from tools.benchmark.training import bundle_names, learnable_parameters
+from tools.engines.trainer import PRECISIONS
+
+
+def benchmark(
+    bundles: str | Sequence[str] = "crf_gan_luna16,ha_gan_luna16",
+    image_sizes: int | str | Sequence[int] = (64, 128, 256),
+    batch_sizes: int | str | Sequence[int] = (2, 4, 6),
+    tables: str | Sequence[str] = "parameters,memory,speed",
+    steps: int | None = None,
+    warmup: int | None = None,
+    rounds: int = 3,
+    speed_batch_size: int = 2,
+    precision: str = "fp32",
+    device: str | None = None,
+    threads: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    output_dir: str = "benchmark",
+) -> None:
+    """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
+
+    Trains each bundle as its train.json says, on random volumes and without data, validation or checkpoints, every
+    case in a process of its own. Prints a report and writes it as output_dir/benchmark.md, .csv and .json, after
+    every case anew. A case that does not fit into memory is "-"; one that fails for another reason is "failed", the
+    others go on, and the exit status is 1. Memory is what torch's tensors take on a GPU; on a CPU the peak resident
+    set of the whole process, so that sizes for which the memory does not suffice end when the system kills it.
+
+    Args:
+        bundles: names of folders in `bundles`, separated by commas; ratios are to the first.
+        image_sizes: voxels a side.
+        batch_sizes: volumes in a batch, for memory.
+        tables: parameters, memory or speed, or several, separated by commas.
+        steps: iterations that are timed in each round; by default the paper's 1000 on a GPU, 10 on a CPU.
+        warmup: iterations before those; by default 10 on a GPU, 2 on a CPU.
+        rounds: how often the speed of all bundles is measured in turn.
+        speed_batch_size: volumes in a batch, for speed; 2 in the paper.
+        precision: fp32, bf16 or fp16.
+        device: cuda, cuda:1, cpu ...; a GPU by default if there is one.
+        threads: for torch on the CPU; torch's own choice by default. On a machine that others use too, give fewer than
+            it has cores: threads wait for the slowest of them.
+        overrides: further entries of train.json, such as "{'base_channels': 16}".
+        output_dir: folder for the report.
+    """
+    bundles, tables = names("bundles", bundles, bundle_names()), names("tables", tables, TITLES)
+    image_sizes, batch_sizes = numbers("image_sizes", image_sizes), numbers("batch_sizes", batch_sizes)
+    (precision,) = names("precision", [precision], PRECISIONS)
+    torch_device = chosen_device(device)
+    on_gpu = torch_device.type == "cuda"
+    steps = number("steps", (1000 if on_gpu else 10) if steps is None else steps)
+    warmup = number("warmup", (10 if on_gpu else 2) if warmup is None else warmup, least=0)
+    rounds, speed_batch_size = number("rounds", rounds), number("speed_batch_size", speed_batch_size)
+    threads = number("threads", torch.get_num_threads() if threads is None else threads)
+    overrides = further_entries(overrides)
+    folder = Path(str(output_dir))
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"output_dir {folder} is a file, expected a folder or nothing.")
+
+    # of all, whatever is asked for: a bundle that cannot be built at a size is an error before anything runs
+    parameters = {
+        Key("parameters", size, None, bundle): [Outcome(OK, learnable_parameters(bundle, size, overrides))]
+        for size in image_sizes
+        for bundle in bundles
+    }
+    outcomes: dict[Key, list[Outcome]] = parameters if "parameters" in tables else {}
+    settings = {
+        "precision": precision,
+        "device": str(torch_device),
+        "threads": threads,
+        "steps": steps,
+        "warmup": warmup,
+        "overrides": overrides,
+    }
+    cases = schedule(tables, bundles, image_sizes, batch_sizes, speed_batch_size, rounds, **settings)
+    about = {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": describe_machine(torch_device),
+        "versions": describe_versions(torch_device),
+        "settings": settings | {"rounds": rounds},
+    }
+
+    def report() -> str:
+        rows = make_rows(outcomes, bundles[0])
+        return write_report(folder, rows, bundles, about | {"memory": _memory_note(outcomes, on_gpu)})
+
+    report()  # a folder that cannot be written to shows now and not after hours
+    with tqdm(total=len(cases), unit="case", desc="benchmark") as bar, logging_redirect_tqdm():
+        for case, outcome in run_cases(cases):
+            outcomes.setdefault(Key(case.table, case.image_size, case.batch_size, case.bundle), []).append(outcome)
+            report()
+            bar.update()
+    print(report())
+    failed = [key for key, tries in outcomes.items() if any(outcome.status == FAILED for outcome in tries)]
+    if failed:
+        lines = [f"  {k.table} of {k.bundle} at {k.image_size}, batch {k.batch_size}" for k in failed]
+        sys.exit("\n".join([f"{len(failed)} of {len(outcomes)} values failed, the messages are above:", *lines]))
+
+
+def _memory_note(outcomes: Mapping[Key, Sequence[Outcome]], on_gpu: bool) -> str:
+    """What the figures of memory mean."""
+    if on_gpu:
+        return "the most that torch allocated on the GPU, in MB of 2^20 bytes"
+    before = [outcome.before for tries in outcomes.values() for outcome in tries if outcome.before is not None]
+    share = f"; {median(before):.0f} MB of it are Python and its libraries" if before else ""
+    return f"the peak resident set of the whole process, in MB of 2^20 bytes{share}; the paper's is a GPU's"

@@ -1,0 +1,119 @@
+"""What one case measures, in a process of its own: peak memory or speed of training."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from tools.benchmark.training import build_trainer, causes
+from tools.engines import AlternatingTrainer
+
+MB = 2**20
+"""Bytes in the MB of all figures; the tools by which GPU memory is usually read count so."""
+
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+"""How the allocators of torch, cuDNN and cuBLAS say it where they raise no class of their own."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement.
+
+    Args:
+        table: "memory" or "speed".
+        bundle, image_size, batch_size, precision, overrides: what is trained.
+        device: of torch.
+        threads: that torch may use on the CPU.
+        steps, warmup: iterations that are timed, and those before them; for "speed" only.
+    """
+
+    table: str
+    bundle: str
+    image_size: int
+    batch_size: int
+    precision: str = "fp32"
+    device: str = "cpu"
+    threads: int = 1
+    steps: int = 1
+    warmup: int = 0
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.table} of {self.bundle} at {self.image_size}, batch {self.batch_size}"
+
+
+def measure(case: Case) -> dict[str, float]:
+    """The case's "value": MB for "memory", iterations per second for "speed".
+
+    With "memory" comes "before": MB that the process held before anything of the bundle was built.
+    """
+    torch.set_num_threads(case.threads)
+    device = torch.device(case.device)
+    before = peak_memory(device)
+    trainer = build_trainer(case.bundle, case.image_size, case.batch_size, case.precision, device, dict(case.overrides))
+    if case.table == "speed":
+        return {"value": iterations_per_second(trainer, case.steps, case.warmup)}
+    # until every update, also a lazy one, has run again when all optimizers hold their state
+    train(trainer, iterations=1 + max(update.every for update in trainer.updates))
+    return {"value": peak_memory(device) / MB, "before": before / MB}
+
+
+def iterations_per_second(trainer: AlternatingTrainer, steps: int, warmup: int) -> float:
+    """Speed over ``steps`` iterations that follow ``warmup`` others, from device idle to device idle."""
+    times: list[float] = []
+
+    def look_at_the_clock(engine: Engine) -> None:
+        if engine.state.device.type == "cuda":
+            torch.cuda.synchronize(engine.state.device)
+        times.append(time.perf_counter())
+
+    trainer.add_event_handler(Events.ITERATION_STARTED(once=warmup + 1), look_at_the_clock)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=warmup + steps), look_at_the_clock)
+    train(trainer, iterations=warmup + steps)
+    started, ended = times
+    return steps / (ended - started)
+
+
+def train(trainer: AlternatingTrainer, iterations: int) -> None:
+    """Run one epoch of so many iterations."""
+    trainer.state.epoch_length = iterations
+    trainer.run()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most that torch's tensors took on a GPU so far, or on a CPU the process's peak resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux lets a new program inherit ru_maxrss of the one that started it; this peak is the program's own
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource  # which Windows has not, and other commands shall work there
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kB
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one from which it was raised, says that memory ran out."""
+    return any(
+        isinstance(cause, MemoryError | torch.OutOfMemoryError) or any(words in str(cause) for words in NO_MEMORY)
+        for cause in causes(error)
+    )
+
+
+def attempt(case: Case) -> dict[str, Any]:
+    """What was measured, or "out_of_memory" with the allocator's words. Other errors are raised."""
+    try:
+        return measure(case)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return {"out_of_memory": str(causes(error)[-1])}
