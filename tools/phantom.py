@@ -10,11 +10,10 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
-from tools.data.phantoms.luna16 import write_luna16_phantoms
-from tools.data.phantoms.thorax import DEFAULT_SHAPE
+from tools.data.phantoms import brain, thorax, write_gsp_phantoms, write_luna16_phantoms
 
 WINDOW = (-1024, 600)
-"""HU that are black and white in the preview; the window that the networks see."""
+"""HU that are black and white in the preview of a CT; the window that the networks see."""
 
 
 def phantom(
@@ -22,48 +21,69 @@ def phantom(
     anatomy: str = "thorax",
     count: int = 24,
     seed: int = 0,
-    nodules: str = "none",
-    image_size: int | Sequence[int] = DEFAULT_SHAPE,
+    nodules: str | None = None,
+    image_size: int | Sequence[int] | None = None,
+    lesions: str | None = None,
 ) -> None:
     """Write synthetic patients in the layout of the dataset they stand in for, and preview.png beside them.
 
-    Thorax: CT in HU like LUNA16's (subset0..9/<id>.mhd and .zraw, annotations.csv), labels.csv with the class
-    of each volume (1 with nodules, 0 without) and phantom.json with how they were made. subset9 is for validation.
-    A folder that already holds what is asked for is left as it is.
+    Thorax: CT in HU like LUNA16's (subset0..9/<id>.mhd and .zraw, annotations.csv); subset9 is for validation.
+    Brain: T1-weighted MR of heads like GSP's (Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii.gz and so on).
+    Both come with labels.csv, the class of each volume (1 with nodules or lesions, 0 without), and phantom.json, how
+    they were made. A folder that already holds what is asked for is left as it is.
 
     Args:
         output_dir: folder to create.
-        anatomy: part of the body; "thorax".
+        anatomy: part of the body; "thorax" or "brain".
         count: number of volumes, at least 2.
         seed: other seeds give other patients.
-        nodules: which volumes have lung nodules: "none", "half" or "all".
-        image_size: slices, rows and columns, or one number for all three.
+        nodules: for thorax, which volumes have lung nodules: "none" (the default), "half" or "all".
+        image_size: slices, rows and columns, or one number for all three; (96, 112, 112) for thorax and
+            (104, 124, 96) for brain by default.
+        lesions: for brain, which volumes have lesions in the white matter: "none" (the default), "half" or "all".
     """
-    if anatomy != "thorax":
-        raise ValueError(f'anatomy must be "thorax"; got {anatomy!r}')
+    if anatomy not in ("thorax", "brain"):
+        raise ValueError(f'anatomy must be "thorax" or "brain"; got {anatomy!r}')
+    foreign, value = ("lesions", lesions) if anatomy == "thorax" else ("nodules", nodules)
+    if value is not None:
+        raise ValueError(f"{foreign} is {value!r}, but a {anatomy} has none; leave it out")
+    if image_size is None:
+        image_size = thorax.DEFAULT_SHAPE if anatomy == "thorax" else brain.DEFAULT_SHAPE
     shape = [image_size] * 3 if isinstance(image_size, int) else list(image_size)
-    folder = write_luna16_phantoms(output_dir, count=count, seed=seed, shape=shape, nodules=nodules)
+    if anatomy == "thorax":
+        folder = write_luna16_phantoms(output_dir, count, seed, shape, nodules or "none")
+        names, window = ("chest CT phantoms", "(subset9) ", "with lung nodules"), WINDOW
+    else:
+        folder = write_gsp_phantoms(output_dir, count, seed, shape, lesions or "none")
+        names, window = ("brain T1 phantoms", "", "with lesions"), None
     volumes = json.loads((folder / "phantom.json").read_text())["volumes"]
-    files = [folder / f"subset{v['subset']}" / f"{v['id']}.mhd" for v in volumes]
     picture = folder / "preview.png"
-    preview(files[:4]).save(picture)
-    held_out = sum(v["subset"] == 9 for v in volumes)
+    preview([folder / v["image"] for v in volumes[:4]], window).save(picture)
+    validation = sum(v.get("subset") == 9 or v.get("section") == "validation" for v in volumes)
     affected = sum(v["label"] for v in volumes)
-    print(f"{len(volumes)} chest CT phantoms of {' x '.join(map(str, shape))} voxels in {folder}")
-    print(f"  {len(volumes) - held_out} to train on, {held_out} (subset9) to validate; {affected} with lung nodules")
+    what, where, ill = names
+    print(f"{len(volumes)} {what} of {' x '.join(map(str, shape))} voxels in {folder}")
+    print(f"  {len(volumes) - validation} to train on, {validation} {where}to validate; {affected} {ill}")
     print(f"  preview: {picture}")
 
 
-def preview(files: Sequence[Path], height: int = 240) -> Image.Image:
+def preview(files: Sequence[Path], window: tuple[float, float] | None = WINDOW, height: int = 240) -> Image.Image:
     """A row per volume: axial slices low, in the middle and high, then a coronal and a sagittal one, in true shape.
 
     Args:
-        files: volumes in HU that SimpleITK reads.
+        files: volumes that SimpleITK reads.
+        window: values that are black and white; None for 0 and each volume's 99th percentile.
         height: of a row, in pixels.
     """
-    rows = [np.concatenate([_scaled(*s, height) for s in _slices(sitk.ReadImage(str(f)))], axis=1) for f in files]
+    rows = [_row(sitk.ReadImage(str(f)), window, height) for f in files]
     width = max(row.shape[1] for row in rows)
     return Image.fromarray(np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]))) for row in rows]))
+
+
+def _row(image: sitk.Image, window: tuple[float, float] | None, height: int) -> np.ndarray:
+    if window is None:
+        window = (0, float(np.percentile(sitk.GetArrayViewFromImage(image), 99)))
+    return np.concatenate([_scaled(pixels, aspect, window, height) for pixels, aspect in _slices(image)], axis=1)
 
 
 def _slices(image: sitk.Image) -> list[tuple[np.ndarray, float]]:
@@ -75,8 +95,8 @@ def _slices(image: sitk.Image) -> list[tuple[np.ndarray, float]]:
     return [*axial, (volume[::-1, y // 2], width / length), (volume[::-1, :, x // 2], depth / length)]
 
 
-def _scaled(pixels: np.ndarray, aspect: float, height: int) -> np.ndarray:
-    low, high = WINDOW
+def _scaled(pixels: np.ndarray, aspect: float, window: tuple[float, float], height: int) -> np.ndarray:
+    low, high = window
     grey = np.clip((pixels.astype(np.float32) - low) / (high - low), 0, 1) * 255
     image = Image.fromarray(grey.astype(np.uint8)).resize((round(height * aspect), height), Image.Resampling.BILINEAR)
     return np.pad(np.asarray(image), ((0, 0), (0, 4)))

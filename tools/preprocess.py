@@ -1,4 +1,4 @@
-"""The command that preprocesses a dataset of CT volumes once, so that training need not do it again and again."""
+"""The command that preprocesses a dataset of volumes once, so that training need not do it again and again."""
 
 from __future__ import annotations
 
@@ -20,18 +20,27 @@ import torch
 from monai.data.utils import orientation_ras_lps
 from tqdm import tqdm
 
-from tools.data.luna16 import Volume, bounded, find_volumes
+from tools.data.gsp import GSP
+from tools.data.luna16 import LUNA16
 from tools.data.preprocessed import (
     FORMAT,
+    KINDS,
     MANIFEST,
     check_settings,
+    ct_settings,
     mean_field_of_view,
     phantom_info,
     preprocessed_info,
+    preprocessing,
+    t1_settings,
 )
 from tools.data.readers import VolumeError, file_stamp, read_header
+from tools.data.volumes import Volume, bounded, find_volumes
 from tools.files import PARTIAL, whole_file
-from tools.transforms import chain_digest, ct_preprocessing
+from tools.transforms import chain_digest
+
+LAYOUTS = {"ct": LUNA16, "t1": GSP}
+"""Where the volumes of each kind are looked for."""
 
 NIFTI_HEADER = 352  # bytes before the voxels
 
@@ -41,41 +50,44 @@ def preprocess(
     output_dir: str,
     image_size: int = 256,
     workers: int | None = None,
-    window: Sequence[int] = (-1024, 600),
+    window: Sequence[int] | None = None,
+    kind: str = "ct",
 ) -> None:
-    """Preprocess a dataset of CT volumes once, for training from `output_dir` instead of `dataset_dir`.
+    """Preprocess a dataset of CT or T1 volumes once, for training from `output_dir` instead of `dataset_dir`.
 
-    Every volume is calibrated, freed of blank slices at its ends, limited to the window, resized to a cube and written
-    as output_dir/<same folder>/<id>.nii: whole HU, 16 bit, not compressed, for speed of reading (34 MB each at 256,
-    30 GB for LUNA16). Training on it gives the same numbers as training on the original.
+    Every CT volume is calibrated, freed of blank slices at its ends, limited to the window and resized to a cube of
+    whole HU; every T1 volume is freed of its background, normalised, cropped to a cube around the head and resized, to
+    whole numbers from 0 to 1000. Both are written as output_dir/<same folder>/<id>.nii: 16 bit, not compressed, for
+    speed of reading (34 MB each at 256, 30 GB for LUNA16). Training on it gives the same numbers as training on the
+    original.
 
     An interrupted run is continued by the same command. Volumes that have not changed since are kept. Volumes that
     cannot be used are named at the end and left out; output_dir/preprocessed.json records them and the settings. A
     labels.csv in dataset_dir is copied along.
 
     Args:
-        dataset_dir: LUNA16 as published (subset0 to subset9), or any folder with .mhd, .mha, .nii or .nii.gz volumes.
+        dataset_dir: LUNA16 (subset0 to subset9) or GSP (Sub0001_Ses1 and so on) as published, or any folder with .mhd,
+            .mha, .nii or .nii.gz volumes.
         output_dir: a new folder, or that of an interrupted or earlier run with the same settings.
         image_size: voxels a side of the cube.
         workers: volumes that are worked on at a time, each in about 2 GB of memory; one per CPU core by default.
-        window: lowest and highest HU.
+        window: lowest and highest HU, (-1024, 600) by default; only for CT.
+        kind: "ct", or "t1" for T1-weighted heads and brains.
     """
     source, output = Path(str(dataset_dir)), Path(str(output_dir))
-    digest = chain_digest(ct_preprocessing(image_size, window))  # which also refuses a bad image_size or window
-    image_size, window = int(image_size), [int(bound) for bound in window]
+    settings = _settings(kind, image_size, window)
+    digest = chain_digest(preprocessing(settings))  # which also refuses a bad window
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}, expected 1 or more, or nothing for one per CPU core")
-    volumes = find_volumes(source)
-    manifest = _open_output(source, output, image_size, window, digest)
+    volumes = find_volumes(source, LAYOUTS[kind])
+    manifest = _open_output(source, output, settings, digest)
     manifest["bad"] = {}
 
     sources = {v.id: v for v in volumes}
     done = {i: e for i, e in manifest["volumes"].items() if i in sources and _is_done(source, output, sources[i], e)}
     manifest["volumes"] = done
     _write_manifest(output, manifest)
-    tasks = [
-        (source, output, v.path.relative_to(source), v.id, image_size, window) for v in volumes if v.id not in done
-    ]
+    tasks = [(source, output, v.path.relative_to(source), v.id, settings) for v in volumes if v.id not in done]
     workers = min(workers or _cpu_count(), max(1, len(tasks)))
     with (
         closing(_results(_materialise, tasks, workers)) as results,
@@ -98,14 +110,25 @@ def preprocess(
     manifest["field_of_view_mm"] = mean_field_of_view(e["field_of_view_mm"] for e in entries)
     manifest["complete"] = True
     _write_manifest(output, manifest)
-    print(f"{len(entries)} volumes of {image_size} voxels a side are in {output}")
-    if as_is := sum(not e["hu_calibrated"] for e in entries):
+    print(f"{len(entries)} volumes of {settings['image_size']} voxels a side are in {output}")
+    if as_is := sum(not e.get("hu_calibrated", True) for e in entries):
         print(f"{as_is} of them show no air outside the body, or none at a plausible value: their HU are as they were")
     if bad:
         print(f"{len(bad)} volumes were left out:\n{bounded(bad)}")
 
 
-def _open_output(source: Path, output: Path, image_size: int, window: Sequence[int], digest: str) -> dict[str, Any]:
+def _settings(kind: str, image_size: int, window: Sequence[int] | None) -> dict[str, Any]:
+    """The settings as the manifest records them. Raises ValueError if one of them is bad."""
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}, expected {' or '.join(map(repr, KINDS))}")
+    if kind == "t1":
+        if window is not None:
+            raise ValueError(f"window is {window}, but T1 has no window of HU; leave it out, or is kind 'ct' meant?")
+        return t1_settings(image_size)
+    return ct_settings(image_size, (-1024, 600) if window is None else window)
+
+
+def _open_output(source: Path, output: Path, settings: dict[str, Any], digest: str) -> dict[str, Any]:
     """The manifest to continue, or a new one. Refuses folders that hold something else, and what cannot be undone."""
     if preprocessed_info(source) is not None:
         raise ValueError(f"dataset_dir {source} is preprocessed already; give the original dataset")
@@ -118,11 +141,11 @@ def _open_output(source: Path, output: Path, image_size: int, window: Sequence[i
         raise ValueError(f"output_dir {output} is a file, expected a folder or nothing")
     manifest = preprocessed_info(output)
     if manifest is not None:
-        check_settings(output, manifest, image_size, window, digest)
+        check_settings(output, manifest, settings, digest)
     else:
         if output.is_dir() and any(not p.match(PARTIAL) for p in output.iterdir()):
             raise ValueError(f"output_dir {output} holds other files; give a new folder")
-        manifest = {"format": FORMAT, "image_size": image_size, "window": window, "digest": digest, "volumes": {}}
+        manifest = {"format": FORMAT, **settings, "digest": digest, "volumes": {}}
     for left in output.rglob(PARTIAL):  # of a killed run
         left.unlink()
     if (phantom := phantom_info(source)) is not None:
@@ -168,11 +191,11 @@ def _results(function: Callable, tasks: list[tuple], workers: int) -> Iterator:
 
 def _materialise(task: tuple) -> tuple[str, dict[str, Any] | None, str | None]:
     """Preprocesses one volume: its id, and either its entry in the manifest or the reason why it cannot be used."""
-    source, output, relative, identifier, image_size, window = task
+    source, output, relative, identifier, settings = task
     try:
         read_header(source / relative)
         stamp = file_stamp(source / relative)  # before reading: a change during it is then noticed by the next run
-        image = ct_preprocessing(image_size, window)({"image": str(source / relative)})["image"]
+        image = preprocessing(settings)({"image": str(source / relative)})["image"]
     except Exception as e:
         error: BaseException | None = e  # MONAI's Compose wraps what its transforms raise
         while error is not None and not isinstance(error, VolumeError):
@@ -182,20 +205,26 @@ def _materialise(task: tuple) -> tuple[str, dict[str, Any] | None, str | None]:
         return identifier, None, error.reason
     written = relative.parent / f"{identifier}.nii"
     _write_nifti(output / written, image.numpy()[0], image.affine.numpy())
-    air_peak = image.meta["air_peak"]
     entry = {
         "image": written.as_posix(),
         "source": relative.as_posix(),
         "stamp": stamp,
         "field_of_view_mm": [round(extent, 3) for extent in read_header(output / written).field_of_view],
-        "air_peak": None if math.isnan(air_peak) else round(air_peak, 2),
-        "hu_calibrated": image.meta["hu_calibrated"],
+        **_measured(settings["kind"], image.meta),
     }
     return identifier, entry, None
 
 
+def _measured(kind: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """What the preprocessing found out about a volume, for its entry in the manifest."""
+    if kind == "t1":
+        return {"white": round(meta["white"], 3)}
+    air_peak = meta["air_peak"]
+    return {"air_peak": None if math.isnan(air_peak) else round(air_peak, 2), "hu_calibrated": meta["hu_calibrated"]}
+
+
 def _write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray) -> None:
-    """Writes whole HU [axial, rows, columns] with their affine (RAS) as 16-bit NIfTI, under its name once complete.
+    """Writes whole numbers [axial, rows, columns] with their affine (RAS) as 16-bit NIfTI, all or nothing.
 
     The file's axes are those of the volume, so that reading it back needs no reorientation.
     """

@@ -41,7 +41,7 @@ TINY = {
     "max_epochs": 2,
     "val_interval": 1,
     "phantoms#count": 8,
-    "phantoms#shape": [32, 40, 40],
+    "phantoms#shape": [48, 48, 48],
 }
 
 
@@ -203,7 +203,8 @@ def test_reconstruction(bundle, trained, tmp_path):
     if not (REPOSITORY / config_file(bundle, "reconstruct")).is_file():
         pytest.skip("this bundle does not encode volumes")
     (phantoms,) = trained.glob("phantoms*")
-    options = {"bundle_root": str(trained), "output_dir": str(tmp_path), "dataset_dir": str(phantoms / "subset0")}
+    folder = next(path for path in sorted(phantoms.iterdir()) if path.is_dir())
+    options = {"bundle_root": str(trained), "output_dir": str(tmp_path), "dataset_dir": str(folder)}
     run(config_file=config_file(bundle, "reconstruct"), **options)
     (path,) = tmp_path.glob("*_reconstruction.nii.gz")
     volume = nibabel.load(path)
@@ -274,7 +275,7 @@ def test_two_processes_train_as_one(bundle, tmp_path):
     run(config_file=files, **tiny(bundle, alone, batch_size=2, max_epochs=1))
     one = networks_of(alone, 1)
     for name, state in first.items():
-        torch.testing.assert_close(state, one[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(state, one[name], rtol=1e-3, atol=1e-4)
 
 
 def test_export(bundle, trained, tmp_path):

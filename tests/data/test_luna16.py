@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tools.data.luna16 import find_volumes, luna16_datalist
+from tools.data.luna16 import LUNA16, luna16_datalist
 from tools.data.readers import VolumeError
+from tools.data.volumes import find_volumes
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 HEADER = (
@@ -86,7 +87,7 @@ def test_every_format_is_found(tmp_path):
     for name in ("a.1.mhd", "b.1.mha", "deep/er/c.1.nii", "d.1.nii.gz"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         sitk.WriteImage(image, str(tmp_path / name))
-    assert [v.id for v in find_volumes(tmp_path)] == ["a.1", "b.1", "c.1", "d.1"]
+    assert [v.id for v in find_volumes(tmp_path, LUNA16)] == ["a.1", "b.1", "c.1", "d.1"]
 
 
 def test_missing_and_empty(tmp_path):

@@ -337,9 +337,10 @@ def test_loser_of_a_race_takes_the_winner(tmp_path, monkeypatch):
     write_files = luna16._write
 
     def late(folder, settings, progress):
-        write_files(folder, settings, progress)
+        volumes = write_files(folder, settings, progress)
         monkeypatch.setattr(luna16, "_write", write_files)
         write_luna16_phantoms(tmp_path / "p", 2, shape=SMALL, progress=False)
+        return volumes
 
     monkeypatch.setattr(luna16, "_write", late)
     folder = write_luna16_phantoms(tmp_path / "p", 2, shape=SMALL, progress=False)

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +17,18 @@ from monai.transforms import Compose, RandFlipd
 
 import tools.preprocess
 from tools.data.cache import cached_dataset
+from tools.data.gsp import gsp_datalist
 from tools.data.luna16 import luna16_datalist
-from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info
+from tools.data.phantoms import write_gsp_phantoms
+from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
 from tools.data.readers import VolumeError, data_files, read_header
 from tools.preprocess import preprocess
-from tools.transforms import ct, ct_preprocessing
+from tools.transforms import ct, ct_preprocessing, load_volume, t1_preprocessing
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data"
 SIZE = 16
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"real volumes are not at {REAL}")
 
 
 def write(path, seed=0, shape=(20, 48, 40), oblique=False):
@@ -77,7 +81,7 @@ def test_affine_in_the_file_is_true(dataset, tmp_path):
     run(dataset, tmp_path / "out")
     for name in ("subset0/1.2.a", "subset1/1.2.b"):
         expected = ct_preprocessing(SIZE)({"image": str(dataset / f"{name}.mhd")})["image"]
-        found = Compose(ct.load_volume())({"image": str(tmp_path / "out" / f"{name}.nii")})["image"]
+        found = Compose(load_volume())({"image": str(tmp_path / "out" / f"{name}.nii")})["image"]
         torch.testing.assert_close(found.affine, expected.affine, atol=1e-4, rtol=0)
         assert torch.equal(found.as_tensor(), expected.as_tensor())
 
@@ -88,7 +92,7 @@ def test_manifest(dataset, tmp_path, capsys):
     run(dataset, tmp_path / "out")
     info = preprocessed_info(tmp_path / "out")
     assert (tmp_path / "out" / "labels.csv").read_text() == (dataset / "labels.csv").read_text()
-    assert (info["image_size"], info["window"], info["complete"]) == (SIZE, [-1024, 600], True)
+    assert (info["kind"], info["image_size"], info["window"], info["complete"]) == ("ct", SIZE, [-1024, 600], True)
     assert info["phantom"] == {"seed": 3}
     # 18 slices of 2.5 mm remain of 20
     np.testing.assert_allclose(info["field_of_view_mm"], [18 * 2.5, 48 * 0.8, 40 * 0.715], atol=1e-2)
@@ -166,11 +170,15 @@ def test_failure_that_is_not_the_volumes_is_raised(dataset, tmp_path, monkeypatc
 def test_other_settings_in_the_same_folder(dataset, tmp_path, monkeypatch):
     output = tmp_path / "out"
     run(dataset, output)
-    with pytest.raises(ValueError, match=r"with image_size 16 and .* asked for is image_size 8 .*tools preprocess"):
+    with pytest.raises(
+        ValueError, match=r"as ct with image_size 16 and .* asked for is ct with image_size 8 .*tools preprocess"
+    ):
         run(dataset, output, image_size=8)
     with pytest.raises(ValueError, match=r"window \[-1024, 600\]; asked for .*window \[-1000, 600\]"):
         run(dataset, output, window=(-1000, 600))
-    with pytest.raises(ValueError, match=r"asked for is image_size 64 .*--image_size 64 --window '\(-1024,600\)'"):
+    with pytest.raises(
+        ValueError, match=r"asked for is ct with image_size 64 .*--image_size 64 --window '\(-1024,600\)'"
+    ):
         image_transforms(output, 64)
     monkeypatch.setattr(ct, "VERSION", -1)
     with pytest.raises(ValueError, match="by another version of the preprocessing"):
@@ -237,6 +245,86 @@ def test_provenance(dataset, tmp_path):
     assert other["preprocessed"]["image_size"] == SIZE
     uid = "1.3.6.1.4.1.14519.5.2.1.6279.6001.1"
     assert data_provenance(tmp_path, [{"image": datalist[0]["image"], "id": uid}])["kind"] == "luna16"
+
+
+# T1
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory):
+    return write_gsp_phantoms(tmp_path_factory.mktemp("t1") / "gsp", 4, shape=(40, 48, 36), lesions="half")
+
+
+def test_t1_gives_the_same_tensors_as_from_the_original(heads, tmp_path, capsys):
+    run(heads, tmp_path / "out", kind="t1")
+    assert "4 volumes of 16 voxels" in capsys.readouterr().out
+    for section in ("training", "validation"):
+        items = gsp_datalist(heads, section), gsp_datalist(tmp_path / "out", section)
+        assert [i["id"] for i in items[0]] == [i["id"] for i in items[1]]
+        for a, b in zip(*items, strict=True):
+            original = t1_transforms(heads, SIZE)(a)["image"]
+            ready = t1_transforms(tmp_path / "out", SIZE)(b)["image"]
+            assert torch.equal(original, ready)
+            assert type(ready) is torch.Tensor
+            assert (ready.shape, ready.dtype, ready.is_contiguous()) == ((1, SIZE, SIZE, SIZE), torch.float32, True)
+            assert (ready.min(), ready.max() <= 1) == (-1, True)
+            assert ready.max() > 0.5
+            expected = t1_preprocessing(SIZE)({"image": a["image"]})["image"]
+            found = Compose(load_volume())({"image": b["image"]})["image"]
+            torch.testing.assert_close(found.affine, expected.affine, atol=1e-4, rtol=0)
+
+
+def test_t1_manifest_continuation_and_provenance(heads, tmp_path):
+    output = tmp_path / "out"
+    run(heads, output, kind="t1")
+    info = preprocessed_info(output)
+    assert (info["kind"], info["image_size"], info["complete"], "window" in info) == ("t1", SIZE, True, False)
+    assert info["phantom"]["anatomy"] == "brain"
+    assert (output / "labels.csv").read_bytes() == (heads / "labels.csv").read_bytes()
+    volume = info["volumes"]["Sub0001_Ses1_Scan_01_ANAT1"]
+    assert volume["image"] == "Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii"
+    assert volume["white"] > 100
+    np.testing.assert_allclose(volume["field_of_view_mm"], volume["field_of_view_mm"][0], rtol=0.03)
+    times = [f.stat().st_mtime_ns for f in sorted(output.rglob("*.nii"))]
+    run(heads, output, kind="t1")
+    assert [f.stat().st_mtime_ns for f in sorted(output.rglob("*.nii"))] == times
+    run(heads, tmp_path / "two", kind="t1", workers=2)
+    one, two = (sorted((tmp_path / n).rglob("*.nii")) for n in ("out", "two"))
+    assert [f.read_bytes() for f in one] == [f.read_bytes() for f in two]
+    provenance = data_provenance(output, gsp_datalist(output, "training"))
+    assert provenance["preprocessed"] == {"kind": "t1", "image_size": SIZE, "digest": info["digest"]}
+    item = {"image": gsp_datalist(heads, "training")[0]["image"], "id": "Sub0001_Ses1_Scan_01_ANAT1"}
+    assert data_provenance(tmp_path, [item])["kind"] == "gsp"
+
+
+def test_kinds_are_not_mixed_up(dataset, heads, tmp_path):
+    run(dataset, tmp_path / "ct")
+    run(heads, tmp_path / "t1", kind="t1")
+    with pytest.raises(ValueError, match=r"as ct with image_size 16 and window .*; asked for is t1 .*--kind t1"):
+        t1_transforms(tmp_path / "ct", SIZE)
+    with pytest.raises(ValueError, match=r"as t1 with image_size 16; asked for is ct .*--kind ct .*--window"):
+        image_transforms(tmp_path / "t1", SIZE)
+    with pytest.raises(ValueError, match=r"as t1 with image_size 16; asked for is t1 with image_size 8"):
+        run(heads, tmp_path / "t1", kind="t1", image_size=8)
+    with pytest.raises(ValueError, match=r"as t1 with image_size 16; asked for is ct"):
+        run(heads, tmp_path / "t1")
+    with pytest.raises(ValueError, match="kind is 'mr', expected 'ct' or 't1'"):
+        run(heads, tmp_path / "out", kind="mr")
+    with pytest.raises(ValueError, match="T1 has no window"):
+        run(heads, tmp_path / "out", kind="t1", window=(0, 100))
+
+
+def test_bad_t1_volumes_are_left_out(heads, tmp_path):
+    root = tmp_path / "gsp"
+    shutil.copytree(heads, root)
+    # what only the whole volume shows: a constant one, and a CT among them
+    sitk.WriteImage(sitk.Image(8, 9, 10, sitk.sitkInt16) + 3, str(root / "flat.nii"))
+    write(root / "ct.nii.gz")
+    run(root, tmp_path / "out", kind="t1")
+    info = preprocessed_info(tmp_path / "out")
+    assert len(info["volumes"]) == 4
+    assert info["bad"]["flat.nii"] == "all of its voxels have the value 3"
+    assert "expected a magnitude image" in info["bad"]["ct.nii.gz"]
 
 
 # cache
@@ -318,7 +406,19 @@ def test_bad_volume_in_training_is_named(dataset, tmp_path):
     assert datalist[0]["image"] in str(error.value.__cause__)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"real volumes are not at {REAL}")
+@needs_real
+def test_real_heads(tmp_path):
+    folder = REAL / "brain_t1"
+    run(folder, tmp_path / "out", image_size=32, kind="t1")
+    with pytest.warns(UserWarning, match="uses the training volumes"):
+        raw, ready = (gsp_datalist(f, "validation") for f in (folder, tmp_path / "out"))
+    assert len(raw) == len(ready) == 2
+    for a, b in zip(raw, ready, strict=True):
+        a, b = t1_transforms(folder, 32)(a)["image"], t1_transforms(tmp_path / "out", 32)(b)["image"]
+        assert torch.equal(a, b)
+
+
+@needs_real
 def test_real_volumes(tmp_path):
     folder = REAL / "chest_ct"
     run(folder, tmp_path / "out", image_size=32)

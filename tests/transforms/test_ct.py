@@ -22,6 +22,7 @@ from tools.transforms import (
     chain_digest,
     ct,
     ct_preprocessing,
+    load_volume,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -291,7 +292,7 @@ def test_digest_refuses_what_it_cannot_name():
 @needs_real
 @pytest.mark.parametrize("path", sorted(REAL.glob("chest_ct/*/*.mhd")), ids=lambda p: p.stem[-6:])
 def test_real_chest(path):
-    before = Compose(ct.load_volume())({"image": str(path)})["image"]
+    before = Compose(load_volume())({"image": str(path)})["image"]
     image = calibrate(before)
     assert image.meta["hu_calibrated"]
     # mode of the air in the first rows, which show neither body nor table, seen without the code under test

@@ -2,12 +2,15 @@
 
 from tools.data.cache import cached_dataset
 from tools.data.fallback import dataset_or_phantoms
+from tools.data.gsp import gsp_datalist
 from tools.data.labels import with_labels
 from tools.data.luna16 import luna16_datalist
+from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
-from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info
+from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
 from tools.data.readers import SimpleITKReader, VolumeError
 from tools.data.synthetic import seed_datalist, with_seeds
+from tools.data.volumes import volume_datalist
 
 __all__ = [
     "SimpleITKReader",
@@ -15,11 +18,15 @@ __all__ = [
     "cached_dataset",
     "data_provenance",
     "dataset_or_phantoms",
+    "gsp_datalist",
     "image_transforms",
     "luna16_datalist",
     "preprocessed_info",
     "seed_datalist",
+    "t1_transforms",
+    "volume_datalist",
     "with_labels",
     "with_seeds",
+    "write_gsp_phantoms",
     "write_luna16_phantoms",
 ]

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import warnings
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection
 
-from tools.data.preprocessed import preprocessed_info
-from tools.data.readers import SUFFIXES, VolumeError, read_header, volume_suffix
+from tools.data.volumes import Layout, Volume, one_in_ten, split_datalist
 
-
-@dataclass(frozen=True)
-class Volume:
-    """A file that may hold a volume.
-
-    Attributes:
-        id: its name without suffix; in LUNA16 the SeriesInstanceUID.
-        path: where it is.
-        subset: n if it lies in a folder `subset<n>`, else None.
-    """
-
-    id: str
-    path: Path
-    subset: int | None
+LUNA16 = Layout(
+    "subset0 to subset9 with .mhd files as LUNA16 is published",
+    skipped_folders=("seg-lungs",),  # published beside the subsets: lung masks that have the names of the volumes
+)
 
 
 def luna16_datalist(
@@ -53,112 +38,20 @@ def luna16_datalist(
         VolumeError: no volume of the section can be used, or two have the same id.
         ValueError: `section` is neither, or nothing is left to train on.
     """
-    if section not in ("training", "validation"):
-        raise ValueError(f"section is {section!r}, expected 'training' or 'validation'")
     subsets = {validation_subsets} if isinstance(validation_subsets, int) else set(validation_subsets)
-    volumes = find_volumes(dataset_dir)
-    validation = [v for v in volumes if _is_validation(v, subsets)]
-    training = [v for v in volumes if not _is_validation(v, subsets)]
-    how = f"validation_subsets, now {sorted(subsets)}, chooses the numbered subset folders that are for validation"
-    if not training:
-        raise ValueError(
-            f"{dataset_dir}: all {len(volumes)} volumes are for validation, none is left for training; {how}"
-        )
-    if section == "validation" and len(validation) < 2:
-        # a distance between distributions needs two volumes of each
-        warnings.warn(
-            f"{dataset_dir}: {len(validation) or 'none'} of the {len(volumes)} volumes is for validation, which needs "
-            "2, so validation uses the training volumes too and says nothing about volumes that were not trained on; "
-            f"{how}; in other folders it is one volume in ten, by a hash of its name",
-            stacklevel=2,
-        )
-        validation = volumes
-    chosen = usable_volumes(training if section == "training" else validation, dataset_dir)
-    return [{"image": str(v.path), "id": v.id} for v in chosen]
+
+    def is_validation(volume: Volume) -> bool:
+        subset = _subset(volume)
+        return one_in_ten(volume.id) if subset is None else subset in subsets
+
+    rule = (
+        f"validation_subsets, now {sorted(subsets)}, chooses the numbered subset folders that are for validation; in "
+        "other folders it is one volume in ten, by a hash of its name"
+    )
+    return split_datalist(dataset_dir, section, LUNA16, is_validation, rule)
 
 
-def find_volumes(dataset_dir: str | os.PathLike) -> list[Volume]:
-    """Every file below `dataset_dir` that is named as a volume, sorted by id.
-
-    Hidden files and folders are skipped, and so is `seg-lungs-LUNA16`, which is published beside the subsets: lung
-    masks that have the names of the volumes.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or nothing in it.
-        VolumeError: two volumes have the same id, or the folder is the output of a `preprocess` that has not finished.
-    """
-    root = Path(dataset_dir)
-    layouts = f"subset0 to subset9 with .mhd files as LUNA16 is published, or any folders with {', '.join(SUFFIXES)}"
-    if not root.is_dir():
-        raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for a dataset there: {layouts}")
-    info = preprocessed_info(root)
-    if info is None:
-        paths: Iterable[Path] = _volume_files(root)
-    elif info["complete"]:
-        paths = [root / volume["image"] for volume in info["volumes"].values()]
-    else:
-        raise VolumeError.of(
-            root,
-            f"its preprocessing was interrupted, {len(info['volumes'])} volumes are ready; run the command again to "
-            f"finish it: python -m tools preprocess --dataset_dir <original> --output_dir {root} "
-            f"--image_size {info['image_size']}",
-        )
-    volumes: dict[str, Volume] = {}
-    for path in paths:
-        identifier = path.name[: -len(volume_suffix(path) or "")]
-        if identifier in volumes:
-            raise VolumeError(
-                f"two volumes have the id {identifier!r}: {volumes[identifier].path} and {path}; ids are file names "
-                "without suffix and must differ: rename or remove one"
-            )
-        volumes[identifier] = Volume(identifier, path, _subset(path.relative_to(root)))
-    if not volumes:
-        raise FileNotFoundError(f"there is no volume in {root.absolute()}; looked for {layouts}")
-    return sorted(volumes.values(), key=lambda v: v.id)
-
-
-def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) -> list[Volume]:
-    """Those volumes whose header says 3D and whose data are all there; warns of the others.
-
-    Raises:
-        VolumeError: none is usable.
-    """
-    good, bad = [], []
-    for volume in volumes:
-        try:
-            read_header(volume.path)
-            good.append(volume)
-        except VolumeError as e:
-            bad.append(str(e))
-    if bad and not good:
-        raise VolumeError(f"{dataset_dir}: none of {len(bad)} volumes can be used:\n{bounded(bad)}")
-    if bad:
-        warnings.warn(
-            f"{dataset_dir}: {len(bad)} of {len(bad) + len(good)} volumes are left out:\n{bounded(bad)}", stacklevel=3
-        )
-    return good
-
-
-def bounded(lines: list[str], most: int = 20) -> str:
-    """The lines, at most `most` of them, indented and one below the other."""
-    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
-    return "\n".join(f"  {line}" for line in lines[:most] + more)
-
-
-def _volume_files(root: Path) -> list[Path]:
-    files = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "seg-lungs")))
-        files += [Path(folder) / n for n in sorted(names) if not n.startswith(".") and volume_suffix(n)]
-    return files
-
-
-def _subset(relative: Path) -> int | None:
-    numbered = (re.fullmatch(r"subset(\d+)", part) for part in reversed(relative.parent.parts))
+def _subset(volume: Volume) -> int | None:
+    """n if the volume lies in a folder `subset<n>`, else None."""
+    numbered = (re.fullmatch(r"subset(\d+)", folder) for folder in reversed(volume.folders))
     return next((int(match[1]) for match in numbered if match), None)
-
-
-def _is_validation(volume: Volume, subsets: Collection[int]) -> bool:
-    if volume.subset is not None:
-        return volume.subset in subsets
-    return int(hashlib.sha256(volume.id.encode()).hexdigest(), 16) % 10 == 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,49 @@ import torch
 from monai.transforms import Compose, EnsureTyped, ScaleIntensityRanged
 
 from tools.data.readers import read_header
-from tools.transforms.ct import ct_preprocessing, load_volume
+from tools.transforms.ct import ct_preprocessing
 from tools.transforms.digest import chain_digest
+from tools.transforms.mr import WHITE, t1_preprocessing
+from tools.transforms.spatial import checked_size, load_volume
 
 MANIFEST = "preprocessed.json"
-FORMAT = 1  # of the manifest
-LUNA16_UID = "1.3.6.1.4.1.14519.5.2.1.6279.6001."  # every series of LIDC-IDRI, hence of LUNA16, begins with it
+FORMAT = 2  # of the manifest
+SETTINGS = ("kind", "image_size", "window")  # of all kinds; a window is CT's
+PUBLISHED = {
+    "luna16": r"1\.3\.6\.1\.4\.1\.14519\.5\.2\.1\.6279\.6001\.",  # every series of LIDC-IDRI, hence of LUNA16
+    "gsp": r"Sub\d+_Ses\d+_Scan_\d+_",
+}
+"""How the ids of published datasets begin."""
+
+KINDS: dict[str, Callable[..., Compose]] = {"ct": ct_preprocessing, "t1": t1_preprocessing}
+"""Kinds of volumes and how each is preprocessed; the functions' arguments are the settings."""
+
+
+def preprocessing(settings: Mapping[str, Any]) -> Compose:
+    """The chain of transforms for `settings`: "kind", and the arguments of its function in `KINDS`."""
+    return KINDS[settings["kind"]](**{key: value for key, value in settings.items() if key != "kind"})
+
+
+def ct_settings(image_size: int, window: Sequence[int]) -> dict[str, Any]:
+    """Settings of `ct_preprocessing` as the manifest records them."""
+    # a bound that is no whole number is left for ct_preprocessing to refuse
+    bounds = [int(bound) if bound == int(bound) else bound for bound in window]
+    return {"kind": "ct", "image_size": checked_size(image_size), "window": bounds}
+
+
+def t1_settings(image_size: int) -> dict[str, Any]:
+    """Settings of `t1_preprocessing` as the manifest records them."""
+    return {"kind": "t1", "image_size": checked_size(image_size)}
 
 
 def preprocessed_info(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
     """The manifest of a preprocessed dataset; None if `dataset_dir` is not one.
 
-    Its entries: `image_size`; `window` (HU); `digest` of the chain; `complete`, False until every volume is done;
-    `field_of_view_mm`, mean over the volumes, [axial, rows, columns]; `volumes`, by id: `image` and `source` (paths
-    below the two folders), `stamp` of the source, `field_of_view_mm`, `air_peak` (HU before calibration, None if there
-    was no air) and `hu_calibrated`; `bad`, reasons by source; `phantom`, what the dataset's phantom.json holds, if any.
+    Its entries: `kind` ("ct" or "t1"); `image_size`; for CT `window` (HU); `digest` of the chain; `complete`, False
+    until every volume is done; `field_of_view_mm`, mean over the volumes, [axial, rows, columns]; `volumes`, by id:
+    `image` and `source` (paths below the two folders), `stamp` of the source, `field_of_view_mm`, for CT `air_peak` (HU
+    before calibration, None if there was no air) and `hu_calibrated`, for T1 `white` (intensity that became 1000);
+    `bad`, reasons by source; `phantom`, what the dataset's phantom.json holds, if any.
 
     Raises:
         ValueError: the manifest is damaged or was written by another version.
@@ -46,24 +75,35 @@ def preprocessed_info(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def check_settings(
-    dataset_dir: str | os.PathLike, info: dict[str, Any], image_size: int, window: Sequence[int], digest: str
+    dataset_dir: str | os.PathLike, info: Mapping[str, Any], settings: Mapping[str, Any], digest: str
 ) -> None:
     """Raises ValueError if a preprocessed dataset is not what preprocessing with these settings would give."""
-    low, high = (int(bound) for bound in window)
-    found = f"image_size {info['image_size']} and window {info['window']}"
-    asked = f"image_size {image_size} and window {[low, high]}"
+    found, asked = _in_words(info), _in_words(settings)
     if found == asked and info["digest"] != digest:
         found, asked = f"{found}, by another version of the preprocessing", f"{asked}, by this version"
     if found != asked:
         raise ValueError(
-            f"{dataset_dir} was preprocessed with {found}; asked for is {asked}. Preprocess the original dataset into "
-            "a new folder: python -m tools preprocess --dataset_dir <original> --output_dir <new> "
-            f"--image_size {image_size} --window '({low},{high})'"
+            f"{dataset_dir} was preprocessed as {found}; asked for is {asked}. Preprocess the original dataset into a "
+            f"new folder: {rerun_command(settings, '<new>')}"
         )
 
 
+def _in_words(settings: Mapping[str, Any]) -> str:
+    others = [f"{key} {settings[key]}" for key in SETTINGS[1:] if key in settings]
+    return f"{settings['kind']} with {' and '.join(others)}"
+
+
+def rerun_command(settings: Mapping[str, Any], output_dir: str | os.PathLike) -> str:
+    """What to type for preprocessing a dataset with these settings."""
+    command = (
+        f"python -m tools preprocess --dataset_dir <original> --output_dir {output_dir} --kind {settings['kind']} "
+        f"--image_size {settings['image_size']}"
+    )
+    return command + (" --window '({},{})'".format(*settings["window"]) if "window" in settings else "")
+
+
 def image_transforms(dataset_dir: str | os.PathLike, image_size: int, window: Sequence[int] = (-1024, 600)) -> Compose:
-    """{"image": path} -> {"image": [1, S, S, S]}, float32 in [-1, 1], from an original or a preprocessed dataset.
+    """{"image": path} -> {"image": [1, S, S, S]}, float32 in [-1, 1], from an original or a preprocessed CT dataset.
 
     Both give the same numbers to the last bit. [-1, 1] is the window of HU (paper section 2.1).
 
@@ -75,11 +115,31 @@ def image_transforms(dataset_dir: str | os.PathLike, image_size: int, window: Se
     Raises:
         ValueError: the dataset was preprocessed with other settings; the message says with which, and what to run.
     """
-    chain = ct_preprocessing(image_size, window)
+    return _transforms(dataset_dir, ct_settings(image_size, window), window)
+
+
+def t1_transforms(dataset_dir: str | os.PathLike, image_size: int) -> Compose:
+    """{"image": path} -> {"image": [1, S, S, S]}, float32 in [-1, 1], from an original or a preprocessed T1 dataset.
+
+    Both give the same numbers to the last bit. -1 is background, 1 the 98th percentile of the head and above.
+
+    Args:
+        dataset_dir: the dataset that the paths come from.
+        image_size: S.
+
+    Raises:
+        ValueError: the dataset was preprocessed with other settings; the message says with which, and what to run.
+    """
+    return _transforms(dataset_dir, t1_settings(image_size), (0, WHITE))
+
+
+def _transforms(dataset_dir: str | os.PathLike, settings: Mapping[str, Any], limits: Sequence[float]) -> Compose:
+    """Reading or computing whole numbers, and scaling them from `limits` to [-1, 1]."""
+    chain = preprocessing(settings)
     info = preprocessed_info(dataset_dir)
     if info is not None:
-        check_settings(dataset_dir, info, image_size, window, chain_digest(chain))
-    low, high = window
+        check_settings(dataset_dir, info, settings, chain_digest(chain))
+    low, high = limits
     return Compose(
         [
             *(chain.transforms if info is None else load_volume()),
@@ -93,14 +153,16 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
     """Where training data come from, for a checkpoint: numbers, strings, lists and dicts only.
 
     Returns:
-        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content), "luna16" if every id is
-        one of LIDC-IDRI's, else "volumes"; `volumes`, their number; `ids_sha256`, digest of their sorted ids;
-        `field_of_view_mm`, mean extent [axial, rows, columns]; `preprocessed`, the settings, if it was preprocessed.
+        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content), "luna16" or "gsp" if every
+        id is one of LIDC-IDRI's or of GSP's, else "volumes"; `volumes`, their number; `ids_sha256`, digest of their
+        sorted ids; `field_of_view_mm`, mean extent [axial, rows, columns]; `preprocessed`, the settings, if it was
+        preprocessed.
     """
     info = preprocessed_info(dataset_dir)
     phantom = phantom_info(dataset_dir) if info is None else info.get("phantom")
     ids = sorted(item["id"] for item in datalist)
-    kind = "phantom" if phantom is not None else "luna16" if all(i.startswith(LUNA16_UID) for i in ids) else "volumes"
+    published = (name for name, pattern in PUBLISHED.items() if all(re.match(pattern, i) for i in ids))
+    kind = "phantom" if phantom is not None else next(published, "volumes")
     provenance: dict[str, Any] = {
         "kind": kind,
         "volumes": len(ids),
@@ -110,7 +172,7 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
     if phantom is not None:
         provenance["phantom"] = phantom
     if info is not None:
-        provenance["preprocessed"] = {key: info[key] for key in ("image_size", "window", "digest")}
+        provenance["preprocessed"] = {key: info[key] for key in (*SETTINGS, "digest") if key in info}
     return provenance
 
 

@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import Compose, EnsureChannelFirstd, Lambdad, LoadImaged, MapTransform, Orientationd
-from monai.transforms.utils import scale_affine
+from monai.transforms import Compose, Lambdad, MapTransform
 from monai.utils import convert_to_dst_type
 from scipy import ndimage
 
+from tools.transforms.spatial import ResizeVolumed, checked_size, load_volume
+
 logger = logging.getLogger(__name__)
 
-# Part of every digest (tools.transforms.digest). Raise it whenever a transform of this module gives other voxels for
-# the same parameters: what was computed before is then computed anew.
+# Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
+# one gives other voxels for the same parameters: what was computed before is then computed anew.
 VERSION = 1
 
 PADDING = -1024  # HU of what was not measured; also the lowest value that 12-bit CT stores
@@ -199,53 +200,6 @@ class ClipHUd(MapTransform):
         return d
 
 
-class ResizeVolumed(MapTransform):
-    """Resizes [1, axial, H, W] to `spatial_size`: linear, and averaging where the volume shrinks, as the original's
-    `skimage.transform.resize` does to keep detail from aliasing.
-
-    MONAI's `Resized(anti_aliasing=True)` does not do: it pads with zeros, which in HU is water around the body, and
-    takes half a minute for a chest CT where this takes half a second.
-    """
-
-    def __init__(
-        self, keys: KeysCollection, spatial_size: Sequence[int] | int, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.spatial_size = (spatial_size,) * 3 if isinstance(spatial_size, int) else tuple(spatial_size)
-
-    def __call__(self, data):
-        d = dict(data)
-        for key in self.key_iterator(d):
-            image = d[key]
-            old, (a, h, w) = tuple(image.shape[1:]), self.spatial_size
-            voxels = image.as_tensor() if isinstance(image, MetaTensor) else image
-            # torch averages in 2D only: the slices first, then the axial direction with the slices unrolled
-            voxels = _resize2d(voxels, (h, w))
-            voxels = _resize2d(voxels.reshape(1, 1, old[0], h * w), (a, h * w)).reshape(1, a, h, w)
-            d[key] = convert_to_dst_type(voxels, image)[0]
-            if isinstance(image, MetaTensor):
-                step = torch.as_tensor(scale_affine(old, self.spatial_size), dtype=image.affine.dtype)
-                d[key].affine = image.affine @ step
-        return d
-
-
-def _resize2d(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return torch.nn.functional.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
-
-
-def load_volume() -> list:
-    """The transforms that every chain begins with: a path becomes a MetaTensor [1, axial, H, W].
-
-    Slices run from feet to head, rows from front to back and columns from the patient's right to left ("SPL"), so that
-    `imshow` of a slice is upright and seen from the feet, as radiologists see it.
-    """
-    return [
-        LoadImaged(keys="image", reader="tools.data.readers.SimpleITKReader"),
-        EnsureChannelFirstd(keys="image"),
-        Orientationd(keys="image", axcodes="SPL", labels=None),
-    ]
-
-
 def ct_preprocessing(image_size: int, window: Sequence[int] = (-1024, 600)) -> Compose:
     """Preprocessing of paper section 2.1: {"image": path} -> {"image": [1, S, S, S]}, float32, whole HU in `window`.
 
@@ -261,8 +215,7 @@ def ct_preprocessing(image_size: int, window: Sequence[int] = (-1024, 600)) -> C
     low, high = (int(bound) for bound in window)
     if (low, high) != tuple(window) or not -32768 <= low < high <= 32767:
         raise ValueError(f"window is {tuple(window)}, expected two whole numbers of HU, the lower first")
-    if image_size != int(image_size) or image_size < 1:
-        raise ValueError(f"image_size is {image_size}, expected a number of voxels such as 64, 128 or 256")
+    size = checked_size(image_size)
     return Compose(
         [
             *load_volume(),
@@ -270,7 +223,7 @@ def ct_preprocessing(image_size: int, window: Sequence[int] = (-1024, 600)) -> C
             CalibrateHUd(keys="image"),
             DropBlankSlicesd(keys="image"),
             ClipHUd(keys="image", window=(low, high)),
-            ResizeVolumed(keys="image", spatial_size=int(image_size)),
+            ResizeVolumed(keys="image", spatial_size=size),
             Lambdad(keys="image", func=torch.round),
         ]
     )

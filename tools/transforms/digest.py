@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,14 +18,12 @@ import torch
 from monai.transforms import Compose, LoadImage, Transform
 from monai.transforms.traits import RandomizableTrait
 
-from tools.transforms import ct
-
 
 def chain_digest(transform: Callable | Sequence[Callable]) -> str:
     """Hex digest (SHA-256) of the deterministic part of a chain: classes and parameters, in order.
 
-    It is the same in every process and run, and changes with any parameter and with `tools.transforms.ct.VERSION`. The
-    chain ends, as for MONAI's `PersistentDataset`, before its first random transform.
+    It is the same in every process and run, and changes with any parameter and with the `VERSION` of any module that a
+    transform comes from. The chain ends, as for MONAI's `PersistentDataset`, before its first random transform.
 
     Args:
         transform: a `Compose`, a transform or a list of them.
@@ -34,7 +33,7 @@ def chain_digest(transform: Callable | Sequence[Callable]) -> str:
     """
     chain = Compose(transform).flatten().transforms
     random = (k for k, t in enumerate(chain) if isinstance(t, RandomizableTrait) or not isinstance(t, Transform))
-    content = [ct.VERSION, [_content(t) for t in chain[: next(random, None)]]]
+    content = [_content(t) for t in chain[: next(random, None)]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -72,7 +71,8 @@ def _content(value: Any) -> Any:
     attributes = {k: v for k, v in vars(value).items() if not isinstance(v, threading.local)}
     if isinstance(value, LoadImage):  # the reader that is tried first; the others are those that happen to be installed
         attributes["readers"] = attributes["readers"][-1:]
-    return ["object", _path(type(value)), _content(attributes)]
+    version = getattr(sys.modules.get(type(value).__module__), "VERSION", None)
+    return ["object", _path(type(value)), version, _content(attributes)]
 
 
 def _path(named: Any) -> str:

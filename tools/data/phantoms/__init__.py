@@ -1,10 +1,24 @@
 """Phantoms: parametric anatomy, imaged and written to disk in the layout of the dataset it stands in for.
 
-``shapes`` has solids on a grid, ``thorax_anatomy`` draws a patient's chest, ``thorax`` paints it into a label map and
-gives its tissues, ``ct`` images a label map, ``luna16`` writes the volumes.
+``shapes`` has solids on a grid, ``fields`` random fields, ``lesions`` puts a disease into a tissue. ``thorax_anatomy``
+and ``brain_anatomy`` draw a patient, ``thorax`` and ``brain`` paint a label map and give its tissues, ``ct`` and ``mr``
+image a label map, ``luna16`` and ``gsp`` write the volumes into a ``folder``.
 """
 
+from tools.data.phantoms.brain import BRAIN_TISSUES, Brain, brain_labels, brain_t1
+from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.phantoms.thorax import THORAX_TISSUES, Thorax, thorax_ct, thorax_labels
 
-__all__ = ["THORAX_TISSUES", "Thorax", "thorax_ct", "thorax_labels", "write_luna16_phantoms"]
+__all__ = [
+    "BRAIN_TISSUES",
+    "THORAX_TISSUES",
+    "Brain",
+    "Thorax",
+    "brain_labels",
+    "brain_t1",
+    "thorax_ct",
+    "thorax_labels",
+    "write_gsp_phantoms",
+    "write_luna16_phantoms",
+]

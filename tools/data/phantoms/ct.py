@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from tools.data.phantoms.fields import grain
 from tools.data.phantoms.shapes import Grid
 
 
@@ -96,13 +97,13 @@ def ct_image(
     y = (np.arange(labels.shape[1], dtype=np.float32) - (labels.shape[1] - 1) / 2) * spacing[1]
     for label, gradient in (gradients or {}).items():
         hu += (labels == label) * (np.float32(gradient) * y)[:, None]
-    field = _correlated(rng, labels.shape, [2.5 / h for h in spacing])
+    field = grain(rng, labels.shape, [2.5 / h for h in spacing])
     field *= texture[labels]
     hu += field
     del field
     # the point spread function: a voxel on a boundary holds some of both sides
     gaussian_filter(hu, scanner.blur, output=hu, mode="nearest", truncate=3)
-    noise = _correlated(rng, labels.shape, scanner.grain)
+    noise = grain(rng, labels.shape, scanner.grain)
     noise *= np.float32(scanner.noise)
     hu += noise
     del noise
@@ -111,14 +112,6 @@ def ct_image(
     if scanner.padding is not None:
         image[:, _outside_circle(labels.shape[1:])] = scanner.padding
     return image
-
-
-def _correlated(rng: np.random.Generator, shape: tuple[int, ...], sigma) -> np.ndarray:
-    """Gaussian noise of unit standard deviation, smoothed by ``sigma`` voxels; float32."""
-    noise = rng.standard_normal(shape, dtype=np.float32)
-    gaussian_filter(noise, sigma, output=noise, mode="wrap", truncate=3)
-    noise /= noise.std()
-    return noise
 
 
 def _outside_circle(shape: tuple[int, int]) -> np.ndarray:

@@ -106,6 +106,19 @@ def tube(grid: Grid, segment: Segment, wall: float = 0.0, least: float = 0.0) ->
     return box, squared < (first + (last - first) * along) ** 2
 
 
+def paint(labels: np.ndarray, shape: Shape, label: int, onto: Sequence[int] | None = None) -> None:
+    """Give the voxels of ``shape`` in ``labels`` (uint8) the ``label``, where they have one of the labels ``onto``."""
+    box, mask = shape
+    if not mask.size:
+        return
+    part = labels[box]
+    if onto is not None:
+        allowed = np.zeros(256, bool)
+        allowed[list(onto)] = True
+        mask = mask & allowed[part]
+    part[mask] = label
+
+
 def path(points: Sequence[Sequence[float]], radii: Sequence[float]) -> list[Segment]:
     """Tubes through ``points`` (x, y, z) in order, with a radius at each point."""
     points = [tuple(float(v) for v in p) for p in points]

@@ -10,7 +10,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tools.data.phantoms.ct import Scanner, Tissue, ct_image, paint_table
-from tools.data.phantoms.shapes import Grid, ellipsoid, superellipse, tube
+from tools.data.phantoms.fields import streams
+from tools.data.phantoms.lesions import Lesion, add_lesion
+from tools.data.phantoms.shapes import Grid, ellipsoid, paint, superellipse, tube
 from tools.data.phantoms.thorax_anatomy import Anatomy, Tubes
 
 DEFAULT_SHAPE = (96, 112, 112)
@@ -71,15 +73,14 @@ THORAX_TISSUES = {
 LUNG_GRADIENT = 0.35
 """HU per mm towards the back: blood settles in the parts of the lung that lie low."""
 
+NODULE_MM = (4.0, 30.0)
+"""Smallest and largest diameter of a nodule."""
+
+STREAMS = ("anatomy", "tubes", "grid", "nodules", "scan")
+"""What is drawn at random, each on its own."""
+
 SLAB_VOXELS = 300_000
 """Painted at a time: the intermediate arrays then stay in the cache, and small for a scan of 512 x 512 x 300."""
-
-
-class Nodule(NamedTuple):
-    """A solid lung nodule: its centre (x, y, z) in the world, LPS, and the diameter of its volume, in mm."""
-
-    centre: tuple[float, float, float]
-    diameter: float
 
 
 class ThoraxPhantom(NamedTuple):
@@ -89,7 +90,7 @@ class ThoraxPhantom(NamedTuple):
     labels: np.ndarray
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float]
-    nodules: list[Nodule]
+    nodules: list[Lesion]
 
 
 def thorax_labels(
@@ -99,7 +100,7 @@ def thorax_labels(
     nodules: int = 0,
 ) -> np.ndarray:
     """Label map of a chest, uint8 [z, y, x] of ``Thorax``; the arguments are those of ``thorax_ct``."""
-    return _rasterise(_streams(seed), shape, spacing, nodules)[0]
+    return _rasterise(streams(seed, *STREAMS), shape, spacing, nodules)[0]
 
 
 def thorax_ct(
@@ -123,9 +124,9 @@ def thorax_ct(
     Raises:
         ValueError: if the shape or the number of nodules is not positive, or the nodules do not fit.
     """
-    streams = _streams(seed)
-    labels, grid, placed = _rasterise(streams, shape, spacing, nodules)
-    rng = streams["scan"]
+    drawn = streams(seed, *STREAMS)
+    labels, grid, placed = _rasterise(drawn, shape, spacing, nodules)
+    rng = drawn["scan"]
     scanner = Scanner.draw(rng)
     tissues = dict(THORAX_TISSUES)
     enhanced, blood = rng.random() < 0.35, rng.uniform(110, 260)
@@ -138,30 +139,24 @@ def thorax_ct(
     offset = np.round([rng.uniform(-15, 15), rng.uniform(-40, 40), rng.uniform(-350, -150)], 1)
     first = [axis.flat[0] for axis in (grid.x, grid.y, grid.z)]
     origin = tuple(np.round(np.add(first, offset), 4).tolist())
-    placed = [Nodule(tuple((n.centre + offset).tolist()), n.diameter) for n in placed]
+    placed = [Lesion(tuple((n.centre + offset).tolist()), n.diameter) for n in placed]
     return ThoraxPhantom(hu, labels, tuple(reversed(grid.spacing)), origin, placed)
 
 
-def _streams(seed: int | Sequence[int]) -> dict[str, np.random.Generator]:
-    """Independent random streams, so that one more draw for one thing leaves the others as they are."""
-    names = ("anatomy", "tubes", "grid", "nodules", "scan")
-    return dict(zip(names, np.random.default_rng(seed).spawn(len(names)), strict=True))
-
-
 def _rasterise(
-    streams: dict[str, np.random.Generator],
+    drawn: dict[str, np.random.Generator],
     shape: Sequence[int],
     spacing: Sequence[float] | None,
     nodules: int,
-) -> tuple[np.ndarray, Grid, list[Nodule]]:
+) -> tuple[np.ndarray, Grid, list[Lesion]]:
     """Label map, its grid in the patient's mm, and the nodules in the same coordinates."""
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"shape is three positive numbers, slices, rows and columns; got {tuple(shape)}")
     if nodules < 0:
         raise ValueError(f"the number of nodules cannot be negative; got {nodules}")
-    anatomy = Anatomy.draw(streams["anatomy"])
-    tubes = Tubes.draw(anatomy, streams["tubes"])
-    grid = _place_grid(anatomy, streams["grid"], shape, spacing)
+    anatomy = Anatomy.draw(drawn["anatomy"])
+    tubes = Tubes.draw(anatomy, drawn["tubes"])
+    grid = _place_grid(anatomy, drawn["grid"], shape, spacing)
     labels = np.zeros(shape, np.uint8)
     thick = max(1, SLAB_VOXELS // (shape[1] * shape[2]))
     reference = [1 / s for s in anatomy.scale]
@@ -172,7 +167,8 @@ def _rasterise(
     _, half_depth, centre = anatomy.body_section(heights)
     back = float((half_depth + centre).max()) * anatomy.scale[1]
     paint_table(labels, grid, back - 1, Thorax.TABLE, Thorax.TABLE_FOAM)
-    placed = [_add_nodule(labels, grid, streams["nodules"]) for _ in range(nodules)]
+    lung = (Thorax.LUNG, Thorax.VESSEL)
+    placed = [add_lesion(labels, grid, drawn["nodules"], Thorax.NODULE, lung, NODULE_MM) for _ in range(nodules)]
     return labels, grid, placed
 
 
@@ -204,31 +200,18 @@ def paint_thorax(labels: np.ndarray, grid: Grid, anatomy: Anatomy, tubes: Tubes)
     _paint_cavity(labels, grid, anatomy)
     _paint_heart(labels, grid, anatomy)
     for segment in tubes.great_vessels:
-        _paint(labels, tube(grid, segment), Thorax.BLOOD, _CAVITY)
+        paint(labels, tube(grid, segment), Thorax.BLOOD, _CAVITY)
     for segment in tubes.lung_vessels:
-        _paint(labels, tube(grid, segment, least=0.5 * voxel), Thorax.VESSEL, (Thorax.LUNG,))
+        paint(labels, tube(grid, segment, least=0.5 * voxel), Thorax.VESSEL, (Thorax.LUNG,))
     for segment in tubes.airways:
-        _paint(labels, tube(grid, segment, wall=2.0), Thorax.MEDIASTINUM, _CAVITY)
+        paint(labels, tube(grid, segment, wall=2.0), Thorax.MEDIASTINUM, _CAVITY)
     for segment in tubes.airways:
-        _paint(labels, tube(grid, segment, least=0.6 * voxel), Thorax.AIRWAY, _CAVITY)
+        paint(labels, tube(grid, segment, least=0.6 * voxel), Thorax.AIRWAY, _CAVITY)
     _paint_spine(labels, grid, anatomy)
 
 
 _CAVITY = (Thorax.LUNG, Thorax.VESSEL, Thorax.MEDIASTINUM, Thorax.AIRWAY, Thorax.MUSCLE, Thorax.LIVER, Thorax.FAT)
 _WALL = (Thorax.FAT, Thorax.MUSCLE)
-
-
-def _paint(labels: np.ndarray, shape: tuple, label: int, onto: Sequence[int] | None = None) -> None:
-    """Give the voxels of ``shape`` (box, mask) the ``label``, where they have one of the labels ``onto``."""
-    box, mask = shape
-    if not mask.size:
-        return
-    part = labels[box]
-    if onto is not None:
-        allowed = np.zeros(len(Thorax), bool)
-        allowed[list(onto)] = True
-        mask = mask & allowed[part]
-    part[mask] = label
 
 
 def _paint_body(labels: np.ndarray, grid: Grid, anatomy: Anatomy) -> None:
@@ -288,14 +271,14 @@ def _paint_bony_cage(labels: np.ndarray, grid: Grid, anatomy: Anatomy, tubes: Tu
     for side in (-1, 1):
         turn = Rotation.from_euler("zy", [-side * 38, side * 12], degrees=True)
         blade = ellipsoid(grid, (side * 92, 76, 72), (42, max(3.0, 0.6 * voxel), 62), turn)
-        _paint(labels, (blade[0], blade[1] & outside[blade[0]]), Thorax.CORTEX, _WALL)
+        paint(labels, (blade[0], blade[1] & outside[blade[0]]), Thorax.CORTEX, _WALL)
         head = (side * (anatomy.cage[0] + 24 + 0.4 * anatomy.shoulders), 18, 140)
-        _paint(labels, ellipsoid(grid, head, (22, 22, 24)), Thorax.CORTEX, _WALL)
-        _paint(labels, ellipsoid(grid, head, (19, 19, 21)), Thorax.MARROW, (Thorax.CORTEX,))
+        paint(labels, ellipsoid(grid, head, (22, 22, 24)), Thorax.CORTEX, _WALL)
+        paint(labels, ellipsoid(grid, head, (19, 19, 21)), Thorax.MARROW, (Thorax.CORTEX,))
     for segment in tubes.clavicles:
-        _paint(labels, tube(grid, segment), Thorax.CORTEX, _WALL)
+        paint(labels, tube(grid, segment), Thorax.CORTEX, _WALL)
     for segment in tubes.clavicles:
-        _paint(labels, tube(grid, segment, wall=-3.0), Thorax.MARROW, (Thorax.CORTEX,))
+        paint(labels, tube(grid, segment, wall=-3.0), Thorax.MARROW, (Thorax.CORTEX,))
 
 
 def _paint_cavity(labels: np.ndarray, grid: Grid, anatomy: Anatomy) -> None:
@@ -316,14 +299,14 @@ def _paint_cavity(labels: np.ndarray, grid: Grid, anatomy: Anatomy) -> None:
 
     def organ(centre: tuple, semi_axes: tuple, label: int, rotation: Rotation | None = None) -> None:
         box, mask = ellipsoid(grid, centre, semi_axes, rotation)
-        _paint(labels, (box, mask & abdomen[box]), label)
+        paint(labels, (box, mask & abdomen[box]), label)
 
     organ((92, 42, left - 58), (30, 40, 50), Thorax.SPLEEN)
     stomach = (60, -24, left - 54)
     organ(stomach, (48, 46, 50), Thorax.MUSCLE)
     organ(stomach, (43, 41, 45), Thorax.STOMACH)
     box, mask = ellipsoid(grid, stomach, (43, 41, 45))
-    _paint(labels, (box, mask & (grid.y[:, box[1]] < anatomy.gas)), Thorax.STOMACH_GAS, (Thorax.STOMACH,))
+    paint(labels, (box, mask & (grid.y[:, box[1]] < anatomy.gas)), Thorax.STOMACH_GAS, (Thorax.STOMACH,))
     # the liver fills the right dome and reaches over to the left in front
     organ((-58, -4, right - 75), (100, 108, 100), Thorax.LIVER)
     organ((-5, -45, right - 62), (62, 44, 42), Thorax.LIVER, Rotation.from_euler("y", 18, degrees=True))
@@ -340,7 +323,7 @@ def _paint_heart(labels: np.ndarray, grid: Grid, anatomy: Anatomy) -> None:
 
     def part(offset: tuple, semi_axes: tuple, label: int, onto: tuple) -> None:
         centre = np.add(anatomy.heart, turn.apply(size * np.asarray(offset)))
-        _paint(labels, ellipsoid(grid, centre, size * np.asarray(semi_axes), turn), label, onto)
+        paint(labels, ellipsoid(grid, centre, size * np.asarray(semi_axes), turn), label, onto)
 
     part((0, 0, 0), (74, 49, 54), Thorax.MEDIASTINUM, onto)  # pericardial fat
     part((0, 0, 0), (71, 46, 51), Thorax.MYOCARDIUM, onto)
@@ -380,38 +363,3 @@ def _paint_spine(labels: np.ndarray, grid: Grid, anatomy: Anatomy) -> None:
     disc = (height < 5) & superellipse(grid, (x, y), (width + 0.5, depth + 0.5), 2.2)
     labels[disc] = Thorax.CARTILAGE
     labels[superellipse(grid, (x, y + 23), (9 * size, 8 * size), 2.0)] = Thorax.SPINAL_CANAL
-
-
-def _add_nodule(labels: np.ndarray, grid: Grid, rng: np.random.Generator) -> Nodule:
-    """Put a whole nodule into the lungs, in place; small ones are more frequent than large ones.
-
-    The nodule is an ellipsoid that is nearly a sphere, and a voxel away from anything but lung and lung vessels.
-    """
-    lung = (Thorax.LUNG, Thorax.VESSEL)
-    spacing = np.asarray(grid.spacing)
-    # seen from a coarse lattice of lung voxels: any one of them is a place to try
-    step = tuple(max(1, n // 64) for n in labels.shape)
-    candidates = np.argwhere(np.isin(labels[:: step[0], :: step[1], :: step[2]], lung)) * step
-    smallest = max(4.0, 2 * float(spacing.max()))
-    for attempt in range(400 if len(candidates) else 0):
-        largest = max(smallest, 30.0 * 0.99**attempt)  # where there is little room, ask for less
-        diameter = float(np.exp(rng.uniform(np.log(smallest), np.log(largest))))
-        axes = rng.uniform(0.88, 1.12, 3)
-        axes *= diameter / 2 / axes.prod() ** (1 / 3)
-        turn = Rotation.from_rotvec(rng.normal(0, 1, 3))
-        k, j, i = candidates[rng.integers(len(candidates))]
-        centre = np.array([grid.x[0, 0, i], grid.y[0, j, 0], grid.z[k, 0, 0]], float)
-        centre += rng.uniform(-0.5, 0.5, 3) * spacing[::-1]
-        box, around = ellipsoid(grid, centre, axes + 1.5 * spacing.max(), turn)
-        reach = axes.max() + spacing.max()
-        whole = all(
-            axis.flat[0] <= c - reach and c + reach <= axis.flat[-1]
-            for axis, c in zip((grid.x, grid.y, grid.z), centre, strict=True)
-        )
-        if whole and np.isin(labels[box][around], lung).all():
-            _paint(labels, ellipsoid(grid, centre, axes, turn), Thorax.NODULE)
-            return Nodule(tuple(centre.tolist()), diameter)
-    raise ValueError(
-        f"no room for a nodule of {smallest:.1f} mm (two voxels) in the lungs of a phantom of shape {labels.shape} "
-        f"and spacing {tuple(round(h, 2) for h in grid.spacing)} mm; ask for fewer nodules or smaller voxels"
-    )

@@ -1,0 +1,122 @@
+"""A folder of phantoms: settings in, all of it or nothing out, whatever the anatomy and the layout."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+AFFECTED = {"none": 0, "half": 2, "all": 1}
+"""For each choice of which phantoms are ill: one in this many; 0 for none of them."""
+
+
+def write_folder(output_dir: str | Path, settings: dict[str, Any], write: Callable[[Path], list[dict]]) -> Path:
+    """Have ``write`` fill ``output_dir``, or return at once if it was filled with these settings already.
+
+    The folder appears only when it is complete, so several processes may ask for it at the same time: each gets it.
+    Beside what ``write`` puts there it holds ``phantom.json``, the settings and the list of volumes that ``write``
+    returned, and ``labels.csv``, each volume's "id" and "label".
+
+    Raises:
+        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
+    """
+    output_dir = Path(output_dir)
+    if _is_written(output_dir, settings):
+        return output_dir
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    # beside the target, for a rename does not cross file systems
+    unfinished = output_dir.parent / f".{output_dir.name}.{uuid.uuid4().hex}"
+    unfinished.mkdir()
+    try:
+        volumes = write(unfinished)
+        write_csv(unfinished / "labels.csv", ["id", "label"], [[v["id"], v["label"]] for v in volumes])
+        (unfinished / "phantom.json").write_text(json.dumps({**settings, "volumes": volumes}, indent=2) + "\n")
+        try:
+            os.rename(unfinished, output_dir)
+        except OSError:
+            # another process was faster; it wrote the same bytes, or _is_written says what else it was
+            if not _is_written(output_dir, settings):
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return output_dir
+
+
+def checked_settings(
+    anatomy: str, version: int, count: int, seed: int, shape: Sequence[int], **affected: str
+) -> dict[str, Any]:
+    """The settings that decide on every byte, as ``phantom.json`` records them.
+
+    Args:
+        anatomy: part of the body.
+        version: of the code that draws it.
+        count: number of volumes, at least 2.
+        seed: non-negative.
+        shape: slices, rows and columns, 16 or more each.
+        affected: name of a disease, and the choice in ``AFFECTED`` of who has it.
+
+    Raises:
+        ValueError: if one is out of range.
+    """
+    shape = [int(n) for n in shape]
+    if count < 2:
+        raise ValueError(f"count must be at least 2, one volume to train on and one to validate; got {count}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative; got {seed}")
+    if len(shape) != 3 or min(shape) < 16:
+        raise ValueError(f"shape must be slices, rows and columns, 16 or more each; got {shape}")
+    for disease, choice in affected.items():
+        if choice not in AFFECTED:
+            raise ValueError(f"{disease} must be one of {', '.join(AFFECTED)}; got {choice!r}")
+    settings = {"anatomy": anatomy, "version": version, "count": int(count), "seed": int(seed), "shape": shape}
+    return {**settings, **affected}
+
+
+def is_affected(choice: str, index: int) -> bool:
+    """Whether phantom number ``index`` is ill."""
+    every = AFFECTED[choice]
+    return every > 0 and index % every == every - 1
+
+
+def held_out(count: int) -> int:
+    """How many of ``count`` phantoms are for validation: a tenth, and not too few."""
+    fewest = 4 if count >= 20 else 2 if count >= 4 else 1  # distances between sets need two volumes of each
+    return max(fewest, round(count / 10))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> None:
+    """A table with a line of names above it."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _is_written(output_dir: Path, settings: dict[str, Any]) -> bool:
+    """Whether the folder is there with these settings; an error if something else is in its place."""
+    if not output_dir.exists():
+        return False
+    record = output_dir / "phantom.json"
+    if not record.is_file():
+        if output_dir.is_dir() and not any(output_dir.iterdir()):
+            return False
+        raise FileExistsError(
+            f"{output_dir} exists but is no folder of phantoms (it has no phantom.json); choose another folder"
+        )
+    found = json.loads(record.read_text())
+    different = [
+        f"{key} is {found.get(key)!r} there, {value!r} is asked for"
+        for key, value in settings.items()
+        if found.get(key) != value
+    ]
+    if different:
+        raise FileExistsError(
+            f"{output_dir} holds phantoms with other settings: {'; '.join(different)}. "
+            "Choose another folder, or delete this one."
+        )
+    return True

@@ -1,0 +1,109 @@
+"""Brain phantoms on disk in the layout of GSP, so that phantoms and the real scans take the same path.
+
+``Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii.gz``, one session for each subject, int16. Beside these ``labels.csv``
+(``id,label``: 1 with lesions, 0 without) is for conditional training, and ``phantom.json`` says how all was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count as count_from
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from tqdm import tqdm
+
+from tools.data.phantoms.brain import DEFAULT_SHAPE, BrainPhantom, brain_t1
+from tools.data.phantoms.folder import checked_settings, held_out, is_affected, write_folder
+from tools.data.volumes import one_in_ten
+
+VERSION = 1
+"""Raise this when the same seed gives another phantom than before."""
+
+
+def write_gsp_phantoms(
+    output_dir: str | Path,
+    count: int,
+    seed: int = 0,
+    shape: Sequence[int] = DEFAULT_SHAPE,
+    lesions: str = "none",
+    progress: bool = True,
+) -> Path:
+    """Write brain phantoms to ``output_dir``, or return at once if they are there already.
+
+    The folder appears only when it is complete, so several processes may ask for it at the same time: each gets it.
+    A volume depends on ``seed``, its subject's number, ``shape`` and ``lesions`` alone, to the byte where the package
+    versions are the same.
+
+    Args:
+        output_dir: folder to create; its parents are created too.
+        count: number of volumes, at least 2. The subjects' numbers are chosen so that ``gsp_datalist`` holds a tenth of
+            them, but at least 4 of 20 or more, out for validation.
+        seed: non-negative; another seed gives other patients.
+        shape: slices, rows and columns of a volume.
+        lesions: which volumes have 1 to 3 lesions in the white matter: "none", "half" (every other one) or "all".
+        progress: whether to show a progress bar.
+
+    Returns:
+        ``output_dir`` as a path.
+
+    Raises:
+        ValueError: if an argument is out of range.
+        FileExistsError: if ``output_dir`` holds phantoms with other settings, or anything else.
+    """
+    settings = checked_settings("brain", VERSION, count, seed, shape, lesions=lesions)
+    return write_folder(output_dir, settings, lambda folder: _write(folder, settings, progress))
+
+
+def subject_numbers(count: int) -> list[tuple[int, int, bool]]:
+    """For each of ``count`` volumes its subject's number, its place among those on the same side of the split, and
+    whether it is for validation.
+
+    On each side these are the first numbers that the split puts there, so more volumes leave the others as they are.
+    """
+    validation = held_out(count)
+    sides = [
+        (number, place, side)
+        for side, size in ((False, count - validation), (True, validation))
+        for place, number in enumerate(islice((n for n in count_from(1) if one_in_ten(f"Sub{n:04d}") == side), size))
+    ]
+    return sorted(sides)
+
+
+def phantom_volume(seed: int, number: int, shape: Sequence[int], affected: bool) -> BrainPhantom:
+    """The volume of subject ``number``, as ``write_gsp_phantoms`` writes it, with 1 to 3 lesions if ``affected``."""
+    lesions = int(np.random.default_rng([seed, number, 1]).integers(1, 4)) if affected else 0
+    return brain_t1([seed, number], shape, lesions=lesions)
+
+
+def _write(folder: Path, settings: dict[str, Any], progress: bool) -> list[dict]:
+    volumes = []
+    subjects = subject_numbers(settings["count"])
+    for number, place, validation in tqdm(subjects, desc="brain phantoms", unit="volume", disable=not progress):
+        affected = is_affected(settings["lesions"], place)  # so that both sides of the split have both classes
+        phantom = phantom_volume(settings["seed"], number, settings["shape"], affected)
+        session = f"Sub{number:04d}_Ses1"
+        name = f"{session}_Scan_01_ANAT1"
+        path = folder / session / f"{name}.nii.gz"
+        path.parent.mkdir()
+        image = sitk.GetImageFromArray(phantom.t1)
+        image.SetSpacing(phantom.spacing)
+        image.SetOrigin(phantom.origin)
+        sitk.WriteImage(image, str(path), useCompression=True)
+        volumes.append(
+            {
+                "id": name,
+                "image": path.relative_to(folder).as_posix(),
+                "section": "validation" if validation else "training",
+                "label": int(bool(phantom.lesions)),
+                "spacing": phantom.spacing,
+                "lesions": [
+                    {"centre_mm": [round(c, 3) for c in lesion.centre], "diameter_mm": round(lesion.diameter, 3)}
+                    for lesion in phantom.lesions
+                ],
+            }
+        )
+    return volumes

@@ -1,0 +1,187 @@
+"""From a folder of volumes to a MONAI datalist: what every dataset of single files shares, LUNA16's and GSP's too."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.data.preprocessed import preprocessed_info, rerun_command
+from tools.data.readers import SUFFIXES, VolumeError, read_header, volume_suffix
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A file that may hold a volume.
+
+    Attributes:
+        id: its name without suffix; in LUNA16 the SeriesInstanceUID.
+        path: where it is.
+        folders: names of the folders between the dataset and the file, from the outside in.
+    """
+
+    id: str
+    path: Path
+    folders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a dataset looks like on disk.
+
+    Attributes:
+        description: of what is looked for, for error messages.
+        skipped_folders: beginnings of the names of folders that hold something else, such as masks.
+        is_wanted: whether a volume with this id is one of the dataset's images; None if all are.
+    """
+
+    description: str
+    skipped_folders: tuple[str, ...] = ()
+    is_wanted: Callable[[str], bool] | None = None
+
+
+def split_datalist(
+    dataset_dir: str | os.PathLike,
+    section: str,
+    layout: Layout,
+    is_validation: Callable[[Volume], bool],
+    rule: str,
+) -> list[dict[str, str]]:
+    """MONAI datalist of one section of a dataset: `[{"image": path, "id": id}, ...]`, sorted by id.
+
+    If fewer than two volumes are for validation, as happens in small folders, all volumes are validated on, with a
+    warning. Volumes whose header or file size is wrong are left out with a warning that names them.
+
+    Args:
+        dataset_dir: the folder, an original or what `python -m tools preprocess` made of one.
+        section: "training" or "validation".
+        layout: what is looked for.
+        is_validation: whether a volume is for validation; must depend on that volume alone, so that adding one never
+            moves another.
+        rule: says so in words, for messages.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no volume in it.
+        VolumeError: no volume of the section can be used, or two have the same id.
+        ValueError: `section` is neither, or nothing is left to train on.
+    """
+    if section not in ("training", "validation"):
+        raise ValueError(f"section is {section!r}, expected 'training' or 'validation'")
+    volumes = find_volumes(dataset_dir, layout)
+    validation = [v for v in volumes if is_validation(v)]
+    training = [v for v in volumes if not is_validation(v)]
+    if not training:
+        raise ValueError(
+            f"{dataset_dir}: all {len(volumes)} volumes are for validation, none is left for training; {rule}"
+        )
+    if section == "validation" and len(validation) < 2:
+        # a distance between distributions needs two volumes of each
+        warnings.warn(
+            f"{dataset_dir}: {len(validation) or 'none'} of the {len(volumes)} volumes is for validation, which needs "
+            "2, so validation uses the training volumes too and says nothing about volumes that were not trained on; "
+            f"{rule}",
+            stacklevel=3,
+        )
+        validation = volumes
+    chosen = usable_volumes(training if section == "training" else validation, dataset_dir)
+    return [{"image": str(v.path), "id": v.id} for v in chosen]
+
+
+def one_in_ten(name: str) -> bool:
+    """Whether `name` is one of the tenth of all names that is for validation, by its hash."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 10 == 0
+
+
+def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]:
+    """Every file below `dataset_dir` that is named as a volume of this layout, sorted by id.
+
+    Hidden files and folders are skipped.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing in it.
+        VolumeError: two volumes have the same id, or the folder is the output of a `preprocess` that has not finished.
+    """
+    root = Path(dataset_dir)
+    layouts = f"{layout.description}, or any folders with {', '.join(SUFFIXES)}"
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for a dataset there: {layouts}")
+    info = preprocessed_info(root)
+    if info is None:
+        paths: Iterable[Path] = _volume_files(root, layout)
+    elif info["complete"]:
+        paths = [root / volume["image"] for volume in info["volumes"].values()]
+    else:
+        raise VolumeError.of(
+            root,
+            f"its preprocessing was interrupted, {len(info['volumes'])} volumes are ready; run the command again to "
+            f"finish it: {rerun_command(info, root)}",
+        )
+    volumes: dict[str, Volume] = {}
+    for path in paths:
+        identifier = _identifier(path)
+        if identifier in volumes:
+            raise VolumeError(
+                f"two volumes have the id {identifier!r}: {volumes[identifier].path} and {path}; ids are file names "
+                "without suffix and must differ: rename or remove one"
+            )
+        volumes[identifier] = Volume(identifier, path, path.relative_to(root).parent.parts)
+    if not volumes:
+        raise FileNotFoundError(f"there is no volume in {root.absolute()}; looked for {layouts}")
+    return sorted(volumes.values(), key=lambda v: v.id)
+
+
+def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) -> list[Volume]:
+    """Those volumes whose header says 3D and whose data are all there; warns of the others.
+
+    Raises:
+        VolumeError: none is usable.
+    """
+    good, bad = [], []
+    for volume in volumes:
+        try:
+            read_header(volume.path)
+            good.append(volume)
+        except VolumeError as e:
+            bad.append(str(e))
+    if bad and not good:
+        raise VolumeError(f"{dataset_dir}: none of {len(bad)} volumes can be used:\n{bounded(bad)}")
+    if bad:
+        warnings.warn(
+            f"{dataset_dir}: {len(bad)} of {len(bad) + len(good)} volumes are left out:\n{bounded(bad)}", stacklevel=4
+        )
+    return good
+
+
+def bounded(lines: list[str], most: int = 20) -> str:
+    """The lines, at most `most` of them, indented and one below the other."""
+    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
+    return "\n".join(f"  {line}" for line in lines[:most] + more)
+
+
+def _volume_files(root: Path, layout: Layout) -> list[Path]:
+    files = []
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", *layout.skipped_folders)))
+        files += [Path(folder) / n for n in sorted(names) if not n.startswith(".") and volume_suffix(n)]
+    return [f for f in files if layout.is_wanted is None or layout.is_wanted(_identifier(f))]
+
+
+def _identifier(path: Path) -> str:
+    return path.name[: -len(volume_suffix(path) or "")]
+
+
+def volume_datalist(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
+    """MONAI datalist of every volume in a folder, `[{"image": path, "id": id}, ...]`, sorted by id.
+
+    Raises:
+        ValueError: no folder is given.
+        FileNotFoundError: there is no such folder, or no volume in it.
+        VolumeError: none of its volumes can be used; those that cannot be used are named in a warning.
+    """
+    if dataset_dir is None:
+        raise ValueError("no folder of volumes is given; name one with --dataset_dir")
+    volumes = find_volumes(dataset_dir, Layout(f"any folders with {', '.join(SUFFIXES)}"))
+    return [{"image": str(v.path), "id": v.id} for v in usable_volumes(volumes, dataset_dir)]
