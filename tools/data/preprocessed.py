@@ -153,7 +153,7 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
     """Where training data come from, for a checkpoint: numbers, strings, lists and dicts only.
 
     Returns:
-        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content), "luna16" or "gsp" if every
+        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but for the volumes), "luna16" or "gsp" if every
         id is one of LIDC-IDRI's or of GSP's, else "volumes"; `volumes`, their number; `ids_sha256`, digest of their
         sorted ids; `field_of_view_mm`, mean extent [axial, rows, columns]; `preprocessed`, the settings, if it was
         preprocessed.
@@ -170,7 +170,7 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
         "field_of_view_mm": mean_field_of_view(read_header(item["image"]).field_of_view for item in datalist),
     }
     if phantom is not None:
-        provenance["phantom"] = phantom
+        provenance["phantom"] = {key: value for key, value in phantom.items() if key != "volumes"}
     if info is not None:
         provenance["preprocessed"] = {key: info[key] for key in (*SETTINGS, "digest") if key in info}
     return provenance
