@@ -153,7 +153,7 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
     """Where training data come from, for a checkpoint: numbers, strings, lists and dicts only.
 
     Returns:
-        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but for the volumes), "luna16"
+        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), "luna16"
         or "gsp" if every id is one of LIDC-IDRI's or of GSP's, else "volumes"; `volumes`, their number; `ids_sha256`,
         digest of their sorted ids; `field_of_view_mm`, mean extent [axial, rows, columns]; `preprocessed`, its
         settings, if it was preprocessed.
