@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -91,7 +91,7 @@ def benchmark(
     }
     cases = schedule(tables, bundles, image_sizes, batch_sizes, speed_batch_size, rounds, **settings)
     about = {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(torch_device),
         "versions": describe_versions(torch_device),
         "settings": settings | {"rounds": rounds},

@@ -7,7 +7,7 @@ import logging
 import pickle
 import random
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import monai
@@ -283,7 +283,7 @@ def set_aside(directory: Path) -> None:
     earlier = [*directory.glob("*.pt"), *directory.glob("*.json")]
     if not earlier:
         return
-    aside = directory / f"earlier_{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}"
+    aside = directory / f"earlier_{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     aside.mkdir()
     for path in earlier:
         path.rename(aside / path.name)

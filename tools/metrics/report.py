@@ -9,7 +9,7 @@ import logging
 import math
 import numbers
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class MetricsReport:
             "metrics": metrics,
             "feature_spaces": spaces,
             "note": self.note,
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {"torch": torch.__version__, "monai": monai.__version__},
         }
         path = self.output_dir / f"{self.filename}.csv"
