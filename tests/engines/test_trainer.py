@@ -160,8 +160,8 @@ def test_average_without_decay_is_the_network():
     assert torch.equal(weights(ema.module), weights(game.generator))
 
 
-@pytest.mark.parametrize(("bad", "what"), [(float("nan"), "loss of nan"), (float("inf"), "loss of inf")])
-def test_a_loss_that_is_not_finite_stops_before_the_step(bad, what):
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_before_the_step(bad):
     game = make_game()
     data = make_data(batches=3)
     data[1]["image"][0, 0] = bad
@@ -173,9 +173,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(bad, what):
         kept["weights"] = weights(game.critic, game.generator)
 
     game.critic[1] = nn.Identity()  # tanh would hide an infinity
-    with pytest.raises(FloatingPointError, match=r"update 'critic' has a loss of .* at iteration 2, epoch 1") as error:
+    with pytest.raises(
+        FloatingPointError, match=r"update 'critic' has a loss of (nan|inf) at iteration 2, epoch 1"
+    ) as error:
         trainer.run()
-    assert what in str(error.value) or "nan" in str(error.value)
     assert "--precision fp32" in str(error.value)
     assert "--resume auto" in str(error.value)
     assert torch.equal(weights(game.critic, game.generator), kept["weights"])
