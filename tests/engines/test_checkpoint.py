@@ -7,6 +7,7 @@ import os
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.handlers import LrScheduleHandler
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
 from tools.engines import BestModel, ExponentialMovingAverage, ModelLoader, TrainingCheckpoint, model_settings
@@ -52,6 +53,27 @@ def test_checkpoint_holds_what_design_lists(tmp_path):
     assert state["versions"]["torch"] == str(torch.__version__)
     assert state["settings"] == {"image_size": 4}
     assert state["ema"]["n_averaged"] == 3
+
+
+def test_what_else_has_a_state_comes_back(tmp_path):
+    """A schedule of the learning rate that a resumed run goes on with, as PyTorch computes it."""
+
+    def scheduled(directory, max_epochs, resume=None):
+        game = make_game()
+        updates = make_updates(game)
+        schedule = torch.optim.lr_scheduler.LambdaLR(updates[0].optimizer, lambda epoch: 1 / (1 + epoch))
+        handlers = [
+            LrScheduleHandler(schedule, print_lr=False),
+            TrainingCheckpoint(directory, {}, {}, resume=resume, also={"schedule": schedule}),
+        ]
+        make_trainer(game, updates, max_epochs=max_epochs, train_handlers=handlers).run()
+        return weights(game.critic, game.generator), schedule.get_last_lr()
+
+    whole = scheduled(tmp_path / "whole", 4)
+    scheduled(tmp_path / "parts", 2)
+    resumed = scheduled(tmp_path / "parts", 4, resume="auto")
+    assert resumed[1] == whole[1] == [pytest.approx(0.01 / 5)]
+    assert torch.equal(resumed[0], whole[0])
 
 
 def test_auto_skips_a_truncated_checkpoint(tmp_path):

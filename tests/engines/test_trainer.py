@@ -222,6 +222,10 @@ def test_draws_of_processes_are_the_rows_of_one():
     whole = Draws(1, 2).normal(6, 3)
     parts = [Draws(1, 2, rank=rank, world_size=3).normal(2, 3) for rank in range(3)]
     assert torch.equal(torch.cat(parts), whole)
+    whole = Draws(1, 2).uniform(6, 3)
+    parts = [Draws(1, 2, rank=rank, world_size=3).uniform(2, 3) for rank in range(3)]
+    assert torch.equal(torch.cat(parts), whole)
+    assert 0 <= whole.min() < 0.5 < whole.max() < 1
 
 
 def _process(rank, folder):

@@ -7,6 +7,7 @@ import logging
 import pickle
 import random
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
+from torch.distributed.checkpoint.stateful import Stateful
 
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.files import whole_file
@@ -41,6 +43,7 @@ class TrainingCheckpoint:
         save_interval: epochs between two checkpoints.
         n_saved: how many checkpoints are kept.
         resume: None, "auto" (the newest whole checkpoint in ``directory``, a new run if there is none) or a path.
+        also: whatever else has a state, by name: schedulers of the learning rate, pools of past images.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class TrainingCheckpoint:
         save_interval: int = 1,
         n_saved: int = 2,
         resume: str | None = None,
+        also: Mapping[str, Stateful] | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.models = models
@@ -60,6 +64,7 @@ class TrainingCheckpoint:
         self.save_interval = save_interval
         self.n_saved = n_saved
         self.resume = resume
+        self.also = dict(also or {})
 
     def attach(self, engine: AlternatingTrainer) -> None:
         engine.add_event_handler(Events.STARTED, self.start)
@@ -89,7 +94,7 @@ class TrainingCheckpoint:
         for name, network in self.models.items():
             save_model(self.directory / f"{name}_last.pt", network, self.settings | {"epoch": epoch})
         with whole_file(self._path(epoch)) as partial:
-            torch.save(state_of(engine, self.evaluator) | {"settings": self.settings}, partial)
+            torch.save(state_of(engine, self.evaluator, self.also) | {"settings": self.settings}, partial)
         for _, path in checkpoints(self.directory)[self.n_saved :]:
             path.unlink()
         logger.info(f"Saved {self._path(epoch)}.")
@@ -99,7 +104,7 @@ class TrainingCheckpoint:
 
     def _load(self, engine: AlternatingTrainer, path: Path, state: dict) -> None:
         try:
-            restore(engine, self.evaluator, state)
+            restore(engine, self.evaluator, state, self.also)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             differing = {
                 key: f"{state.get('settings', {}).get(key)} then, {value} now"
@@ -194,7 +199,9 @@ class ModelLoader:
             ) from error
 
 
-def state_of(trainer: AlternatingTrainer, evaluator: Engine | None = None) -> dict:
+def state_of(
+    trainer: AlternatingTrainer, evaluator: Engine | None = None, also: Mapping[str, Stateful] | None = None
+) -> dict:
     """Everything that a run needs to go on, as tensors and primitives."""
     return {
         "epoch": trainer.state.epoch,
@@ -205,12 +212,15 @@ def state_of(trainer: AlternatingTrainer, evaluator: Engine | None = None) -> di
         "optimizers": {update.name: update.optimizer.state_dict() for update in trainer.updates},
         "scalers": {name: scaler.state_dict() for name, scaler in trainer.scalers.items()},
         "best": None if evaluator is None else [evaluator.state.best_metric, evaluator.state.best_metric_epoch],
+        "also": {name: thing.state_dict() for name, thing in (also or {}).items()},
         "random": random_states(),
         "versions": versions(),
     }
 
 
-def restore(trainer: AlternatingTrainer, evaluator: Engine | None, state: dict) -> None:
+def restore(
+    trainer: AlternatingTrainer, evaluator: Engine | None, state: dict, also: Mapping[str, Stateful] | None = None
+) -> None:
     """Put the state of ``state_of`` back."""
     for name, network in trainer.networks.items():
         network.load_state_dict(state["networks"][name])
@@ -220,6 +230,8 @@ def restore(trainer: AlternatingTrainer, evaluator: Engine | None, state: dict) 
         update.optimizer.load_state_dict(state["optimizers"][update.name])
     for name, scaler in trainer.scalers.items():
         scaler.load_state_dict(state["scalers"][name])
+    for name, thing in (also or {}).items():
+        thing.load_state_dict(state["also"][name])
     if evaluator is not None and state["best"] is not None:
         evaluator.state.best_metric, evaluator.state.best_metric_epoch = state["best"]
     trainer.state.epoch, trainer.state.iteration = state["epoch"], state["iteration"]

@@ -35,6 +35,11 @@ class Draws:
         drawn = self._generator.standard_normal((self.world_size * batch, *size), dtype=np.float32)
         return torch.from_numpy(drawn[self.rank * batch :][:batch]).to(self.device)
 
+    def uniform(self, batch: int, *size: int) -> Tensor:
+        """Uniform in [0, 1), [batch, *size]: this process's rows of a draw for all processes."""
+        drawn = self._generator.random((self.world_size * batch, *size), dtype=np.float32)
+        return torch.from_numpy(drawn[self.rank * batch :][:batch]).to(self.device)
+
     def integer(self, low: int, high: int) -> int:
         """Uniform in [low, high], the same in every process."""
         return int(self._generator.integers(low, high, endpoint=True))

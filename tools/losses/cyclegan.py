@@ -1,0 +1,141 @@
+"""The objective of CycleGAN for one or several MR modalities (Zhu et al. 2017; Crespi et al., section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tools.losses.image_pool import ImagePool
+
+if TYPE_CHECKING:
+    from tools.engines.draws import Draws
+
+
+class CycleGANObjective:
+    """Two updates: both generators together, then all discriminators.
+
+    Least-squares GAN (Mao et al. 2017): a discriminator says 1 to real and 0 to generated images. With G from MR to CT
+    and F back, the generators' loss is
+
+        (D_CT(G(mr)) - 1)^2 + sum over modalities m of (D_m(F(ct)_m) - 1)^2
+        + cycle_weight (|G(F(ct)) - ct| + sum over m of |F(G(mr))_m - mr_m|)
+        + cycle_weight identity_weight (|G(ct) - ct| + |F(mr) - mr|),
+
+    each term a mean over pixels. The last line needs a generator that accepts its own output, so it is there with one
+    MR modality only. The discriminators judge the images that the generators' update made and, half of the
+    time, an earlier one from a pool instead (Shrivastava et al. 2017).
+
+    Args:
+        generator_mr2ct, generator_ct2mr: G and F, [B, M * slices, H, W] to [B, slices, H, W] and back.
+        discriminator_ct: MONAI's ``PatchDiscriminator``, or what else returns its logits, or a list that ends
+            with them.
+        discriminators_mr: one for each of the M modalities, in their order.
+        crop_size: side of the random crops that are trained on; None trains on whole images.
+        flip: probability of a left-right flip, the same for all modalities of a slice.
+        cycle_weight: of every modality's cycle loss.
+        identity_weight: of the identity loss, relative to the cycle loss; 0 for none.
+        pool_size: how many past images a pool remembers, 0 for no pool.
+    """
+
+    def __init__(
+        self,
+        generator_mr2ct: nn.Module,
+        generator_ct2mr: nn.Module,
+        discriminator_ct: nn.Module,
+        discriminators_mr: Sequence[nn.Module],
+        crop_size: int | None = None,
+        flip: float = 0.5,
+        cycle_weight: float = 10.0,
+        identity_weight: float = 0.5,
+        pool_size: int = 50,
+    ) -> None:
+        self.generator_mr2ct = generator_mr2ct
+        self.generator_ct2mr = generator_ct2mr
+        self.discriminator_ct = discriminator_ct
+        self.discriminators_mr = list(discriminators_mr)
+        self.crop_size = crop_size
+        self.flip = flip
+        self.cycle_weight = cycle_weight
+        self.identity_weight = identity_weight if len(self.discriminators_mr) == 1 else 0.0
+        self.pool_ct = ImagePool(pool_size)
+        self.pool_mr = ImagePool(pool_size)
+
+    def draw(self, batch: dict, draws: Draws) -> dict:
+        """Crop and flip at random, and decide what the pools will do.
+
+        Args:
+            batch: "mr" [B, M * slices, S, S] and "ct" [B, slices, S, S] in [-1, 1], of different patients.
+            draws: the iteration's source of random numbers.
+
+        Returns:
+            mr, ct, the pools' dice "dice_ct" and "dice_mr" [B, 2] in [0, 1), the rows' numbers, and "made", where the
+            generators' update leaves its images for the discriminators' update.
+        """
+        drawn = {name: self.augment(batch[name], draws.uniform(len(batch[name]), 3)) for name in ("mr", "ct")}
+        dice = {f"dice_{name}": draws.uniform(len(batch[name]), 2) for name in ("ct", "mr")}
+        return {**drawn, **dice, "row": torch.arange(len(batch["mr"])), "made": {}}
+
+    def augment(self, images: Tensor, dice: Tensor) -> Tensor:
+        """Each image's own crop and flip, from three numbers in [0, 1) each."""
+        size = self.crop_size or images.shape[-1]
+        if size > min(images.shape[-2:]):
+            raise ValueError(f"crops of {size} do not fit into images of {tuple(images.shape[-2:])}")
+        room = torch.tensor([images.shape[-2] - size + 1, images.shape[-1] - size + 1])
+        crops = []
+        for image, (y, x, flip) in zip(images, dice.cpu().unbind(), strict=True):
+            top, left = (torch.stack([y, x]) * room).long().tolist()
+            crop = image[:, top : top + size, left : left + size]
+            crops.append(crop.flip(-1) if flip < self.flip else crop)
+        return torch.stack(crops)
+
+    def generators_loss(self, batch: dict) -> dict[str, Tensor]:
+        """What G and F minimise; every term has its weight already."""
+        mr, ct = batch["mr"], batch["ct"]
+        fake_ct, fake_mr = self.generator_mr2ct(mr), self.generator_ct2mr(ct)
+        batch["made"][int(batch["row"][0])] = (fake_ct.detach(), fake_mr.detach())
+        cycle_mr, cycle_ct = self.generator_ct2mr(fake_ct), self.generator_mr2ct(fake_mr)
+        terms = {
+            "adversarial_ct": call_it(self.discriminator_ct, fake_ct, 1),
+            "adversarial_mr": sum(
+                call_it(judge, fake, 1) for judge, fake in zip(self.discriminators_mr, self.split(fake_mr), strict=True)
+            ),
+            "cycle_ct": self.cycle_weight * F.l1_loss(cycle_ct, ct),
+            # the mean over all modalities' pixels times their number is the sum of their means
+            "cycle_mr": self.cycle_weight * len(self.discriminators_mr) * F.l1_loss(cycle_mr, mr),
+        }
+        if self.identity_weight > 0:
+            weight = self.cycle_weight * self.identity_weight
+            terms["identity_ct"] = weight * F.l1_loss(self.generator_mr2ct(ct), ct)
+            terms["identity_mr"] = weight * F.l1_loss(self.generator_ct2mr(mr), mr)
+        return terms
+
+    def discriminators_loss(self, batch: dict) -> dict[str, Tensor]:
+        """(D(real) - 1)^2 + D(fake)^2, halved, for every discriminator. Must follow ``generators_loss``."""
+        fake_ct, fake_mr = batch["made"].pop(int(batch["row"][0]))
+        fake_ct = self.pool_ct.exchange(fake_ct, batch["dice_ct"])
+        fake_mr = self.pool_mr.exchange(fake_mr, batch["dice_mr"])
+        terms = {"ct": judgement(self.discriminator_ct, batch["ct"], fake_ct)}
+        modalities = zip(self.discriminators_mr, self.split(batch["mr"]), self.split(fake_mr), strict=True)
+        for number, (judge, real, fake) in enumerate(modalities):
+            terms[f"mr{number}"] = judgement(judge, real, fake)
+        return terms
+
+    def split(self, mr: Tensor) -> tuple[Tensor, ...]:
+        """The modalities of MR images: M tensors [B, slices, H, W]."""
+        return mr.chunk(len(self.discriminators_mr), dim=1)
+
+
+def call_it(discriminator: nn.Module, images: Tensor, verdict: float) -> Tensor:
+    """Mean squared distance of a discriminator's logits from a verdict."""
+    logits = discriminator(images)
+    logits = logits[-1] if isinstance(logits, list | tuple) else logits  # MONAI's returns its features too
+    return F.mse_loss(logits, torch.full_like(logits, verdict))
+
+
+def judgement(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """A discriminator's loss, halved as in Zhu et al., which slows it relative to the generators."""
+    return (call_it(discriminator, real, 1) + call_it(discriminator, fake, 0)) / 2
