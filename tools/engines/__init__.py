@@ -6,6 +6,7 @@ from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.generation import OneByOneInferer, PrepareLatents
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
+from tools.engines.translation import SlabInferer
 from tools.engines.update import Update
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "OneByOneInferer",
     "PrepareLatents",
     "Progress",
+    "SlabInferer",
     "TensorBoardMontage",
     "TrainingCheckpoint",
     "Update",
