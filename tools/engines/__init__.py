@@ -5,6 +5,7 @@ from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.generation import OneByOneInferer, PrepareLatents
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
+from tools.engines.schedule import constant_then_linear
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
 from tools.engines.update import Update
@@ -22,6 +23,7 @@ __all__ = [
     "TensorBoardMontage",
     "TrainingCheckpoint",
     "Update",
+    "constant_then_linear",
     "model_settings",
     "rank_and_world_size",
     "tensorboard_writer",
