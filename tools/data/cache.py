@@ -15,7 +15,7 @@ from monai.data import Dataset, PersistentDataset
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 
-from tools.data.readers import file_stamp
+from tools.data.volume_reader import source_path, volume_stamp
 from tools.files import whole_file
 from tools.transforms.digest import chain_digest
 
@@ -38,14 +38,21 @@ def cached_dataset(data: Sequence[dict], transform: Callable, cache_dir: str | o
 
 
 def item_key(item: dict) -> bytes:
-    """Hex digest of an item, with size and time of change of every file that it names."""
-    stamps = {
-        key: [os.path.abspath(value), file_stamp(value)]
-        for key, value in item.items()
-        if isinstance(value, str | os.PathLike) and os.path.isfile(value)
-    }
+    """Hex digest of an item, with size and time of change of every volume that it names, alone or in a list."""
+    stamps = {key: stamps for key, value in item.items() if (stamps := [*map(_stamp, _named_files(value))])}
     content = json.dumps([{k: str(v) for k, v in item.items()}, stamps], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest().encode()
+
+
+def _named_files(value: object) -> list[str]:
+    """The volumes, files or folders of DICOM, that a value of an item names: one, several or none."""
+    names = value if isinstance(value, list | tuple) else [value]
+    paths = [os.fspath(name) for name in names if isinstance(name, str | os.PathLike)]
+    return [path for path in paths if os.path.exists(source_path(path))]
+
+
+def _stamp(path: str) -> list:
+    return [os.path.abspath(path), volume_stamp(path)]
 
 
 def _transform_key(transforms: Sequence[Callable]) -> bytes:

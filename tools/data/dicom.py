@@ -1,0 +1,437 @@
+"""DICOM series in folders: read into a volume whatever they call themselves, written so that others can load them."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from monai.data.utils import orientation_ras_lps
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from tools.data.readers import VolumeError
+
+SOP_CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage}
+
+POSITION_TOLERANCE = 0.1
+"""How far the distance between two slices may be from the usual one, as a part of it, before a slice is missing."""
+
+
+@dataclass(frozen=True)
+class DicomSeries:
+    """Slices that make one volume, in order of position.
+
+    Attributes:
+        files: lowest position along the normal first.
+        affine: 4x4, voxel index (column, row, slice) to millimetres in RAS.
+        shape: columns, rows, slices.
+        modality: "CT", "MR", ...
+        echo_time: in ms, None if not given.
+        description: SeriesDescription, "" if not given.
+        skipped: files of the folder that are no slice of it, with the reason.
+    """
+
+    files: tuple[Path, ...]
+    affine: np.ndarray
+    shape: tuple[int, int, int]
+    modality: str
+    echo_time: float | None
+    description: str
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def read_dicom_series(folder: str | os.PathLike, echo_time: float | None = None) -> tuple[np.ndarray, DicomSeries]:
+    """The volume in a folder of DICOM slices.
+
+    Args:
+        folder: whose files, not those of its subfolders, are read.
+        echo_time: in ms, chooses between series of several echoes in one folder (T1 in-phase and out-of-phase); None if
+            there is one.
+
+    Returns:
+        voxels [x, y, z], rescaled (HU for CT): int16 where slope and intercept are whole numbers, else float32.
+
+    Raises:
+        VolumeError: see `dicom_series`; or pixels that cannot be decoded, or CT without rescale slope and intercept.
+    """
+    series = dicom_series(folder, echo_time)
+    slices = []
+    for file in series.files:
+        slices.append(_pixels(pydicom.dcmread(file), folder))
+    volume = np.stack(slices, axis=-1)
+    if all(s.dtype == np.int16 for s in slices):
+        volume = volume.astype(np.int16)
+    return volume, series
+
+
+def dicom_series(folder: str | os.PathLike, echo_time: float | None = None) -> DicomSeries:
+    """Finds the one volume in a folder of DICOM slices, from the headers alone.
+
+    Slices belong together by modality, orientation, matrix, spacing and echo time, and are sorted by position: in
+    CHAOS every file has a SeriesInstanceUID of its own, and instance numbers are not to be relied on.
+    Localisers, images in colour and whatever is no image are left out, with a warning.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        VolumeError: no DICOM image, several volumes, two slices at one position, or a slice missing in between.
+    """
+    groups, skipped = _groups(folder)
+    if echo_time is not None:
+        groups = {key: group for key, group in groups.items() if _close(_echo(group[0][1]), echo_time)}
+        if not groups:
+            raise VolumeError.of(folder, f"no slice has an echo time of {echo_time} ms")
+    if not groups:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
+        raise VolumeError.of(folder, "there is no DICOM slice in it" + (f" ({reasons})" if reasons else ""))
+    if len(groups) > 1:
+        # a single slice beside a volume is a localiser that does not say so
+        whole = {key: group for key, group in groups.items() if len(group) > 1}
+        if len(whole) == 1:
+            for key in groups.keys() - whole.keys():
+                skipped |= {file.name: "a single slice of another geometry" for file, _ in groups[key]}
+            groups = whole
+    if len(groups) > 1:
+        found = "; ".join(_describe(group) for group in groups.values())
+        raise VolumeError.of(folder, f"it holds {len(groups)} volumes ({found}); give each a folder of its own")
+    if skipped:
+        names = ", ".join(f"{name} ({reason})" for name, reason in list(skipped.items())[:5])
+        warnings.warn(f"{folder}: {len(skipped)} file(s) left out: {names}", stacklevel=3)
+    (group,) = groups.values()
+    return _series(folder, group, skipped)
+
+
+def echo_times(folder: str | os.PathLike) -> list[float | None]:
+    """The echo times of the volumes in a folder, in ms, shortest first; None for a volume that gives none."""
+    groups, _ = _groups(folder)
+    found = {_echo(group[0][1]) for group in groups.values() if len(group) > 1}
+    return sorted(found, key=lambda echo: -1.0 if echo is None else echo)
+
+
+def is_dicom_folder(folder: str | os.PathLike) -> bool:
+    """Whether a folder holds DICOM files directly, judged by the first of its files that is not hidden."""
+    names = sorted(n for n in os.listdir(folder) if not n.startswith(".") and os.path.isfile(os.path.join(folder, n)))
+    return any(_is_dicom(Path(folder) / name) for name in names[:1])
+
+
+def _groups(folder: str | os.PathLike) -> tuple[dict[tuple, list[tuple[Path, Dataset]]], dict[str, str]]:
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder.absolute()}; expected one with DICOM slices")
+    groups: dict[tuple, list[tuple[Path, Dataset]]] = {}
+    skipped: dict[str, str] = {}
+    for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True)
+        except (InvalidDicomError, OSError, EOFError) as error:
+            skipped[file.name] = f"not DICOM ({str(error)[:60]})"
+            continue
+        reason = _unusable(header)
+        if reason:
+            skipped[file.name] = reason
+        else:
+            groups.setdefault(_key(header), []).append((file, header))
+    return groups, skipped
+
+
+def _unusable(header: Dataset) -> str | None:
+    if "ImagePositionPatient" not in header or "ImageOrientationPatient" not in header or "PixelSpacing" not in header:
+        return "it has no position, orientation or pixel spacing"
+    if header.get("SamplesPerPixel", 1) != 1:
+        return "it is in colour"
+    if "LOCALIZER" in [str(v).upper() for v in header.get("ImageType", [])]:
+        return "it is a localiser"
+    return None
+
+
+def _key(header: Dataset) -> tuple:
+    orientation = tuple(np.round(np.asarray(header.ImageOrientationPatient, float), 3))
+    spacing = tuple(np.round(np.asarray(header.PixelSpacing, float), 4))
+    return header.get("Modality", ""), orientation, spacing, header.Rows, header.Columns, _echo(header)
+
+
+def _echo(header: Dataset) -> float | None:
+    value = header.get("EchoTime")
+    return None if value in (None, "") else round(float(value), 3)
+
+
+def _close(echo: float | None, wanted: float) -> bool:
+    return echo is not None and abs(echo - wanted) < 0.05
+
+
+def _describe(group: Sequence[tuple[Path, Dataset]]) -> str:
+    header = group[0][1]
+    echo = f", echo time {_echo(header)} ms" if _echo(header) is not None else ""
+    return f"{len(group)} {header.get('Modality', '')} slices of {header.Columns} x {header.Rows}{echo}"
+
+
+def _series(folder: str | os.PathLike, group: list[tuple[Path, Dataset]], skipped: dict[str, str]) -> DicomSeries:
+    header = group[0][1]
+    row, column = np.asarray(header.ImageOrientationPatient, float).reshape(2, 3)
+    normal = np.cross(row, column)
+    group = sorted(group, key=lambda item: float(np.dot(normal, np.asarray(item[1].ImagePositionPatient, float))))
+    origins = np.array([np.asarray(h.ImagePositionPatient, float) for _, h in group])
+    positions = origins @ normal
+    if len(group) == 1:
+        step = float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0)
+    else:
+        steps = np.diff(positions)
+        step = float(np.median(steps))
+        same = np.flatnonzero(steps < 1e-3)
+        if same.size:
+            names = f"{group[same[0]][0].name} and {group[same[0] + 1][0].name}"
+            raise VolumeError.of(folder, f"{names} lie at the same position, {positions[same[0]]:.2f} mm")
+        uneven = np.flatnonzero(np.abs(steps - step) > POSITION_TOLERANCE * step)
+        if uneven.size:
+            i = uneven[0]
+            raise VolumeError.of(
+                folder,
+                f"slices are {step:.2f} mm apart, but {steps[i]:.2f} mm between {positions[i]:.2f} mm "
+                f"({group[i][0].name}) and {positions[i + 1]:.2f} mm ({group[i + 1][0].name}): a slice is missing there"
+                if steps[i] > step
+                else f"slices are {step:.2f} mm apart, but {steps[i]:.2f} mm between {group[i][0].name} and "
+                f"{group[i + 1][0].name}",
+            )
+        # the ends decide, so that rounded positions do not add up
+        step = float(positions[-1] - positions[0]) / (len(group) - 1)
+    between_rows, between_columns = (float(v) for v in header.PixelSpacing)
+    affine = np.eye(4)
+    # PixelSpacing is [between rows, between columns]; a column index moves along the row direction
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = row * between_columns, column * between_rows, normal * step
+    affine[:3, 3] = origins[0]
+    return DicomSeries(
+        files=tuple(file for file, _ in group),
+        affine=orientation_ras_lps(affine),
+        shape=(int(header.Columns), int(header.Rows), len(group)),
+        modality=str(header.get("Modality", "")),
+        echo_time=_echo(header),
+        description=str(header.get("SeriesDescription", "")),
+        skipped=skipped,
+    )
+
+
+def _pixels(dataset: FileDataset, folder: str | os.PathLike) -> np.ndarray:
+    """One slice [x, y], rescaled."""
+    name = Path(str(dataset.filename)).name
+    scaled = "RescaleSlope" in dataset and "RescaleIntercept" in dataset
+    if dataset.get("Modality") == "CT" and not scaled:
+        raise VolumeError.of(folder, f"{name} is CT without rescale slope and intercept, so its HU are not known")
+    try:
+        stored = dataset.pixel_array.T
+    except Exception as error:  # pydicom's decoders raise many kinds
+        raise VolumeError.of(folder, f"the pixels of {name} cannot be decoded ({str(error)[:150]})") from error
+    slope, intercept = (float(dataset.RescaleSlope), float(dataset.RescaleIntercept)) if scaled else (1.0, 0.0)
+    if slope.is_integer() and intercept.is_integer():
+        values = stored.astype(np.int32) * int(slope) + int(intercept)
+        if np.iinfo(np.int16).min <= values.min() and values.max() <= np.iinfo(np.int16).max:
+            return values.astype(np.int16)
+    return (stored * slope + intercept).astype(np.float32)
+
+
+def _is_dicom(file: Path) -> bool:
+    with file.open("rb") as f:
+        head = f.read(132)
+    return head[128:132] == b"DICM"
+
+
+def write_dicom_series(
+    folder: str | os.PathLike,
+    volume: np.ndarray,
+    affine: np.ndarray,
+    modality: str = "CT",
+    *,
+    description: str = "",
+    reference: str | os.PathLike | Dataset | None = None,
+    image_type: Sequence[str] = ("DERIVED", "SECONDARY", "AXIAL"),
+    rescale: tuple[float, float] = (1, -1024),
+    bits_stored: int = 16,
+    signed: bool = False,
+    echo_time: float | None = None,
+    repetition_time: float | None = None,
+    patient: str = "ANONYMOUS",
+    series_per_file: bool = False,
+    uid_seed: str | None = None,
+    names: str = "IMG-0001-{:05d}.dcm",
+) -> Path:
+    """Writes a volume as one DICOM series that a planning system can load.
+
+    Args:
+        folder: to create; it appears when it is complete.
+        volume: [x, y, z], in HU for CT.
+        affine: 4x4, voxel index to millimetres in RAS.
+        modality: "CT" or "MR".
+        description: of the series.
+        reference: a slice of the study that this was made from, or a folder with its slices: patient, study and frame
+            of reference are taken over, so that both lie in one study and one space.
+        image_type: ORIGINAL or DERIVED, PRIMARY or SECONDARY, and so on.
+        rescale: slope and intercept; value = slope * stored + intercept.
+        bits_stored: 12 or 16, of 16 allocated.
+        signed: whether stored values are.
+        echo_time, repetition_time: in ms, for MR.
+        patient: name and id where there is no reference.
+        series_per_file: give every file its own SeriesInstanceUID, as CHAOS's anonymisation did.
+        uid_seed: UIDs follow from it, and dates are fixed; None draws new ones.
+        names: of the files, formatted with the slice's number from 1.
+
+    Raises:
+        FileExistsError: the folder holds something already.
+        ValueError: another modality, a volume that is not 3D, an affine that shears, or values that the stored type
+            cannot hold.
+    """
+    folder = Path(folder)
+    if modality not in SOP_CLASSES:
+        raise ValueError(f"modality is {modality!r}, expected one of {', '.join(SOP_CLASSES)}")
+    if volume.ndim != 3:
+        raise ValueError(f"expected a volume [x, y, z], got shape {volume.shape}")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} exists and is not empty; choose another folder, or remove it")
+    stored = _stored(volume, rescale, bits_stored, signed)
+    geometry = _Geometry.of(affine)
+    common = _common(reference, patient, uid_seed)
+    unfinished = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    unfinished.mkdir(parents=True)
+    try:
+        for index in range(volume.shape[2]):
+            dataset = _slice(common, geometry, stored[..., index], index, modality, uid_seed, series_per_file)
+            dataset.SeriesDescription, dataset.ImageType = description, list(image_type)
+            dataset.RescaleSlope, dataset.RescaleIntercept = rescale
+            if modality == "CT":
+                dataset.RescaleType, dataset.KVP = "HU", None
+                dataset.AcquisitionNumber = None
+            else:
+                dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "RM", "NONE", ""
+                dataset.MRAcquisitionType = "2D"
+                dataset.EchoTime, dataset.RepetitionTime, dataset.EchoTrainLength = echo_time, repetition_time, None
+            dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits_stored, bits_stored - 1
+            dataset.PixelRepresentation = int(signed)
+            if image_type[0] == "DERIVED":
+                dataset.DerivationDescription = description or "computed from other images"
+            dataset.save_as(unfinished / names.format(index + 1), enforce_file_format=True)
+        if folder.is_dir():
+            folder.rmdir()
+        os.rename(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """DICOM's way to say what an affine says, in LPS."""
+
+    row: np.ndarray
+    column: np.ndarray
+    spacing: np.ndarray
+    origin: np.ndarray
+    step: np.ndarray
+
+    @classmethod
+    def of(cls, affine: np.ndarray) -> _Geometry:
+        lps = orientation_ras_lps(np.asarray(affine, float))
+        spacing = np.linalg.norm(lps[:3, :3], axis=0)
+        directions = lps[:3, :3] / spacing
+        if not np.allclose(directions.T @ directions, np.eye(3), atol=1e-3):
+            raise ValueError(
+                "DICOM slices are rectangular and stacked at right angles; the affine shears: resample first"
+            )
+        return cls(directions[:, 0], directions[:, 1], spacing, lps[:3, 3], lps[:3, 2])
+
+    def position(self, index: int) -> list[str]:
+        return [_decimal(v) for v in self.origin + index * self.step]
+
+
+def _decimal(value: float) -> str:
+    """A DICOM decimal string, at most 16 characters."""
+    return f"{round(float(value), 6) + 0.0:.10g}"
+
+
+def _stored(volume: np.ndarray, rescale: tuple[float, float], bits_stored: int, signed: bool) -> np.ndarray:
+    if bits_stored not in (12, 16):
+        raise ValueError(f"bits_stored is {bits_stored}, expected 12 or 16")
+    slope, intercept = rescale
+    values = np.round((np.asarray(volume, np.float64) - intercept) / slope)
+    low, high = (-(2 ** (bits_stored - 1)), 2 ** (bits_stored - 1) - 1) if signed else (0, 2**bits_stored - 1)
+    if not np.isfinite(values).all() or values.min() < low or values.max() > high:
+        raise ValueError(
+            f"values from {np.min(volume):g} to {np.max(volume):g} do not fit into {bits_stored} bits with slope "
+            f"{slope} and intercept {intercept}: clip them to "
+            f"[{low * slope + intercept:g}, {high * slope + intercept:g}]"
+        )
+    return values.astype(np.int16 if signed else np.uint16)
+
+
+CARRIED_OVER = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientPosition",
+    "StudyInstanceUID",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "FrameOfReferenceUID",
+)
+
+
+def _common(reference: str | os.PathLike | Dataset | None, patient: str, uid_seed: str | None) -> Dataset:
+    """What all slices share."""
+    common = Dataset()
+    if reference is not None and not isinstance(reference, Dataset):
+        reference = pydicom.dcmread(dicom_series(reference).files[0], stop_before_pixels=True)
+    for name in CARRIED_OVER:
+        setattr(common, name, reference.get(name, "") if reference is not None else "")
+    if reference is None:
+        common.PatientName = common.PatientID = patient
+        common.PatientPosition = "HFS"
+    common.StudyInstanceUID = common.StudyInstanceUID or _uid(uid_seed, "study")
+    common.FrameOfReferenceUID = common.FrameOfReferenceUID or _uid(uid_seed, "frame")
+    common.SeriesInstanceUID = _uid(uid_seed, "series")
+    now = datetime.datetime.now() if uid_seed is None else datetime.datetime(2000, 1, 1)
+    common.StudyDate, common.StudyTime = common.StudyDate or f"{now:%Y%m%d}", common.StudyTime or f"{now:%H%M%S}"
+    common.SeriesDate = common.ContentDate = f"{now:%Y%m%d}"
+    common.SeriesTime = common.ContentTime = f"{now:%H%M%S}"
+    common.Manufacturer, common.PositionReferenceIndicator, common.SeriesNumber = "", "", 1
+    return common
+
+
+def _uid(seed: str | None, *what: str | int) -> str:
+    return generate_uid(entropy_srcs=None if seed is None else [seed, *map(str, what)])
+
+
+def _slice(
+    common: Dataset,
+    geometry: _Geometry,
+    stored: np.ndarray,
+    index: int,
+    modality: str,
+    uid_seed: str | None,
+    series_per_file: bool,
+) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SOP_CLASSES[modality]
+    meta.MediaStorageSOPInstanceUID = _uid(uid_seed, "instance", index)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset(None, common.copy(), file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    if series_per_file:
+        dataset.SeriesInstanceUID = _uid(uid_seed, "series", index)
+    dataset.Modality, dataset.InstanceNumber = modality, index + 1
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.Columns, dataset.Rows = stored.shape
+    dataset.PixelSpacing = [_decimal(geometry.spacing[1]), _decimal(geometry.spacing[0])]
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = _decimal(geometry.spacing[2])
+    dataset.ImageOrientationPatient = [_decimal(v) for v in (*geometry.row, *geometry.column)]
+    dataset.ImagePositionPatient = geometry.position(index)
+    dataset.PixelData = np.ascontiguousarray(stored.T).tobytes()
+    return dataset

@@ -1,0 +1,89 @@
+"""One reader for every volume that the project takes: single files, and folders of DICOM slices."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from monai.config import PathLike
+from monai.data import ImageReader
+from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
+
+from tools.data.dicom import dicom_series, read_dicom_series
+from tools.data.readers import SimpleITKReader, VolumeError, VolumeHeader, file_stamp, read_header, volume_suffix
+
+_ECHO = re.compile(r"#echo=([\d.]+)$")
+
+
+def with_echo(folder: PathLike, echo_time: float) -> str:
+    """The name of one of several volumes in a DICOM folder, told apart by echo time in ms: `folder#echo=4.6`."""
+    return f"{os.fspath(folder)}#echo={echo_time:g}"
+
+
+def source_path(path: PathLike) -> str:
+    """The file or folder on disk of a volume's name, which may end in `#echo=...`."""
+    return _ECHO.sub("", os.fspath(path))
+
+
+def volume_header(path: PathLike) -> VolumeHeader:
+    """Shape and affine of a volume, without its voxels.
+
+    Raises:
+        VolumeError: it cannot be used; see `read_header` and `dicom_series`.
+    """
+    folder, echo = _parts(path)
+    if not os.path.isdir(folder):
+        return read_header(path)
+    series = dicom_series(folder, echo)
+    return VolumeHeader(os.fspath(path), series.shape, series.affine)
+
+
+def volume_stamp(path: PathLike) -> list[list[int]]:
+    """Size in bytes and time of change in ns of every file that a volume is stored in."""
+    folder = source_path(path)
+    if not os.path.isdir(folder):
+        return file_stamp(folder) if volume_suffix(folder) else [_file_stamp(folder)]
+    return [_file_stamp(entry) for entry in sorted(Path(folder).iterdir()) if entry.is_file()]
+
+
+class VolumeReader(ImageReader):
+    """`SimpleITKReader` that also reads a folder of DICOM slices, for `monai.transforms.LoadImage`.
+
+    Axes (x, y, z), affine in RAS, no channel, HU for CT. Bad volumes raise `VolumeError`.
+    """
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        return all(volume_suffix(name) or os.path.isdir(source_path(name)) for name in ensure_tuple(filename))
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs) -> str:
+        """Returns the name of the one volume that is to be read."""
+        return SimpleITKReader().read(data, **kwargs)
+
+    def get_data(self, img: str) -> tuple[np.ndarray, dict]:
+        """The voxels [x, y, z] and their metadata; see `SimpleITKReader.get_data`."""
+        folder, echo = _parts(img)
+        if not os.path.isdir(folder):
+            return SimpleITKReader().get_data(img)
+        voxels, series = read_dicom_series(folder, echo)
+        return voxels, {
+            MetaKeys.AFFINE: series.affine,
+            MetaKeys.ORIGINAL_AFFINE: series.affine.copy(),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+            MetaKeys.SPATIAL_SHAPE: np.asarray(series.shape),
+            MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),  # MONAI's mark for "there is none"
+        }
+
+
+def _parts(path: PathLike) -> tuple[str, float | None]:
+    found = _ECHO.search(os.fspath(path))
+    if found and not os.path.isdir(source_path(path)):
+        raise VolumeError.of(path, "an echo time chooses among the volumes of a DICOM folder, and this is none")
+    return source_path(path), float(found[1]) if found else None
+
+
+def _file_stamp(path: PathLike) -> list[int]:
+    stat = os.stat(path)
+    return [stat.st_size, stat.st_mtime_ns]
