@@ -9,22 +9,35 @@ from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
 from tools.data.readers import SimpleITKReader, VolumeError
+from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired
+from tools.data.studies import ct_studies, mr_studies, translation_studies, true_ct
 from tools.data.synthetic import seed_datalist, with_seeds
+from tools.data.volume_reader import VolumeReader, volume_header
 from tools.data.volumes import volume_datalist
 
 __all__ = [
     "SimpleITKReader",
+    "SliceStore",
+    "UnpairedSampler",
+    "UnpairedSlices",
     "VolumeError",
+    "VolumeReader",
     "cached_dataset",
+    "ct_studies",
     "data_provenance",
     "dataset_or_phantoms",
     "gsp_datalist",
     "image_transforms",
     "luna16_datalist",
+    "mr_studies",
     "preprocessed_info",
     "seed_datalist",
     "t1_transforms",
+    "translation_studies",
+    "true_ct",
+    "unpaired",
     "volume_datalist",
+    "volume_header",
     "with_labels",
     "with_seeds",
     "write_gsp_phantoms",

@@ -1,0 +1,147 @@
+"""From files to slices and back to the files' own voxels, whatever their orientation and grid."""
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+import torch
+from monai.data import MetaTensor
+from scipy import ndimage
+
+from tests.data.test_readers import REAL
+from tools.data.dicom import read_dicom_series, write_dicom_series
+from tools.data.readers import VolumeError
+from tools.transforms.slices import LoadStudyd, SaveTranslationd, ToSourceGridd, ct_slices, mr_slices
+
+AFFINE = np.array([[-1.5, 0, 0, 40], [0, -1.5, 0, 30], [0, 0, 5.0, -200], [0, 0, 0, 1]])
+ORIENTATIONS = {
+    "LPS": AFFINE,
+    "RAS": np.diag([1.5, 1.5, 5.0, 1.0]),
+    "coronal": np.array([[-1.5, 0, 0, 40], [0, 0, 1.5, 30], [0, 5.0, 0, -200], [0, 0, 0, 1]]),
+}
+
+
+def smooth(shape, seed=0):
+    """An image without detail that resampling would lose, positive."""
+    noise = np.random.default_rng(seed).normal(size=shape)
+    image = ndimage.gaussian_filter(noise, 3)
+    return (100 * (image - image.min()) / np.ptp(image) + 10).astype(np.float32)
+
+
+def save(path, voxels, affine=AFFINE):
+    nib.save(nib.Nifti1Image(voxels, affine), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
+@pytest.mark.parametrize("size", [24, 40, 64])
+def test_there_and_back(tmp_path, name, size):
+    """A CT that "translation" leaves alone comes back with its geometry, its values up to interpolation."""
+    shape = (31, 12, 40) if name == "coronal" else (31, 40, 12)
+    voxels = smooth(shape) * 10 - 500
+    path = save(tmp_path / "ct.nii.gz", voxels, ORIENTATIONS[name])
+    item = ct_slices(size, (-1000, 1000))({"image": path, "id": "CT/1"})
+    assert item["image"].shape == (1, 12, size, size)
+    item["pred"] = item["image"] * 1000
+    item = ToSourceGridd("pred")(item)
+    SaveTranslationd("pred", tmp_path / "out")(item)
+    made = nib.load(tmp_path / "out" / "CT_1_ct.nii.gz")
+    assert made.shape == shape
+    assert np.allclose(made.affine, ORIENTATIONS[name], atol=1e-4)
+    error = np.abs(np.asarray(made.dataobj) - voxels)
+    assert np.median(error) < 0.02 * np.ptp(voxels)
+
+
+def test_slices_lie_as_radiologists_see_them(tmp_path):
+    """Feet first, front at the top, the patient's right on the left: a bright corner is where it belongs."""
+    voxels = np.zeros((8, 8, 4), np.float32)  # RAS: x to the right, y to the front, z to the head
+    voxels[7, 7, 0] = 100  # right, front, feet
+    item = ct_slices(8, (0, 100))({"image": save(tmp_path / "a.nii", voxels, ORIENTATIONS["RAS"]), "id": "a"})
+    assert np.argwhere(np.asarray(item["image"][0]) > 0).tolist() == [[0, 0, 0]]
+
+
+def test_mr_intensities(tmp_path):
+    voxels = smooth((16, 16, 6))
+    voxels[:8] = 0
+    paths = [save(tmp_path / "a.nii", voxels), save(tmp_path / "b.nii", 50 * voxels)]
+    image = mr_slices(16)({"image": paths, "id": "x"})["image"]
+    assert image.shape == (2, 6, 16, 16)
+    body = voxels[voxels > voxels.mean()]
+    expected = np.clip(voxels / np.percentile(body, 99.5) * 2 - 1, -1, 1)
+    assert np.allclose(np.asarray(image[0]), expected.transpose(2, 1, 0), atol=1e-5)
+    assert torch.allclose(image[0], image[1], atol=1e-5)  # scanners' units do not matter
+
+
+def test_a_modality_on_another_grid_is_resampled_by_position(tmp_path):
+    """Thinner slices, coarser pixels, another origin: a linear image is found at its places."""
+
+    def plane(affine, shape):
+        index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
+        world = index @ affine[:3, :3].T + affine[:3, 3]
+        return (200 + 2 * world[..., 0] + world[..., 1] + 0.5 * world[..., 2]).astype(np.float32)
+
+    other = np.array([[-2.5, 0, 0, 50], [0, -2.5, 0, 40], [0, 0, 3.0, -205], [0, 0, 0, 1]])
+    first = save(tmp_path / "t1.nii", plane(AFFINE, (20, 18, 6)))
+    second = save(tmp_path / "t2.nii", plane(other, (30, 28, 14)), other)
+    study = LoadStudyd("image")({"image": [first, second], "id": "x"})["image"]
+    inner = (slice(None), slice(1, -1), slice(1, -1), slice(1, -1))
+    assert torch.allclose(study[0:1][inner], study[1:2][inner], atol=1e-2)
+    alone = LoadStudyd("image")({"image": [first], "id": "x"})["image"]
+    assert torch.equal(study[0], alone[0])
+
+
+def test_modalities_elsewhere_are_refused(tmp_path):
+    far = AFFINE.copy()
+    far[2, 3] = 500
+    paths = [save(tmp_path / "a.nii", smooth((9, 9, 5))), save(tmp_path / "b.nii", smooth((9, 9, 5)), far)]
+    with pytest.raises(RuntimeError) as error:
+        mr_slices(8)({"image": paths, "id": "x"})
+    assert isinstance(error.value.__cause__, VolumeError)
+    assert "covers 0% of the slices" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize(("fill", "message"), [(np.nan, "NaN"), (7, "one value everywhere")])
+def test_empty_modalities_are_refused(tmp_path, fill, message):
+    path = str(tmp_path / "a.mha")  # NIfTI readers turn NaN into 0
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((5, 9, 9), fill, np.float32)), path)
+    with pytest.raises(RuntimeError) as error:
+        mr_slices(8)({"image": path, "id": "x"})
+    assert message in str(error.value.__cause__)
+
+
+def test_dicom_series_beside_the_nifti(tmp_path):
+    """HU on the MR's grid in the MR's study; loads in pydicom and, as its test shows, in SimpleITK."""
+    voxels = np.round(smooth((16, 20, 6))).astype(np.int16)
+    source = write_dicom_series(tmp_path / "mr", voxels, AFFINE, "MR", rescale=(1, 0), patient="P3")
+    item = mr_slices(20)({"image": [str(source)], "id": "MR/3"})
+    item["pred"] = torch.round(item["image"].as_tensor() * 800)
+    for _ in range(2):  # a second run replaces the first
+        SaveTranslationd("pred", tmp_path / "out", dicom=True)(ToSourceGridd("pred")(item))
+    series_voxels, series = read_dicom_series(tmp_path / "out" / "MR_3_ct")
+    nifti = nib.load(tmp_path / "out" / "MR_3_ct.nii.gz")
+    assert np.array_equal(series_voxels, np.asarray(nifti.dataobj))
+    assert np.allclose(series.affine, AFFINE, atol=1e-4)
+    assert series.modality == "CT"
+    made, original = (pydicom.dcmread(next(iter(sorted(f.iterdir())))) for f in (tmp_path / "out" / "MR_3_ct", source))
+    assert made.FrameOfReferenceUID == original.FrameOfReferenceUID
+    assert made.PatientID == "P3"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
+def test_real_mr_keeps_its_geometry(tmp_path):
+    path = REAL / "abdomen_mr" / "totalsegmentator_example_mr.nii.gz"
+    item = mr_slices(64)({"image": str(path), "id": "real"})
+    item["pred"] = item["image"].as_tensor()
+    SaveTranslationd("pred", tmp_path)(ToSourceGridd("pred")(item))
+    made, original = nib.load(tmp_path / "real_ct.nii.gz"), nib.load(path)
+    assert made.shape == original.shape
+    assert np.allclose(made.affine, original.affine, atol=1e-4)
+
+
+def test_bad_sizes_are_named():
+    with pytest.raises(ValueError, match="multiple of 4"):
+        mr_slices(30)
+    item = {"image": MetaTensor(torch.zeros(1, 3, 4, 4), meta={"grid_shape": torch.tensor([5, 4, 4])})}
+    with pytest.raises(ValueError, match="3 slices and its source 5"):
+        ToSourceGridd("pred")(item | {"pred": torch.zeros(1, 3, 4, 4)})

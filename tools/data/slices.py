@@ -1,0 +1,151 @@
+"""Slices of volumes for 2D training: each volume computed once, MR and CT of different patients drawn together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler
+from tqdm import tqdm
+
+from tools.data.cache import item_key
+from tools.files import whole_file
+from tools.transforms.digest import chain_digest
+
+BLANK = -0.99
+"""A slice whose brightest value is below this shows nothing."""
+
+
+class SliceStore(Dataset):
+    """All axial slices of a list of studies, or thin slabs centred on them.
+
+    Every study is computed once and kept as float16, [axial, modalities, H, W] (in [-1, 1] its steps are at most
+    1/2048, half an HU in a window of 2000); with a ``cache_dir`` in files that are read by memory map, so that workers
+    and processes share them and sets larger than memory can be trained on.
+
+    Args:
+        data: datalist, `[{"image": paths, "id": ...}, ...]`.
+        transform: from an item to one with "image" [modalities, axial, H, W] in [-1, 1]; see `tools.transforms.slices`.
+        cache_dir: where to keep them; None for memory.
+        slices: of a slab, odd; 1 for single slices. Beyond the ends of a volume its last slice is repeated.
+        keep_blank: whether slices that show nothing are part of it.
+
+    Raises:
+        ValueError: there are no slices, or ``slices`` is even.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[dict],
+        transform: Callable[[dict], dict],
+        cache_dir: str | os.PathLike | None = None,
+        slices: int = 1,
+        keep_blank: bool = False,
+    ) -> None:
+        if slices < 1 or slices % 2 == 0:
+            raise ValueError(f"slices must be odd, so that there is a middle one; got {slices}")
+        self.slices = slices
+        self.ids = [item["id"] for item in data]
+        self._volumes = []
+        self._places: list[tuple[int, int]] = []
+        for number, item in enumerate(tqdm(data, desc="Slices", unit="study", leave=False, disable=None)):
+            volume = _volume(item, transform, cache_dir)
+            self._volumes.append(volume)
+            shown = volume.reshape(len(volume), -1).max(1) > BLANK
+            self._places += [(number, i) for i in range(len(volume)) if keep_blank or shown[i]]
+        if not self._places:
+            raise ValueError(f"none of {len(data)} studies has a slice that shows anything")
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, float]:
+        """A slab [modalities * slices, H, W], float32, and the relative position of its middle, 0 feet to 1 head."""
+        number, middle = self._places[index]
+        volume = self._volumes[number]
+        half = self.slices // 2
+        rows = np.clip(np.arange(middle - half, middle + half + 1), 0, len(volume) - 1)
+        slab = torch.from_numpy(volume[rows].astype(np.float32))  # [slices, modalities, H, W]
+        return slab.transpose(0, 1).flatten(0, 1), middle / max(1, len(volume) - 1)
+
+
+def _volume(item: dict, transform: Callable[[dict], dict], cache_dir: str | os.PathLike | None) -> np.ndarray:
+    """A study's slices, float16 [axial, modalities, H, W], from the cache if they are there."""
+    if cache_dir is None:
+        return _compute(item, transform)
+    path = Path(cache_dir) / f"{item_key(item).decode()}-{chain_digest([transform])[:16]}.npy"
+    if not path.is_file():
+        with whole_file(path) as partial, open(partial, "wb") as file:  # np.save would add a suffix to a name
+            np.save(file, _compute(item, transform))
+    return np.load(path, mmap_mode="r")
+
+
+def _compute(item: dict, transform: Callable[[dict], dict]) -> np.ndarray:
+    image = torch.as_tensor(transform(dict(item))["image"])
+    return np.ascontiguousarray(image.half().numpy().swapaxes(0, 1))
+
+
+class UnpairedSlices(Dataset):
+    """MR slices with CT slices of other patients. A key is a pair of indices, which `UnpairedSampler` gives.
+
+    Items hold "mr" [modalities * slices, H, W], "ct" [slices, H, W], and the relative positions "mr_position" and
+    "ct_position" in [0, 1].
+    """
+
+    def __init__(self, mr: SliceStore, ct: SliceStore) -> None:
+        self.mr = mr
+        self.ct = ct
+
+    def __len__(self) -> int:
+        return max(len(self.mr), len(self.ct))
+
+    def __getitem__(self, pair: tuple[int, int]) -> dict[str, Tensor | float]:
+        (mr, mr_position), (ct, ct_position) = self.mr[pair[0]], self.ct[pair[1]]
+        return {"mr": mr, "ct": ct, "mr_position": mr_position, "ct_position": ct_position}
+
+
+class UnpairedSampler(DistributedSampler):
+    """Pairs of indices: the larger set once an epoch in random order, the smaller one as often as it takes.
+
+    Every slice of the smaller set comes once before any comes again. What is drawn follows from seed and epoch; with
+    several processes each takes every n-th pair, so that together they draw what one process would.
+
+    Args:
+        dataset: whose sets are drawn from.
+        num_replicas, rank: processes and this one's number; None asks torch.distributed.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, dataset: UnpairedSlices, num_replicas: int | None = None, rank: int | None = None, seed: int = 0
+    ) -> None:
+        super().__init__(dataset, num_replicas, rank, shuffle=True, seed=seed)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        columns = [self._repeated(len(part), generator) for part in (self.dataset.mr, self.dataset.ct)]
+        pairs = list(zip(*columns, strict=True))
+        return iter(pairs[self.rank : self.total_size : self.num_replicas])
+
+    def _repeated(self, size: int, generator: torch.Generator) -> list[int]:
+        """As many indices below ``size`` as all processes need, permutation after permutation."""
+        rounds = -(-self.total_size // size)
+        return torch.cat([torch.randperm(size, generator=generator) for _ in range(rounds)])[: self.total_size].tolist()
+
+
+def unpaired(mr: Sequence[dict], ct: Sequence[dict]) -> list[dict]:
+    """Studies to validate on: MR as "image" and CT as "label", in the order of the lists, as many as the shorter has.
+
+    With phantoms the two are of one body; with patients they have nothing to do with each other.
+
+    Raises:
+        ValueError: one list is empty.
+    """
+    if not mr or not ct:
+        raise ValueError(f"validation needs MR and CT studies, got {len(mr)} and {len(ct)}")
+    pairs = zip(mr, ct, strict=False)
+    return [{"id": m["id"], "image": m["image"], "label": c["image"], "label_id": c["id"]} for m, c in pairs]

@@ -1,0 +1,321 @@
+"""Studies of one or several co-registered volumes: CHAOS as published, and MR and CT from any folder.
+
+CHAOS (https://chaos.grand-challenge.org) has `Train_Sets` and `Test_Sets` with
+
+- `MR/<n>/T1DUAL/DICOM_anon/InPhase` and `OutPhase`, `MR/<n>/T2SPIR/DICOM_anon`,
+- `CT/<n>/DICOM_anon`,
+
+where MR and CT are of different people. A study is `{"id": "MR/3", "image": [path, ...]}`, a path per modality.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tools.data.dicom import echo_times, is_dicom_folder
+from tools.data.readers import VolumeError, volume_suffix
+from tools.data.volume_reader import volume_header, with_echo
+from tools.data.volumes import bounded
+
+MODALITIES = ("in_phase", "out_phase", "t2", "ct")
+SECTIONS = {"training": "Train_Sets", "validation": "Test_Sets"}
+TRUTH = "truth.json"
+
+Study = dict[str, object]
+
+
+def mr_studies(
+    dataset_dir: str | os.PathLike,
+    section: str,
+    modalities: Sequence[str] = ("in_phase", "out_phase"),
+    pool: bool = False,
+    extra_dir: str | os.PathLike | None = None,
+) -> list[Study]:
+    """MR studies of one section of CHAOS, or of phantoms in its layout, that have every modality asked for.
+
+    One study in five, by a hash of its id, is for validation; phantoms come with sections of their own.
+
+    Args:
+        dataset_dir: the folder with `Train_Sets`, or with the patients of `MR`.
+        section: "training" or "validation".
+        modalities: "in_phase", "out_phase", "t2", in the order in which a network takes them.
+        pool: make a study of every single volume, whatever its modality ("All-in").
+        extra_dir: a folder with more T1 volumes from elsewhere, to train on ("In-phase+").
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no MR in it.
+        VolumeError: no study of the section can be used; those that cannot be used are named in a warning.
+        ValueError: unknown section or modality.
+    """
+    found = _section(dataset_dir, find_mr(dataset_dir, modalities), section)
+    studies = _complete(found, modalities, pool)
+    if extra_dir is not None and section == "training":
+        studies += [{"id": f"extra/{name}", "image": [path]} for name, path in find_series(extra_dir).items()]
+    return _usable(studies, f"{dataset_dir}: {section} MR")
+
+
+def ct_studies(dataset_dir: str | os.PathLike, section: str, ct_dir: str | os.PathLike | None = None) -> list[Study]:
+    """CT studies of one section of CHAOS or phantoms, or, if ``ct_dir`` is given, of the volumes in that folder.
+
+    Split and errors as for `mr_studies`.
+    """
+    found = find_ct(dataset_dir) if ct_dir is None else {f"CT/{k}": {"ct": v} for k, v in find_series(ct_dir).items()}
+    found = _section(dataset_dir if ct_dir is None else ct_dir, found, section)
+    return _usable(_complete(found, ("ct",), False), f"{ct_dir or dataset_dir}: {section} CT")
+
+
+def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool: bool = False) -> list[Study]:
+    """What there is to translate at a path, every study with all modalities.
+
+    A path is a folder of CHAOS or of one of its patients; a folder of DICOM slices or a file, for one modality; or a
+    folder with files `<id>_<modality>.nii.gz` or `<id>/<modality>.nii.gz` (any suffix that the project reads). With one
+    modality, volumes whose names say nothing are taken too.
+
+    Args:
+        path: see above.
+        modalities: names, in the order in which the network takes them; ["ct"] for the way back.
+        pool: translate each of the modalities by itself ("All-in").
+
+    Raises:
+        FileNotFoundError: nothing is there, or nothing that could be translated.
+        VolumeError: a study lacks a modality, or a volume cannot be used.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is nothing at {path.absolute()}; give a study with --dataset_dir: a DICOM folder, a file, or a "
+            "folder of them (a training on phantoms leaves held-out bodies in the bundle's phantoms/Test_Sets)"
+        )
+    _check_modalities(modalities)
+    studies = _complete(_studies_at(path, modalities), modalities, pool, strict=True)
+    for study in studies:
+        for volume in study["image"]:
+            volume_header(volume)
+    return studies
+
+
+def true_ct(dataset_dir: str | os.PathLike) -> dict[str, dict]:
+    """Phantoms only: for the id of an MR study, "ct", its true CT in HU on the MR's grid, "labels" on the same, and
+    "classes", the tissue class of each label; empty where nobody knows the truth.
+    """
+    path = Path(dataset_dir) / TRUTH
+    if not path.is_file():
+        return {}
+    truth = json.loads(path.read_text())
+    return {
+        name: {
+            "ct": str(path.parent / pair["ct"]),
+            "labels": str(path.parent / pair["labels"]),
+            "classes": truth["classes"],
+        }
+        for name, pair in truth["studies"].items()
+    }
+
+
+def find_mr(dataset_dir: str | os.PathLike, modalities: Sequence[str] = MODALITIES[:3]) -> dict[str, dict[str, str]]:
+    """All MR patients of a folder of CHAOS: id -> modality -> path. Missing modalities are missing."""
+    _check_modalities(modalities)
+    patients = _patients(dataset_dir, "MR")
+    found = {f"MR/{folder.name}": patient_modalities(folder) for folder in patients}
+    if not any(found.values()):
+        raise FileNotFoundError(
+            f"there is no MR in {Path(dataset_dir).absolute()}; looked for CHAOS: Train_Sets/MR/<n>/T1DUAL/DICOM_anon/"
+            "{InPhase,OutPhase} and T2SPIR/DICOM_anon, or the folders <n> directly"
+        )
+    return found
+
+
+def find_ct(dataset_dir: str | os.PathLike) -> dict[str, dict[str, str]]:
+    """All CT patients of a folder of CHAOS: id -> {"ct": path}."""
+    folders = {f"CT/{p.name}": _slices_below(p) for p in _patients(dataset_dir, "CT")}
+    found = {name: {"ct": str(folder)} for name, folder in folders.items() if folder}
+    if not found:
+        raise FileNotFoundError(
+            f"there is no CT in {Path(dataset_dir).absolute()}; looked for CHAOS: Train_Sets/CT/<n>/DICOM_anon, or the "
+            "folders <n> directly; CT from elsewhere goes into --ct_dir where a bundle has it"
+        )
+    return found
+
+
+def patient_modalities(folder: Path) -> dict[str, str]:
+    """The modalities in the folder of one of CHAOS's MR patients.
+
+    Where in-phase and out-of-phase images share a folder, the echo times tell them apart: of the two echoes, fat
+    opposes water in the first (2.3 ms at 1.5 T, 1.15 ms at 3 T) and agrees with it in the second.
+    """
+    found = {}
+    dual = folder / "T1DUAL"
+    if dual.is_dir():
+        phases = {p.name.lower(): p for p in dual.rglob("*Phase") if p.is_dir()}
+        if "inphase" in phases or "outphase" in phases:
+            found = {m: str(phases[n]) for m, n in (("in_phase", "inphase"), ("out_phase", "outphase")) if n in phases}
+        elif together := _slices_below(dual):
+            echoes = echo_times(together)
+            if len(echoes) != 2 or None in echoes:
+                raise VolumeError.of(
+                    together, f"expected two echo times, out-of-phase and in-phase, found {echoes} (in ms)"
+                )
+            found = {m: with_echo(together, e) for m, e in zip(("out_phase", "in_phase"), echoes, strict=True)}
+    if (folder / "T2SPIR").is_dir() and (t2 := _slices_below(folder / "T2SPIR")):
+        found["t2"] = str(t2)
+    return found
+
+
+def find_series(folder: str | os.PathLike) -> dict[str, str]:
+    """Every volume below a folder, single files and folders of DICOM slices: name (path without suffix) -> path.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no volume in it.
+    """
+    root = Path(folder)
+    found = {}
+    for place, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+        names = sorted(n for n in names if not n.startswith("."))
+        volumes = [n for n in names if volume_suffix(n)]
+        relative = Path(place).relative_to(root)
+        found |= {(relative / n[: -len(volume_suffix(n))]).as_posix(): str(Path(place) / n) for n in volumes}
+        if names and not volumes and is_dicom_folder(place):
+            found[relative.as_posix() if relative.parts else root.name] = place
+    if not found:
+        raise FileNotFoundError(
+            f"there is no volume in {root.absolute()}; looked for NIfTI, MetaImage and DICOM slices"
+        )
+    return found
+
+
+def _patients(dataset_dir: str | os.PathLike, kind: str) -> list[Path]:
+    """The folders of CHAOS's patients of a kind, in the order of their numbers."""
+    root = Path(dataset_dir)
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for CHAOS there")
+    bases = [root / section / kind for section in SECTIONS.values()] + [root / kind]
+    bases = [base for base in bases if base.is_dir()]
+    if not bases:
+        bases = [root] if root.name == kind or kind == "MR" else []
+    folders = [p for base in bases for p in base.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    names = [p.name for p in folders]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise VolumeError.of(root, f"patients {', '.join(twice[:5])} of {kind} are there more than once; rename them")
+    return sorted(folders, key=lambda p: (int(p.name) if p.name.isdigit() else 10**9, p.name))
+
+
+def _slices_below(folder: Path) -> Path | None:
+    """The first folder, this one or one below, that holds DICOM slices and no masks (CHAOS's Ground)."""
+    for place, subfolders, _ in os.walk(folder):
+        subfolders[:] = sorted(s for s in subfolders if s != "Ground" and not s.startswith("."))
+        if is_dicom_folder(place):
+            return Path(place)
+    return None
+
+
+def _studies_at(path: Path, modalities: Sequence[str]) -> dict[str, dict[str, str]]:
+    if path.is_file() or is_dicom_folder(path):
+        suffix = volume_suffix(path.name) or ""
+        name = path.name[: len(path.name) - len(suffix)]
+        return {name: {modalities[0]: str(path)}}
+    if (path / "T1DUAL").is_dir() or (path / "T2SPIR").is_dir():
+        return {f"MR/{path.name}": patient_modalities(path)}
+    try:
+        return find_ct(path) if list(modalities) == ["ct"] else find_mr(path, modalities)
+    except FileNotFoundError:
+        return _by_name(find_series(path), modalities)
+
+
+def _by_name(volumes: Mapping[str, str], modalities: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Volumes grouped by what their names say: `<id>_<modality>` or `<id>/<modality>`."""
+    found: dict[str, dict[str, str]] = {}
+    for name, path in volumes.items():
+        named = next((m for m in MODALITIES if name == m or name.endswith((f"_{m}", f"/{m}"))), None)
+        if named is None and len(modalities) == 1:
+            found.setdefault(name, {})[modalities[0]] = path
+        elif named in modalities:
+            found.setdefault(name[: -len(named)].rstrip("_/") or "study", {})[named] = path
+    if not found:
+        expected = " or ".join(f"<id>_{m}.nii.gz" for m in modalities)
+        raise FileNotFoundError(f"none of {len(volumes)} volumes is named as one of {list(modalities)}: {expected}")
+    return found
+
+
+def _section(
+    dataset_dir: str | os.PathLike, found: Mapping[str, dict[str, str]], section: str
+) -> dict[str, dict[str, str]]:
+    if section not in SECTIONS:
+        raise ValueError(f"section is {section!r}, expected 'training' or 'validation'")
+    if (Path(dataset_dir) / TRUTH).is_file():
+        chosen = {
+            name: paths
+            for name, paths in found.items()
+            if any(Path(p).relative_to(dataset_dir).parts[0] == SECTIONS[section] for p in list(paths.values())[:1])
+        }
+        return chosen
+    validation = [name for name in found if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0]
+    if len(validation) < 2 or len(validation) == len(found):
+        if section == "validation":
+            warnings.warn(
+                f"{dataset_dir}: {len(validation)} of {len(found)} studies are for validation, by a hash of their ids. "
+                "It needs 2 and must leave some to train on, so all are used for both, and validation says nothing "
+                "about patients that were not trained on",
+                stacklevel=4,
+            )
+        return dict(found)
+    return {name: paths for name, paths in found.items() if (name in validation) == (section == "validation")}
+
+
+def _complete(
+    found: Mapping[str, dict[str, str]], modalities: Sequence[str], pool: bool, strict: bool = False
+) -> list[Study]:
+    """Studies with every modality; others are named, in a warning or, if ``strict``, an error."""
+    if pool:
+        studies = [
+            {"id": f"{name}/{m}", "image": [paths[m]]}
+            for name, paths in found.items()
+            for m in modalities
+            if m in paths
+        ]
+        if not studies:
+            raise VolumeError(f"none of {len(found)} studies has one of {list(modalities)}")
+        return studies
+    studies, lacking = [], []
+    for name, paths in found.items():
+        missing = [m for m in modalities if m not in paths]
+        if missing:
+            lacking.append(f"{name}: has {', '.join(sorted(paths)) or 'nothing'}, lacks {', '.join(missing)}")
+        else:
+            studies.append({"id": name, "image": [paths[m] for m in modalities]})
+    if lacking and (strict or not studies):
+        raise VolumeError(f"{len(lacking)} of {len(found)} studies are not complete:\n{bounded(lacking)}")
+    if lacking:
+        warnings.warn(f"{len(lacking)} of {len(found)} studies are left out:\n{bounded(lacking)}", stacklevel=4)
+    return studies
+
+
+def _usable(studies: Iterable[Study], what: str) -> list[Study]:
+    """Studies all of whose volumes can be used, by their headers; a warning names the others."""
+    good, bad = [], []
+    for study in studies:
+        try:
+            for path in study["image"]:
+                volume_header(path)
+            good.append(study)
+        except VolumeError as error:
+            bad.append(f"{study['id']}: {error}")
+    if not good:
+        raise VolumeError(f"{what}: none of {len(bad)} studies can be used:\n{bounded(bad)}")
+    if bad:
+        warnings.warn(
+            f"{what}: {len(bad)} of {len(bad) + len(good)} studies are left out:\n{bounded(bad)}", stacklevel=4
+        )
+    return good
+
+
+def _check_modalities(modalities: Sequence[str]) -> None:
+    unknown = [m for m in modalities if m not in MODALITIES]
+    if unknown or not modalities:
+        raise ValueError(f"unknown modalities {unknown}; choose from {', '.join(MODALITIES)}")

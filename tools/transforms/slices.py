@@ -1,0 +1,261 @@
+"""Between volumes in files and the square slices that a 2D translation network sees (Crespi et al., section 3).
+
+A study is one or several co-registered volumes, `{"image": [path, ...]}`. In between it is a MetaTensor
+[modalities, axial, H, W]: slices from feet to head, rows from front to back, columns from the patient's right to left.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import (
+    Compose,
+    EnsureChannelFirst,
+    LoadImage,
+    MapTransform,
+    Orientation,
+    ResampleToMatch,
+    Resize,
+    ScaleIntensityRanged,
+    SpatialPad,
+)
+from monai.utils import MetaKeys, ensure_tuple
+
+from tools.data.dicom import write_dicom_series
+from tools.data.readers import VolumeError
+from tools.data.volume_reader import VolumeReader, source_path
+from tools.files import whole_file
+from tools.transforms.ct import PADDING, ReplaceNaNd
+from tools.transforms.spatial import checked_size
+
+# Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
+# one gives other voxels for the same parameters.
+VERSION = 1
+
+GRID_SHAPE, GRID_AFFINE = "grid_shape", "grid_affine"
+"""Metadata of a study: its first modality's grid, [axial, H, W], before it was squared and resized."""
+
+ORIGINAL_AFFINE = str(MetaKeys.ORIGINAL_AFFINE.value)
+
+GRID_TOLERANCE = 1e-2
+"""In mm: volumes whose voxels lie closer than this share a grid."""
+
+
+def mr_slices(image_size: int, keys: str = "image") -> Compose:
+    """From the paths of a study's MR modalities to [modalities, axial, image_size, image_size] in [-1, 1]."""
+    return _slices(keys, image_size, background=0, scaling=[NormaliseMRd(keys)])
+
+
+def ct_slices(image_size: int, window: Sequence[float], keys: str = "image") -> Compose:
+    """From the path of a CT to [1, axial, image_size, image_size]: a window of HU becomes [-1, 1]."""
+    low, high = window
+    scale = ScaleIntensityRanged(keys, low, high, -1, 1, clip=True)
+    return _slices(keys, image_size, background=PADDING, scaling=[ReplaceNaNd(keys), scale])
+
+
+def _slices(keys: str, image_size: int, background: float, scaling: list) -> Compose:
+    size = checked_size(image_size)
+    if size % 4:
+        raise ValueError(f"image_size is {size}; the networks halve it twice, so it must be a multiple of 4")
+    return Compose([LoadStudyd(keys, background), *scaling, SquareSlicesd(keys, size)])
+
+
+class LoadStudyd(MapTransform):
+    """Paths of co-registered volumes -> one MetaTensor [modalities, axial, H, W] on the grid of the first.
+
+    A modality on another grid (T2 beside T1) is resampled to it, linearly, by the positions in the files' headers.
+
+    Args:
+        keys: of a path or a list of paths.
+        background: of what a resampled modality does not cover.
+
+    Raises:
+        VolumeError: a volume cannot be used, or covers less than half of the first modality's slices.
+    """
+
+    def __init__(self, keys: KeysCollection, background: float = 0, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.background = background
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        d = dict(data)
+        load = Compose([LoadImage(reader=VolumeReader), EnsureChannelFirst(), Orientation(axcodes="SPL", labels=None)])
+        for key in self.key_iterator(d):
+            paths = [os.fspath(path) for path in ensure_tuple(d[key])]
+            first, *others = (load(path).float() for path in paths)
+            others = [self._on_grid(o, first, p, paths[0]) for o, p in zip(others, paths[1:], strict=True)]
+            study = first.clone()
+            study.array = torch.cat([first.as_tensor(), *others])
+            study.meta["filename_or_obj"] = paths[0]
+            study.meta[GRID_SHAPE] = torch.tensor(first.shape[1:])
+            study.meta[GRID_AFFINE] = first.affine.clone()
+            d[key] = study
+        return d
+
+    def _on_grid(self, volume: MetaTensor, first: MetaTensor, path: str, first_path: str) -> torch.Tensor:
+        """Voxels of ``volume`` on the grid of ``first``."""
+        if volume.shape == first.shape and _corner_distance(volume, first) < GRID_TOLERANCE:
+            return volume.as_tensor()
+        inside = torch.ones_like(volume)
+        match = ResampleToMatch(mode="bilinear", padding_mode="zeros", dtype=torch.float64)
+        covered = match(inside, img_dst=first).as_tensor()
+        slices = (covered.amax((0, 2, 3)) > 0.5).float().mean().item()
+        if slices < 0.5:
+            raise VolumeError.of(
+                path,
+                f"it covers {slices:.0%} of the slices of {first_path}; modalities of one study must show the same "
+                "part of the body in the same coordinates",
+            )
+        resampled = match(volume - self.background, img_dst=first).as_tensor() + self.background
+        return resampled.float()
+
+
+class NormaliseMRd(MapTransform):
+    """MR intensities, which have no unit, to [-1, 1]: each modality by a high percentile of its own.
+
+    0 becomes -1 and the 99.5th percentile of the voxels above the volume's mean, which are of the body, becomes 1;
+    what is brighter is clipped.
+
+    Raises:
+        VolumeError: a volume of one value, or with NaN.
+    """
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            study = d[key]
+            for number, volume in enumerate(study.as_tensor()):
+                if not torch.isfinite(volume).all() or volume.min() == volume.max():
+                    found = "NaN or infinite values" if not torch.isfinite(volume).all() else "one value everywhere"
+                    name = study.meta.get("filename_or_obj", "a study")
+                    raise VolumeError.of(str(name), f"modality {number + 1} has {found}")
+            d[key] = study.clone()
+            d[key].array = torch.stack([_normalised(volume) for volume in study.as_tensor()])
+        return d
+
+
+def _corner_distance(a: MetaTensor, b: MetaTensor) -> float:
+    """Greatest distance in mm between corresponding corners of two grids of one shape."""
+    last = [n - 1 for n in a.shape[1:]]
+    corners = torch.tensor(list(itertools.product(*((0, n) for n in last), (1,))), dtype=torch.float64)
+    return float(((a.affine - b.affine).double() @ corners.T)[:3].norm(dim=0).max())
+
+
+def _normalised(volume: torch.Tensor) -> torch.Tensor:
+    values = volume[volume > volume.mean()].numpy()  # torch.quantile takes 16 million values at most
+    return (volume / float(np.percentile(values, 99.5)) * 2 - 1).clamp(-1, 1)
+
+
+class SquareSlicesd(MapTransform):
+    """Pads slices at their shorter sides with -1, so that resizing does not stretch them, and resizes them to a square.
+
+    They are averaged where they shrink and interpolated where they grow; their number stays.
+    """
+
+    def __init__(self, keys: KeysCollection, image_size: int, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_size = image_size
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            axial, *plane = d[key].shape[1:]
+            side = max(plane)
+            square = SpatialPad((axial, side, side), mode="constant", value=-1)(d[key])
+            resize = Resize((axial, self.image_size, self.image_size))
+            d[key] = resize(square, mode="area" if side > self.image_size else "trilinear")
+        return d
+
+
+class ToSourceGridd(MapTransform):
+    """Brings what was made of a study's slices back to the study's own voxels: the way back of `SquareSlicesd`.
+
+    Args:
+        keys: of predictions [channels, axial, S, S].
+        source: key of the study that they were made from, as `mr_slices` or `ct_slices` left it.
+    """
+
+    def __init__(self, keys: KeysCollection, source: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.source = source
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        d = dict(data)
+        meta = d[self.source].meta
+        axial, *plane = (int(n) for n in meta[GRID_SHAPE])
+        for key in self.key_iterator(d):
+            made = torch.as_tensor(d[key]).float()
+            if made.shape[1] != axial:
+                raise ValueError(f"{key!r} has {made.shape[1]} slices and its source {axial}; they must correspond")
+            side = max(plane)
+            square = Resize((axial, side, side), mode="area" if side < made.shape[-1] else "trilinear")(made)
+            top, left = ((side - n) // 2 for n in plane)  # as SpatialPad divides what is missing
+            placed = square[:, :, top : top + plane[0], left : left + plane[1]]
+            own = {k: meta[k] for k in ("filename_or_obj", ORIGINAL_AFFINE) if k in meta}
+            d[key] = MetaTensor(torch.as_tensor(placed), affine=torch.as_tensor(meta[GRID_AFFINE]), meta=own)
+        return d
+
+
+class SaveTranslationd(MapTransform):
+    """Writes a volume as `<id>_<postfix>.nii.gz` and, on request, as a DICOM series in the folder `<id>_<postfix>`.
+
+    Voxels lie as in the study's own file: same axes, same affine. Slashes in the id become underscores. An existing
+    DICOM folder of that name is replaced.
+
+    Args:
+        keys: of volumes [1, axial, H, W] from `ToSourceGridd`, in whole HU.
+        output_dir: made if need be.
+        postfix: what it is.
+        modality: "CT" or "MR", of the DICOM series.
+        dicom: whether to write one. Patient, study and frame of reference are those of the source if that is DICOM.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | os.PathLike,
+        postfix: str = "ct",
+        modality: str = "CT",
+        dicom: bool = False,
+    ) -> None:
+        super().__init__(keys)
+        self.output_dir = Path(output_dir)
+        self.postfix = postfix
+        self.modality = modality
+        self.dicom = dicom
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        for key in self.key_iterator(data):
+            made = data[key]
+            axes = nib.aff2axcodes(np.asarray(made.meta[ORIGINAL_AFFINE]))
+            own = Orientation(axcodes="".join(axes), labels=None)(made)
+            voxels = np.asarray(own.as_tensor()[0]).astype(np.int16)
+            affine = np.asarray(own.affine, np.float64)
+            name = f"{data['id']}_{self.postfix}".replace("/", "_")
+            with whole_file(self.output_dir / f"{name}.nii.gz") as partial:
+                nib.save(nib.Nifti1Image(voxels, affine), partial)
+            if self.dicom:
+                self._save_series(self.output_dir / name, voxels, affine, str(made.meta["filename_or_obj"]))
+        return dict(data)
+
+    def _save_series(self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str) -> None:
+        reference = source_path(source)
+        shutil.rmtree(folder, ignore_errors=True)
+        write_dicom_series(
+            folder,
+            voxels,
+            affine,
+            self.modality,
+            description=f"synthetic {self.modality}, not for diagnosis",
+            reference=reference if os.path.isdir(reference) else None,
+            patient=folder.name,
+        )
