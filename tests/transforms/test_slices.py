@@ -12,7 +12,7 @@ from scipy import ndimage
 from tests.data.test_readers import REAL
 from tools.data.dicom import read_dicom_series, write_dicom_series
 from tools.data.readers import VolumeError
-from tools.transforms.slices import LoadStudyd, SaveTranslationd, ToSourceGridd, ct_slices, mr_slices
+from tools.transforms.slices import LoadStudyd, SaveTranslationd, ToSourceGridd, abdomen_slices, ct_slices, mr_slices
 
 AFFINE = np.array([[-1.5, 0, 0, 40], [0, -1.5, 0, 30], [0, 0, 5.0, -200], [0, 0, 0, 1]])
 ORIENTATIONS = {
@@ -137,6 +137,48 @@ def test_real_mr_keeps_its_geometry(tmp_path):
     made, original = nib.load(tmp_path / "real_ct.nii.gz"), nib.load(path)
     assert made.shape == original.shape
     assert np.allclose(made.affine, original.affine, atol=1e-4)
+
+
+def whole_body():
+    """A cylinder with lungs in slices 60 to 89, gas in the bowel below, 5 mm slices from -300 mm."""
+    y, x = np.mgrid[:40, :40] - 19.5
+    hu = np.full((110, 40, 40), -1000, np.float32)
+    hu[:, (x / 17) ** 2 + (y / 13) ** 2 < 1] = 30
+    lungs = (np.abs(x) > 4) & ((np.abs(x) - 9) ** 2 / 25 + y**2 / 64 < 1)
+    hu[60:90, lungs] = -850
+    hu[20:40, (x - 3) ** 2 + y**2 < 6] = -950
+    return hu
+
+
+def test_abdomen_lies_below_the_lungs(tmp_path):
+    assert abdomen_slices(whole_body(), 5.0) == (60 - 46, 60 + 8)
+    assert abdomen_slices(whole_body()[:50], 5.0) == (0, 50)  # no lungs: nothing is cut off
+    affine = np.diag([-1.0, -1.0, 5.0, 1.0])
+    affine[2, 3] = -300
+    path = save(tmp_path / "ct.nii", whole_body().transpose(2, 1, 0), affine)
+    image = ct_slices(40, (-1000, 1000), axial_range="abdomen")({"image": path, "id": "x"})["image"]
+    assert image.shape[1] == 54
+    assert float(image.affine[2, 3]) == -300 + 14 * 5
+    image = ct_slices(40, (-1000, 1000), axial_range=(-101, 1))({"image": path, "id": "x"})["image"]
+    assert (image.shape[1], float(image.affine[2, 3])) == (21, -100)
+    with pytest.raises(RuntimeError) as error:
+        ct_slices(40, (-1000, 1000), axial_range=(900, 950))({"image": path, "id": "x"})
+    assert "no slice in (900, 950); it lies between -300 and 245 mm" in str(error.value.__cause__)
+    with pytest.raises(ValueError, match="'chest', expected 'abdomen'"):
+        ct_slices(40, (-1000, 1000), axial_range="chest")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
+def test_abdomen_of_real_scans():
+    """A chest scan that ends in the upper abdomen: from its bottom to a little above the lung bases."""
+    load = LoadStudyd("image")
+    chest = load({"image": str(REAL / "abdomen_ct" / "totalsegmentator_aorta_ct.nii.gz")})["image"]
+    first, last = abdomen_slices(np.asarray(chest[0]), 1.5)
+    assert first == 0
+    assert 20 < last < chest.shape[1]
+    abdomen = load({"image": str(REAL / "abdomen_ct" / "totalsegmentator_example_ct.nii.gz")})["image"]
+    first, last = abdomen_slices(np.asarray(abdomen[0]), 3.0)
+    assert last - first > 0.6 * abdomen.shape[1]
 
 
 def test_bad_sizes_are_named():

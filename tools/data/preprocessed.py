@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from monai.transforms import Compose, EnsureTyped, ScaleIntensityRanged
 
-from tools.data.readers import read_header
+from tools.data.readers import VolumeHeader
+from tools.data.volume_reader import volume_header
 from tools.transforms.ct import ct_preprocessing
 from tools.transforms.digest import chain_digest
 from tools.transforms.mr import WHITE, t1_preprocessing
@@ -26,6 +27,7 @@ SETTINGS = ("kind", "image_size", "window")  # of all kinds; a window is CT's
 PUBLISHED = {
     "luna16": r"1\.3\.6\.1\.4\.1\.14519\.5\.2\.1\.6279\.6001\.",  # every series of LIDC-IDRI, hence of LUNA16
     "gsp": r"Sub\d+_Ses\d+_Scan_\d+_",
+    "chaos": r"(MR|CT)/\d+(/\w+_phase)?$",
 }
 """How the ids of published datasets begin."""
 
@@ -153,9 +155,9 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
     """Where training data come from, for a checkpoint: numbers, strings, lists and dicts only.
 
     Returns:
-        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), "luna16"
-        or "gsp" if every id is one of LIDC-IDRI's or of GSP's, else "volumes"; `volumes`, their number; `ids_sha256`,
-        digest of their sorted ids; `field_of_view_mm`, mean extent [axial, rows, columns]; `preprocessed`, its
+        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), "luna16",
+        "gsp" or "chaos" if every id is one of LIDC-IDRI's, GSP's or CHAOS's, else "volumes"; `volumes`, their number;
+        `ids_sha256`, digest of their sorted ids; `field_of_view_mm`, mean extent [axial, rows, columns]; `preprocessed`, its
         settings, if it was preprocessed.
     """
     info = preprocessed_info(dataset_dir)
@@ -167,13 +169,18 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
         "kind": kind,
         "volumes": len(ids),
         "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
-        "field_of_view_mm": mean_field_of_view(read_header(item["image"]).field_of_view for item in datalist),
+        "field_of_view_mm": mean_field_of_view(_header(item["image"]).field_of_view for item in datalist),
     }
     if phantom is not None:
         provenance["phantom"] = {key: value for key, value in phantom.items() if key != "volumes"}
     if info is not None:
         provenance["preprocessed"] = {key: info[key] for key in (*SETTINGS, "digest") if key in info}
     return provenance
+
+
+def _header(image: str | Sequence[str]) -> VolumeHeader:
+    """Of a volume, or of the first of a study's."""
+    return volume_header(image if isinstance(image, str) else image[0])
 
 
 def phantom_info(dataset_dir: str | os.PathLike) -> Any:
