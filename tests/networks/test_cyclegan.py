@@ -117,3 +117,8 @@ def test_slabs():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         TranslationGenerator(**arguments)
+
+
+def test_sizes_that_cannot_be_halved_twice_are_named():
+    with pytest.raises(ValueError, match="slices of 32 x 30"):
+        TranslationGenerator(channels=4)(torch.zeros(1, 1, 32, 30))

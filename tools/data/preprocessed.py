@@ -157,8 +157,8 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
     Returns:
         `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), "luna16",
         "gsp" or "chaos" if every id is one of LIDC-IDRI's, GSP's or CHAOS's, else "volumes"; `volumes`, their number;
-        `ids_sha256`, digest of their sorted ids; `field_of_view_mm`, mean extent [axial, rows, columns]; `preprocessed`, its
-        settings, if it was preprocessed.
+        `ids_sha256`, digest of their sorted ids; `field_of_view_mm`, mean extent [axial, rows, columns];
+        `preprocessed`, its settings, if it was preprocessed.
     """
     info = preprocessed_info(dataset_dir)
     phantom = phantom_info(dataset_dir) if info is None else info.get("phantom")

@@ -70,7 +70,14 @@ class TranslationGenerator(nn.Module):
 
         Returns:
             [B, out_modalities * slices, H, W] in [-1, 1].
+
+        Raises:
+            ValueError: H or W is no multiple of 4.
         """
+        if images.shape[2] % 4 != 0 or images.shape[3] % 4 != 0:
+            raise ValueError(
+                f"slices of {images.shape[2]} x {images.shape[3]} are halved twice; give a size that 4 divides"
+            )
         features = torch.cat(
             [branch(part) for branch, part in zip(self.branches, images.split(self.slices, dim=1), strict=True)], dim=1
         )

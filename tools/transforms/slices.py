@@ -79,10 +79,7 @@ def ct_slices(
 
 
 def _slices(keys: str, image_size: int, background: float, scaling: list) -> Compose:
-    size = checked_size(image_size)
-    if size % 4:
-        raise ValueError(f"image_size is {size}; the networks halve it twice, so it must be a multiple of 4")
-    return Compose([LoadStudyd(keys, background), *scaling, SquareSlicesd(keys, size)])
+    return Compose([LoadStudyd(keys, background), *scaling, SquareSlicesd(keys, checked_size(image_size))])
 
 
 class LoadStudyd(MapTransform):
