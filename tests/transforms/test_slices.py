@@ -53,6 +53,24 @@ def test_there_and_back(tmp_path, name, size):
     assert np.median(error) < 0.02 * np.ptp(voxels)
 
 
+@pytest.mark.parametrize("field_of_view", [30, 33.1, 75, 90])
+def test_squares_of_one_size_in_mm(tmp_path, field_of_view):
+    """A square of bright pixels has its true size; outside of what was cut out is background."""
+    voxels = np.full((31, 40, 6), -900, np.float32)
+    voxels[11:21, 15:25] = 700  # 15 mm
+    item = {"image": save(tmp_path / "ct.nii.gz", voxels), "id": "a"}
+    item = ct_slices(96, (-1000, 1000), field_of_view)(item)
+    bright = (item["image"][0, 0] > 0).sum().item() ** 0.5 * field_of_view / 96
+    assert bright == pytest.approx(15, abs=1.5)
+    item["pred"] = item["image"] * 1000
+    made = ToSourceGridd("pred", outside=-1000)(item)["pred"]
+    found = np.asarray(made[0]) > -100
+    assert (found == (voxels.transpose(2, 1, 0) > -100)).mean() > 0.97
+    if field_of_view == 30:
+        assert made[0, 0, 0, 0] == -1000
+        assert made[0, 0, -1, -1] == -1000
+
+
 def test_slices_lie_as_radiologists_see_them(tmp_path):
     """Feet first, front at the top, the patient's right on the left: a bright corner is where it belongs."""
     voxels = np.zeros((8, 8, 4), np.float32)  # RAS: x to the right, y to the front, z to the head
@@ -184,6 +202,10 @@ def test_abdomen_of_real_scans():
 def test_bad_sizes_are_named():
     with pytest.raises(ValueError, match="image_size is 0"):
         mr_slices(0)
-    item = {"image": MetaTensor(torch.zeros(1, 3, 4, 4), meta={"grid_shape": torch.tensor([5, 4, 4])})}
+    item = {
+        "image": MetaTensor(
+            torch.zeros(1, 3, 4, 4), meta={"grid_shape": torch.tensor([5, 4, 4]), "grid_square": torch.tensor([4, 4])}
+        )
+    }
     with pytest.raises(ValueError, match="3 slices and its source 5"):
         ToSourceGridd("pred")(item | {"pred": torch.zeros(1, 3, 4, 4)})

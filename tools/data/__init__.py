@@ -5,6 +5,7 @@ from tools.data.fallback import dataset_or_phantoms
 from tools.data.gsp import gsp_datalist
 from tools.data.labels import with_labels
 from tools.data.luna16 import luna16_datalist
+from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
@@ -40,6 +41,7 @@ __all__ = [
     "volume_header",
     "with_labels",
     "with_seeds",
+    "write_chaos_phantoms",
     "write_gsp_phantoms",
     "write_luna16_phantoms",
 ]

@@ -28,7 +28,6 @@ from monai.transforms import (
     Resize,
     ScaleIntensityRanged,
     SpatialCrop,
-    SpatialPad,
 )
 from monai.utils import MetaKeys, ensure_tuple
 from scipy import ndimage
@@ -48,8 +47,8 @@ LUNG_FRACTION = 0.15
 ABDOMEN_MM = (230.0, 40.0)
 """Extent of the abdomen below and above the lungs' lowest slice."""
 
-GRID_SHAPE, GRID_AFFINE = "grid_shape", "grid_affine"
-"""Metadata of a study: its first modality's grid, [axial, H, W], before it was squared and resized."""
+GRID_SHAPE, GRID_AFFINE, GRID_SQUARE = "grid_shape", "grid_affine", "grid_square"
+"""Metadata of a study: its first modality's grid, [axial, H, W], and the squares in its pixels before resizing."""
 
 ORIGINAL_AFFINE = str(MetaKeys.ORIGINAL_AFFINE.value)
 
@@ -57,14 +56,15 @@ GRID_TOLERANCE = 1e-2
 """In mm: volumes whose voxels lie closer than this share a grid."""
 
 
-def mr_slices(image_size: int, keys: str = "image") -> Compose:
+def mr_slices(image_size: int, field_of_view: float | None = None, keys: str = "image") -> Compose:
     """From the paths of a study's MR modalities to [modalities, axial, image_size, image_size] in [-1, 1]."""
-    return _slices(keys, image_size, background=0, scaling=[NormaliseMRd(keys)])
+    return _slices(keys, image_size, field_of_view, background=0, scaling=[NormaliseMRd(keys)])
 
 
 def ct_slices(
     image_size: int,
     window: Sequence[float],
+    field_of_view: float | None = None,
     keys: str = "image",
     axial_range: str | Sequence[float] | None = None,
 ) -> Compose:
@@ -75,11 +75,12 @@ def ct_slices(
     low, high = window
     crop = [] if axial_range is None else [CropAxiald(keys, axial_range)]
     scale = ScaleIntensityRanged(keys, low, high, -1, 1, clip=True)
-    return _slices(keys, image_size, background=PADDING, scaling=[ReplaceNaNd(keys), *crop, scale])
+    return _slices(keys, image_size, field_of_view, background=PADDING, scaling=[ReplaceNaNd(keys), *crop, scale])
 
 
-def _slices(keys: str, image_size: int, background: float, scaling: list) -> Compose:
-    return Compose([LoadStudyd(keys, background), *scaling, SquareSlicesd(keys, checked_size(image_size))])
+def _slices(keys: str, image_size: int, field_of_view: float | None, background: float, scaling: list) -> Compose:
+    square = SquareSlicesd(keys, checked_size(image_size), field_of_view)
+    return Compose([LoadStudyd(keys, background), *scaling, square])
 
 
 class LoadStudyd(MapTransform):
@@ -248,24 +249,53 @@ def _normalised(volume: torch.Tensor) -> torch.Tensor:
 
 
 class SquareSlicesd(MapTransform):
-    """Pads slices at their shorter sides with -1, so that resizing does not stretch them, and resizes them to a square.
+    """Cuts squares of one size in mm out of the middle of slices, and resizes them.
 
-    They are averaged where they shrink and interpolated where they grow; their number stays.
+    Squares that are larger than the slices are filled up with -1. Slices are averaged where they shrink and
+    interpolated where they grow; their number stays.
+
+    Args:
+        keys: of MetaTensors [channels, axial, H, W] in [-1, 1].
+        image_size: side of the squares in pixels.
+        field_of_view: side of the squares in mm; None takes the longer side of the slices.
     """
 
-    def __init__(self, keys: KeysCollection, image_size: int, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        image_size: int,
+        field_of_view: float | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
+        if field_of_view is not None and field_of_view <= 0:
+            raise ValueError(f"field_of_view is {field_of_view} mm, expected a positive length or None")
         self.image_size = image_size
+        self.field_of_view = field_of_view
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         d = dict(data)
         for key in self.key_iterator(d):
-            axial, *plane = d[key].shape[1:]
-            side = max(plane)
-            square = SpatialPad((axial, side, side), mode="constant", value=-1)(d[key])
-            resize = Resize((axial, self.image_size, self.image_size))
-            d[key] = resize(square, mode="area" if side > self.image_size else "trilinear")
+            image = d[key]
+            plane, spacing = image.shape[2:], image.pixdim[1:].tolist()
+            side_mm = self.field_of_view or max(n * mm for n, mm in zip(plane, spacing, strict=True))
+            square = [max(1, round(side_mm / mm)) for mm in spacing]
+            starts = [-((s - n) // 2) for s, n in zip(square, plane, strict=True)]
+            cut = _cut(_cut(image.as_tensor(), 2, starts[0], square[0]), 3, starts[1], square[1])
+            shift = torch.eye(4, dtype=image.affine.dtype)
+            shift[1:3, 3] = torch.tensor(starts)
+            image = MetaTensor(cut, affine=image.affine @ shift, meta=image.meta)
+            resize = Resize((image.shape[1], self.image_size, self.image_size))
+            d[key] = resize(image, mode="area" if max(square) > self.image_size else "trilinear")
+            d[key].meta[GRID_SQUARE] = torch.tensor(square)
         return d
+
+
+def _cut(x: torch.Tensor, axis: int, start: int, size: int, outside: float = -1) -> torch.Tensor:
+    """``size`` elements of an axis from ``start`` on, which may be negative; what lies outside is filled."""
+    before, after = max(0, -start), max(0, start + size - x.shape[axis])
+    padding = [0, 0] * (x.ndim - 1 - axis) + [before, after]
+    return torch.nn.functional.pad(x, padding, value=outside).narrow(axis, start + before, size)
 
 
 class ToSourceGridd(MapTransform):
@@ -274,26 +304,31 @@ class ToSourceGridd(MapTransform):
     Args:
         keys: of predictions [channels, axial, S, S].
         source: key of the study that they were made from, as `mr_slices` or `ct_slices` left it.
+        outside: value of voxels that lay outside the squares.
     """
 
-    def __init__(self, keys: KeysCollection, source: str = "image", allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self, keys: KeysCollection, source: str = "image", outside: float = -1, allow_missing_keys: bool = False
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.source = source
+        self.outside = outside
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         d = dict(data)
         meta = d[self.source].meta
         axial, *plane = (int(n) for n in meta[GRID_SHAPE])
+        square = [int(n) for n in meta[GRID_SQUARE]]
         for key in self.key_iterator(d):
             made = torch.as_tensor(d[key]).float()
             if made.shape[1] != axial:
                 raise ValueError(f"{key!r} has {made.shape[1]} slices and its source {axial}; they must correspond")
-            side = max(plane)
-            square = Resize((axial, side, side), mode="area" if side < made.shape[-1] else "trilinear")(made)
-            top, left = ((side - n) // 2 for n in plane)  # as SpatialPad divides what is missing
-            placed = square[:, :, top : top + plane[0], left : left + plane[1]]
+            size = (axial, *square)
+            made = torch.as_tensor(Resize(size, mode="area" if max(square) < made.shape[-1] else "trilinear")(made))
+            for axis, (side, n) in enumerate(zip(square, plane, strict=True), start=2):
+                made = _cut(made, axis, (side - n) // 2, n, self.outside)
             own = {k: meta[k] for k in ("filename_or_obj", ORIGINAL_AFFINE) if k in meta}
-            d[key] = MetaTensor(torch.as_tensor(placed), affine=torch.as_tensor(meta[GRID_AFFINE]), meta=own)
+            d[key] = MetaTensor(made, affine=torch.as_tensor(meta[GRID_AFFINE]), meta=own)
         return d
 
 
