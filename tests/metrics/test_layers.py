@@ -1,0 +1,51 @@
+import math
+
+import numpy as np
+import pytest
+
+from tools.metrics.layers import axial_layers, halves, layer_of, normalised_by_baseline
+
+
+@pytest.mark.parametrize("num_slices", [10, 28, 95])
+def test_layers_are_of_equal_height_from_feet_to_head(num_slices):
+    layers = axial_layers(num_slices)
+    assert (np.diff(layers) >= 0).all()
+    counts = np.bincount(layers, minlength=10)
+    assert counts.sum() == num_slices
+    assert counts.max() - counts.min() <= 1
+
+
+def test_positions():
+    assert layer_of([0, 0.05, 0.1, 0.95, 1]).tolist() == [0, 0, 1, 9, 9]
+    with pytest.raises(ValueError, match=r"\[0, 1\], got 0 to 1.2"):
+        layer_of([0, 1.2])
+    with pytest.raises(ValueError, match="9 slices cannot be divided into 10"):
+        axial_layers(9)
+
+
+def test_halves_share_nothing_and_follow_from_the_seed():
+    ids = [f"v{i}" for i in range(7)]
+    a, b = halves(ids, seed=1)
+    assert not set(a) & set(b)
+    assert set(a) | set(b) == set(ids)
+    assert (len(a), len(b)) == (3, 4)
+    assert halves(ids[::-1], seed=1) == (a, b) != halves(ids, seed=2)
+    with pytest.raises(ValueError, match="got 1"):
+        halves(["a"])
+    with pytest.raises(ValueError, match="twice"):
+        halves(["a", "a"])
+
+
+def test_average_is_the_ratio_of_averages():
+    result = normalised_by_baseline([2, 6], [1, 2])
+    assert result["layers"] == [2, 3]
+    assert result["average"] == pytest.approx(8 / 3)
+
+
+def test_a_baseline_of_zero_gives_no_silent_number():
+    with pytest.warns(UserWarning, match="baseline of layer 2 is 0"):
+        result = normalised_by_baseline([2, 6], [1, 0])
+    assert math.isnan(result["layers"][1])
+    assert result["average"] == 8
+    with pytest.raises(ValueError, match="do not correspond"):
+        normalised_by_baseline([1], [1, 2])
