@@ -1,0 +1,179 @@
+"""Errors of a synthetic CT where the true CT is known: paired phantoms, registered pairs.
+
+Volumes are [axial, H, W] on one grid, in HU; spacing is (axial, H, W) in mm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from monai.metrics import PSNRMetric, SSIMMetric
+from scipy import ndimage
+
+BODY = -500.0
+"""HU between air and tissue."""
+
+TISSUES = {"air": (-np.inf, -930.0), "lung": (-930.0, BODY), "soft": (BODY, 200.0), "bone": (200.0, np.inf)}
+"""HU of the tissue classes inside the body. "soft" includes fat. Vessels and kidneys full of contrast agent count as
+bone: where a label map exists, it decides better.
+"""
+
+RELATIVE_ELECTRON_DENSITY = ((-1000.0, 0.0), (100.0, 1.1), (3000.0, 2.492))
+"""HU and electron density relative to water, linear in between: 1 + HU / 1000 up to 100 HU, 1.052 + 0.00048 HU above,
+the bilinear calibration of Battista and Bronskill (1981). Every scanner has its own: give that where it is known.
+"""
+
+
+def mean_absolute_error(truth: np.ndarray, synthetic: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Mean of |synthetic - truth| in HU, over the mask if there is one."""
+    return float(np.abs(_difference(truth, synthetic, mask)).mean())
+
+
+def mean_error(truth: np.ndarray, synthetic: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Mean of synthetic - truth in HU, over the mask if there is one: above 0 where the synthetic CT is too dense."""
+    return float(_difference(truth, synthetic, mask).mean())
+
+
+def psnr(truth: np.ndarray, synthetic: np.ndarray, data_range: float) -> float:
+    """Peak signal-to-noise ratio in dB, 10 log10(data_range^2 / mean squared error); infinite for equal volumes."""
+    _difference(truth, synthetic, None)
+    return float(PSNRMetric(max_val=data_range)(*_batches(synthetic, truth)))
+
+
+def ssim(truth: np.ndarray, synthetic: np.ndarray, data_range: float) -> float:
+    """Structural similarity (Wang et al. 2004) with MONAI's Gaussian window of 11 voxels, or the largest that fits."""
+    _difference(truth, synthetic, None)
+    window = [min(11, n if n % 2 else n - 1) for n in truth.shape]
+    metric = SSIMMetric(spatial_dims=truth.ndim, data_range=data_range, win_size=window)
+    return float(metric(*_batches(synthetic, truth)))
+
+
+def body_mask(hu: np.ndarray) -> np.ndarray:
+    """The body, lungs and gas included: the largest connected part denser than -500 HU, filled slice by slice.
+
+    Tables are thinner than two openings, or apart from the body, and left out.
+
+    Raises:
+        ValueError: nothing is denser than -500 HU; are these HU?
+    """
+    dense = ndimage.binary_opening(hu > BODY, structure=np.ones((1, 3, 3)))
+    parts, count = ndimage.label(dense)
+    if count == 0:
+        raise ValueError(f"nothing in the volume is denser than {BODY:g} HU (values from {hu.min():g} to {hu.max():g})")
+    largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    return np.stack([ndimage.binary_fill_holes(section) for section in largest])
+
+
+def tissue_classes(hu: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Masks of air, lung, soft tissue and bone inside the body, by the HU in `TISSUES`."""
+    mask = body_mask(hu) if mask is None else mask
+    return {name: mask & (hu > low) & (hu <= high) for name, (low, high) in TISSUES.items()}
+
+
+def tissue_errors(
+    truth: np.ndarray, synthetic: np.ndarray, classes: Mapping[str, np.ndarray] | None = None
+) -> dict[str, dict[str, float]]:
+    """MAE, ME and number of voxels, everywhere, in the body and in every tissue.
+
+    Args:
+        truth, synthetic: in HU.
+        classes: name -> mask; None divides the truth by its HU (`tissue_classes`).
+
+    Returns:
+        name -> {"mae", "me", "voxels"}, "everywhere" and "body" first. Tissues that are nowhere are left out.
+    """
+    _difference(truth, synthetic, None)
+    body = body_mask(truth)
+    classes = tissue_classes(truth, body) if classes is None else classes
+    masks = {"everywhere": np.ones(truth.shape, bool), "body": body, **classes}
+    return {
+        name: {
+            "mae": mean_absolute_error(truth, synthetic, mask),
+            "me": mean_error(truth, synthetic, mask),
+            "voxels": int(np.count_nonzero(mask)),
+        }
+        for name, mask in masks.items()
+        if np.any(mask)
+    }
+
+
+def water_equivalent_path_length(
+    hu: np.ndarray,
+    spacing: Sequence[float],
+    angle: float = 0.0,
+    calibration: Sequence[tuple[float, float]] = RELATIVE_ELECTRON_DENSITY,
+) -> np.ndarray:
+    """Thickness in mm of the water that slows a particle beam down as much as the volume does, for parallel beams.
+
+    The dose that a plan delivers depends on it (report D2.2, section 6.2): a proton's range is off by what this is off.
+    Stopping power relative to water is taken to be the relative electron density.
+
+    Args:
+        hu: [axial, H, W].
+        spacing: in mm.
+        angle: of the beams in the axial plane, in degrees: 0 runs from front to back along H, 90 along W.
+        calibration: pairs of HU and relative electron density, in rising order.
+
+    Returns:
+        [axial, W] at 0 degrees, [axial, H] at 90; otherwise [axial, number of beams].
+    """
+    points, densities = zip(*calibration, strict=True)
+    density = np.interp(hu, points, densities)
+    _, rows, columns = spacing
+    if angle % 180 == 0:
+        return density.sum(1) * rows
+    if angle % 180 == 90:
+        return density.sum(2) * columns
+    if not np.isclose(rows, columns, rtol=1e-3):
+        raise ValueError(f"oblique beams need square pixels, got {rows:g} x {columns:g} mm; resample first")
+    turned = ndimage.rotate(density, angle, axes=(1, 2), order=1, cval=0.0)
+    return turned.sum(1) * rows
+
+
+def path_length_difference(
+    truth: np.ndarray, synthetic: np.ndarray, spacing: Sequence[float], angles: Sequence[float] = (0.0, 90.0)
+) -> dict[str, float]:
+    """How far the water-equivalent path lengths of two volumes differ, over beams that cross at least 10 mm of water.
+
+    Returns:
+        in mm: "mean_absolute", "mean" (above 0 where the synthetic CT stops beams earlier) and "95th_percentile" of the
+        absolute differences; and "beams", how many there are.
+
+    Raises:
+        ValueError: different shapes, NaN, or no beam that crosses anything.
+    """
+    _difference(truth, synthetic, None)
+    differences = []
+    for angle in angles:
+        true_length = water_equivalent_path_length(truth, spacing, angle)
+        made = water_equivalent_path_length(synthetic, spacing, angle)
+        differences.append((made - true_length)[true_length > 10])
+    difference = np.concatenate(differences)
+    if difference.size == 0:
+        raise ValueError("no beam crosses 10 mm of water; is the volume in HU?")
+    return {
+        "mean_absolute": float(np.abs(difference).mean()),
+        "mean": float(difference.mean()),
+        "95th_percentile": float(np.percentile(np.abs(difference), 95)),
+        "beams": int(difference.size),
+    }
+
+
+def _difference(truth: np.ndarray, synthetic: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """synthetic - truth in float64, of voxels in the mask."""
+    if truth.shape != synthetic.shape:
+        raise ValueError(f"the truth has shape {truth.shape} and the synthetic volume {synthetic.shape}; resample one")
+    difference = np.asarray(synthetic, np.float64) - np.asarray(truth, np.float64)
+    if not np.isfinite(difference).all():
+        raise ValueError("a volume holds NaN or infinite values")
+    if mask is not None:
+        if mask.shape != truth.shape or not mask.any():
+            raise ValueError(f"the mask of shape {mask.shape} is empty or does not fit a volume of shape {truth.shape}")
+        difference = difference[mask]
+    return difference
+
+
+def _batches(*volumes: np.ndarray) -> list[torch.Tensor]:
+    return [torch.from_numpy(np.asarray(v, np.float64)).float()[None, None] for v in volumes]
