@@ -27,6 +27,8 @@ from monai.bundle import (
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tools import data
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUNDLES = sorted(path.name for path in (REPOSITORY / "bundles").iterdir() if path.is_dir())
 
@@ -37,11 +39,19 @@ TINY = {
     "base_channels": 16,
     "discriminator_channels": 64,
     "sub_encoder_channels": 64,
+    "channels": 8,
     "batch_size": 2,
     "max_epochs": 2,
     "val_interval": 1,
     "phantoms#count": 8,
     "phantoms#shape": [48, 48, 48],
+}
+# Slices are many: fewer and smaller ones do. The learning rate must not depend on where a run is cut.
+TINY_TRANSLATION = TINY | {
+    "phantoms#count": 4,
+    "phantoms#shape": [16, 32, 32],
+    "batch_size": 8,
+    "constant_epochs": 2,
 }
 
 
@@ -50,17 +60,30 @@ def config_file(bundle, *names):
     return files[0] if len(files) == 1 else files
 
 
+def train_config(bundle):
+    return ConfigParser.load_config_file(config_file(bundle, "train"))
+
+
+def translates(bundle):
+    """Whether a bundle makes volumes from other volumes, not from latents."""
+    return "modalities" in train_config(bundle)
+
+
 def tiny(bundle, folder, **overrides):
     """Overrides that make a bundle small, and have it write below ``folder``."""
-    parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
-    known = {key: value for key, value in TINY.items() if key.split("#")[0] in parser}
+    parser = ConfigParser(train_config(bundle))
+    small = TINY_TRANSLATION if translates(bundle) else TINY
+    known = {key: value for key, value in small.items() if key.split("#")[0] in parser}
     return {"bundle_root": str(folder), **known, **overrides}
 
 
+def tiny_phantoms(bundle):
+    """Where inference needs data as well."""
+    return {key: value for key, value in tiny(bundle, ".").items() if key.startswith("phantoms")}
+
+
 def update_names(bundle):
-    return {
-        update["name"] for update in ConfigParser.load_config_file(config_file(bundle, "train"))["train"]["updates"]
-    }
+    return {update["name"] for update in train_config(bundle)["train"]["updates"]}
 
 
 def networks_of(folder, epoch):
@@ -119,7 +142,9 @@ def test_metadata(bundle):
 )
 def test_properties(bundle, kind, names, tmp_path):
     """Also before there are any weights: tools look at a bundle before they run it."""
-    overrides = {"bundle_root": str(tmp_path)} if kind == "infer" else tiny(bundle, tmp_path)
+    overrides = tiny(bundle, tmp_path)
+    if kind == "infer":
+        overrides = {"bundle_root": str(tmp_path)} | (tiny_phantoms(bundle) if translates(bundle) else {})
     if "evaluate" in names:  # the network's size comes with the weights
         overrides = {k: v for k, v in overrides.items() if k in ("bundle_root",) or k.startswith("phantoms")}
     workflow = ConfigWorkflow(config_file=config_file(bundle, *names), workflow_type=kind, **overrides)
@@ -132,12 +157,14 @@ def test_network_is_what_the_metadata_says(bundle):
         "network_def", meta_file=config_file(bundle, "metadata"), config_file=config_file(bundle, "train")
     )
     metadata = json.loads(Path(config_file(bundle, "metadata")).read_text())["network_data_format"]
-    parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
+    parser = ConfigParser(train_config(bundle))
     network = parser.get_parsed_content("network_def").eval()
     given, made = metadata["inputs"]["image"], metadata["outputs"]["pred"]
+    # a network for images of any size says by what theirs must be divisible
+    given_shape, made_shape = ([32 if side == "32*n" else side for side in d["spatial_shape"]] for d in (given, made))
     with torch.no_grad():
-        output = network(torch.rand(1, given["num_channels"], *given["spatial_shape"]))
-    assert list(output.shape[2:]) == made["spatial_shape"]
+        output = network(torch.rand(1, given["num_channels"], *given_shape))
+    assert list(output.shape[2:]) == made_shape
     assert made["value_range"][0] <= output.min() <= output.max() <= made["value_range"][1]
 
 
@@ -161,8 +188,10 @@ def test_resumed_training_equals_uninterrupted_training(bundle, trained, tmp_pat
     assert_equal_networks(networks_of(tmp_path, 2), networks_of(trained, 2))
 
 
-def test_inference(bundle, trained, tmp_path):
+def test_generation(bundle, trained, tmp_path):
     """Volumes in HU that follow from their seeds, with a true affine, and a picture of them."""
+    if translates(bundle):
+        pytest.skip("this bundle translates volumes: test_translation")
     options = {"bundle_root": str(trained), "output_dir": str(tmp_path)}
     run(config_file=config_file(bundle, "inference"), num_volumes=2, seed=4, **options)
     paths = sorted(tmp_path.glob("*.nii.gz"))
@@ -191,11 +220,37 @@ def test_inference(bundle, trained, tmp_path):
     assert np.array_equal(np.asarray(alone.dataobj), np.asarray(volumes[1].dataobj))
 
 
-def test_inference_without_weights_says_what_to_do(bundle, tmp_path):
+def test_inference_without_weights_says_what_to_do(bundle, trained, tmp_path):
+    data = {"dataset_dir": str(trained / "phantoms" / "Test_Sets")} if translates(bundle) else {"num_volumes": 1}
     with pytest.raises(RuntimeError) as error:
-        run(config_file=config_file(bundle, "inference"), bundle_root=str(tmp_path), image_size=32, num_volumes=1)
+        run(config_file=config_file(bundle, "inference"), bundle_root=str(tmp_path), image_size=32, **data)
     assert "no weights at" in str(error.value.__cause__)
     assert "Train the bundle first" in str(error.value.__cause__)
+
+
+def test_translation(bundle, trained, tmp_path):
+    """Each study of the held-out phantoms becomes a CT in HU on the grid of its MR, whatever the batch."""
+    if not translates(bundle):
+        pytest.skip("this bundle generates volumes: test_generation")
+    options = {"bundle_root": str(trained), "output_dir": str(tmp_path), **tiny_phantoms(bundle)}
+    run(config_file=config_file(bundle, "inference"), **options)
+    paths = sorted(tmp_path.glob("*.nii.gz"))
+    studies = data.translation_studies(trained / "phantoms" / "Test_Sets", train_config(bundle)["modalities"])
+    assert len(paths) >= 2
+    assert len(paths) % len(studies) == 0  # All-in translates every modality by itself
+    low, high = json.loads((trained / "models" / "model.json").read_text())["window"]
+    grids = {tuple(np.round(data.volume_header(study["image"][0]).affine, 3).flatten()) for study in studies}
+    for path in paths:
+        volume = nibabel.load(path)
+        values = np.asarray(volume.dataobj)
+        assert volume.get_data_dtype() == np.int16
+        assert low <= values.min() < values.max() <= high
+        assert tuple(np.round(volume.affine, 3).flatten()) in grids
+    assert (tmp_path / "montage.png").is_file()
+    alone = {"output_dir": str(tmp_path / "alone"), "inference_batch_size": 1}
+    run(config_file=config_file(bundle, "inference"), **options | alone)
+    again = np.asarray(nibabel.load(tmp_path / "alone" / paths[0].name).dataobj)
+    assert np.abs(again - np.asarray(nibabel.load(paths[0]).dataobj)).max() <= 1
 
 
 def test_reconstruction(bundle, trained, tmp_path):
@@ -220,7 +275,7 @@ def test_reconstruction(bundle, trained, tmp_path):
 
 def test_evaluation(bundle, trained, tmp_path):
     overrides = {"bundle_root": str(trained), "output_dir": str(tmp_path)}
-    overrides |= {key: value for key, value in TINY.items() if key.startswith("phantoms")}
+    overrides |= tiny_phantoms(bundle)
     run(config_file=config_file(bundle, "train", "evaluate"), **overrides)
     report = json.loads((tmp_path / "metrics.json").read_text())
     assert report["metrics"]["fid"] >= 0
@@ -244,13 +299,15 @@ def test_two_processes_train_as_one(bundle, tmp_path):
             "params": update["optimizer"]["params"],
             "lr": 0.001,
         }
-        for i, update in enumerate(ConfigParser.load_config_file(config_file(bundle, "train"))["train"]["updates"])
+        for i, update in enumerate(train_config(bundle)["train"]["updates"])
     }
     (tmp_path / "plain.json").write_text(json.dumps(plain))
     look = {"run": ["$@train#trainer.run()", f"$torch.save({state}, {saved})"]}
     (tmp_path / "look.json").write_text(json.dumps(look))
     together, alone = tmp_path / "together", tmp_path / "alone"
-    overrides = tiny(bundle, together, batch_size=1, max_epochs=1)
+    # a pool of past images belongs to a process
+    own = {"batch_size": 2, "objective#pool_size": 0} if translates(bundle) else {"batch_size": 1}
+    overrides = tiny(bundle, together, max_epochs=1, **own)
     overlays = [str(tmp_path / name) for name in ("plain.json", "look.json")]
     files = [*config_file(bundle, "train", "multi_gpu_train"), *overlays]
     command = [
@@ -272,7 +329,7 @@ def test_two_processes_train_as_one(bundle, tmp_path):
     assert len(list((together / "models").glob("checkpoint_epoch=1.pt"))) == 1
 
     files = [config_file(bundle, "train"), overlays[0]]
-    run(config_file=files, **tiny(bundle, alone, batch_size=2, max_epochs=1))
+    run(config_file=files, **tiny(bundle, alone, max_epochs=1, **own | {"batch_size": 2 * own["batch_size"]}))
     one = networks_of(alone, 1)
     for name, state in first.items():
         torch.testing.assert_close(state, one[name], rtol=1e-3, atol=1e-4)
@@ -289,11 +346,12 @@ def test_export(bundle, trained, tmp_path):
         "config_file": config_file(bundle, "train"),
     }
     ckpt_export(filepath=str(tmp_path / "model.ts"), **common, **overrides)
-    parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
+    parser = ConfigParser(train_config(bundle))
     parser.update(overrides)
     network = parser.get_parsed_content("network_def")
     network.load_state_dict(torch.load(trained / "models" / "model.pt", weights_only=True))
-    shape = [1, TINY["latent_dim"]]
+    given = json.loads(Path(config_file(bundle, "metadata")).read_text())["network_data_format"]["inputs"]["image"]
+    shape = [1, given["num_channels"], 32, 32] if translates(bundle) else [1, TINY["latent_dim"]]
     with torch.no_grad():
         inputs = torch.randn(shape)
         expected = network.eval()(inputs)
@@ -314,7 +372,7 @@ def test_tracking_with_mlflow(bundle, tmp_path):
 
 
 def test_conditional_generation(bundle, tmp_path):
-    parser = ConfigParser(ConfigParser.load_config_file(config_file(bundle, "train")))
+    parser = ConfigParser(train_config(bundle))
     if "num_classes" not in parser:
         pytest.skip("this bundle does not generate by class")
     run(config_file=config_file(bundle, "train"), **tiny(bundle, tmp_path, max_epochs=1, num_classes=2))

@@ -10,6 +10,7 @@ from tools.metrics.histograms import (
     average_histogram,
     histogram_correlation,
     histogram_intersection,
+    intersection_of_histograms,
     kl_divergence,
     kl_of_histograms,
 )
@@ -79,3 +80,11 @@ def test_bad_input_is_named(sets):
         kl_divergence(bad, sets[1])
     with pytest.raises(ValueError, match="all values the same"):
         kl_divergence(np.ones((2, 3, 3)), np.ones((2, 3, 3)))
+    with pytest.raises(ValueError, match="is this one image"):
+        kl_divergence(sets[0][0], sets[1])
+    with pytest.raises(ValueError, match="3 and 1 bins"):
+        intersection_of_histograms(np.ones(3), np.ones(1))
+    with pytest.raises(ValueError, match="pseudocount is -1"):
+        kl_divergence(*sets, pseudocount=-1)
+    with pytest.warns(UserWarning, match="the synthetic set is one image"):
+        histogram_intersection(sets[0], sets[1][:1])

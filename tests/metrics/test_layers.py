@@ -19,6 +19,8 @@ def test_positions():
     assert layer_of([0, 0.05, 0.1, 0.95, 1]).tolist() == [0, 0, 1, 9, 9]
     with pytest.raises(ValueError, match=r"\[0, 1\], got 0 to 1.2"):
         layer_of([0, 1.2])
+    with pytest.raises(ValueError, match="layers is 0"):
+        axial_layers(9, 0)
     with pytest.raises(ValueError, match="9 slices cannot be divided into 10"):
         axial_layers(9)
 
@@ -46,6 +48,8 @@ def test_a_baseline_of_zero_gives_no_silent_number():
     with pytest.warns(UserWarning, match="baseline of layer 2 is 0"):
         result = normalised_by_baseline([2, 6], [1, 0])
     assert math.isnan(result["layers"][1])
+    with pytest.warns(UserWarning, match="baseline of layer 1 is 4e-18"):  # as equal histograms may round
+        assert math.isnan(normalised_by_baseline([0.1, 1], [4e-18, 1])["layers"][0])
     assert result["average"] == 8
     with pytest.raises(ValueError, match="do not correspond"):
         normalised_by_baseline([1], [1, 2])

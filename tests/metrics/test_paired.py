@@ -40,6 +40,7 @@ def test_errors_by_hand():
     pairs = [(truth[i], synthetic[i]) for i in zip(*np.nonzero(mask), strict=True)]
     assert mean_absolute_error(truth, synthetic, mask) == pytest.approx(sum(abs(s - t) for t, s in pairs) / len(pairs))
     assert mean_error(truth, synthetic, mask) == pytest.approx(sum(s - t for t, s in pairs) / len(pairs))
+    assert mean_absolute_error(truth, synthetic, mask.astype(np.uint8)) == mean_absolute_error(truth, synthetic, mask)
     squares = ((synthetic - truth) ** 2).mean()
     assert psnr(truth, synthetic, 2000) == pytest.approx(10 * math.log10(2000**2 / squares), rel=1e-5)
 
@@ -74,6 +75,8 @@ def test_tissues():
     assert classes["air"][:, 20, 30].all()
     assert not classes["air"][:, 0, 0].any()
     assert sum(c.astype(int) for c in classes.values()).max() == 1
+    of_numbers = tissue_classes(hu, body.astype(np.uint8))  # as a mask comes from a file
+    assert all(np.array_equal(of_numbers[name], mask) for name, mask in classes.items())
     synthetic = hu + np.where(classes["bone"], -100, 0) + np.where(classes["lung"], 30, 0)
     errors = tissue_errors(hu, synthetic)
     assert errors["bone"]["mae"] == 100
@@ -120,6 +123,10 @@ def test_path_length_differences():
     assert result["mean_absolute"] == pytest.approx(np.mean(np.abs(expected)))
     assert result["95th_percentile"] == pytest.approx(np.percentile(np.abs(expected), 95))
     assert result["beams"] == len(expected)
+    # a calibration of twice the density doubles the lengths of beams, and what they differ by
+    twice = ((-1000, 0), (1000, 4))
+    one = path_length_difference(truth, synthetic, SPACING, (0,), ((-1000, 0), (1000, 2)))
+    assert path_length_difference(truth, synthetic, SPACING, (0,), twice)["mean"] == pytest.approx(2 * one["mean"])
 
 
 def test_bad_input_is_named():
@@ -136,3 +143,14 @@ def test_bad_input_is_named():
         path_length_difference(np.full((2, 8, 8), -1000.0), np.full((2, 8, 8), -1000.0), SPACING)
     with pytest.raises(ValueError, match="square pixels"):
         water_equivalent_path_length(hu, (5, 1, 2), 30)
+    with pytest.raises(ValueError, match="HU of a calibration must rise"):
+        water_equivalent_path_length(hu, SPACING, calibration=((0, 1), (-1000, 0)))
+    with pytest.raises(ValueError, match="spacing is"):
+        water_equivalent_path_length(hu, (2, 2))
+    with pytest.raises(ValueError, match="finite HU"):
+        water_equivalent_path_length(hu * np.nan, SPACING)
+    for metric in (psnr, ssim):
+        with pytest.raises(ValueError, match="data_range is 0"):
+            metric(hu, hu, 0)
+    with pytest.raises(ValueError, match=r"got shape \(60,\)"):
+        ssim(hu[0, 0], hu[0, 0], 1000)

@@ -146,6 +146,19 @@ def test_dicom_series_beside_the_nifti(tmp_path):
     assert made.PatientID == "P3"
 
 
+def test_channels_are_saved_by_name(tmp_path):
+    """The way back: from one CT to MR modalities, whose DICOM holds no negative numbers."""
+    path = save(tmp_path / "ct.nii", smooth((16, 20, 6)))
+    item = ct_slices(20, (0, 200))({"image": path, "id": "CT/4"})
+    item["pred"] = torch.cat([torch.full_like(item["image"], v) for v in (100.0, 900.0)])
+    item = ToSourceGridd("pred", outside=0)(item)
+    SaveTranslationd("pred", tmp_path / "out", names=["in_phase", "out_phase"], modality="MR", dicom=True)(item)
+    for name, value in (("in_phase", 100), ("out_phase", 900)):
+        assert np.unique(nib.load(tmp_path / "out" / f"CT_4_{name}.nii.gz").dataobj).max() == value
+        voxels, series = read_dicom_series(tmp_path / "out" / f"CT_4_{name}")
+        assert (voxels.max(), series.modality) == (value, "MR")
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
 def test_real_mr_keeps_its_geometry(tmp_path):
     path = REAL / "abdomen_mr" / "totalsegmentator_example_mr.nii.gz"

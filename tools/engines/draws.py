@@ -11,7 +11,8 @@ class Draws:
     """The random numbers of one iteration: a function of seed and iteration alone.
 
     A resumed run needs no memory of its past to draw the same numbers, and processes that share a batch draw it
-    as one: every process makes the whole batch's numbers and takes its rows.
+    as one: every process makes the whole batch's numbers and takes those of its rows, which are every n-th, as
+    ``DistributedSampler`` deals out the data.
 
     Args:
         seed: the run's seed.
@@ -33,12 +34,12 @@ class Draws:
     def normal(self, batch: int, *size: int) -> Tensor:
         """Standard normal [batch, *size]: this process's rows of a draw for all processes."""
         drawn = self._generator.standard_normal((self.world_size * batch, *size), dtype=np.float32)
-        return torch.from_numpy(drawn[self.rank * batch :][:batch]).to(self.device)
+        return torch.from_numpy(drawn[self.rank :: self.world_size].copy()).to(self.device)
 
     def uniform(self, batch: int, *size: int) -> Tensor:
         """Uniform in [0, 1), [batch, *size]: this process's rows of a draw for all processes."""
         drawn = self._generator.random((self.world_size * batch, *size), dtype=np.float32)
-        return torch.from_numpy(drawn[self.rank * batch :][:batch]).to(self.device)
+        return torch.from_numpy(drawn[self.rank :: self.world_size].copy()).to(self.device)
 
     def integer(self, low: int, high: int) -> int:
         """Uniform in [low, high], the same in every process."""

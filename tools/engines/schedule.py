@@ -10,14 +10,20 @@ def constant_then_linear(constant_epochs: int, max_epochs: int) -> Callable[[int
 
     Args:
         constant_epochs: how many epochs the rate stays; over the others it falls linearly, so that it would reach 0 in
-            the epoch after the last.
+            the epoch after the last. As many as ``max_epochs``, or more, and it never falls.
         max_epochs: of the whole training.
 
     Returns:
         epoch, counted from 0 -> factor in (0, 1].
     """
-    if not 0 <= constant_epochs <= max_epochs:
-        raise ValueError(f"{constant_epochs} constant epochs of {max_epochs}: expected between 0 and all of them")
+    if constant_epochs < 0:
+        raise ValueError(f"constant_epochs is {constant_epochs}, expected 0 or more")
     falling = max_epochs - constant_epochs
-    # never negative: the scheduler also asks for the epoch after the last
-    return lambda epoch: min(1.0, max(0.0, (max_epochs - epoch) / (falling + 1)))
+
+    def factor(epoch: int) -> float:
+        if epoch < constant_epochs:
+            return 1.0
+        # a run that is extended later begins with the last epoch's rate, not with 0
+        return max(1, max_epochs - epoch) / (falling + 1) if falling > 0 else 1.0
+
+    return factor

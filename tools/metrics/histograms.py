@@ -6,6 +6,7 @@ bins compare the distribution of grey values; 3 bins the proportions of gas, sof
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,6 +37,9 @@ def kl_divergence(
 
     Raises:
         ValueError: an empty set, NaN, or values outside the range.
+
+    Warns:
+        UserWarning: a set of one image, which shows the distribution of that image and not of a set.
     """
     return kl_of_histograms(*_both(real, synthetic, bins, value_range), pseudocount)
 
@@ -78,11 +82,14 @@ def average_histogram(images: Images, bins: int = 256, value_range: Range = (-1.
 
 def kl_of_histograms(p: np.ndarray, q: np.ndarray, pseudocount: float = 0.0) -> float:
     """sum p log(p / q) over bins, of histograms that are brought to a sum of 1; see `kl_divergence`."""
-    p, q = (_normalised(h, pseudocount) for h in (p, q))
+    if pseudocount < 0:
+        raise ValueError(f"pseudocount is {pseudocount}, expected 0 or more")
+    p, q = (_normalised(h, pseudocount) for h in _of_equal_bins(p, q))
     if np.any((p > 0) & (q == 0)):
         return float("inf")
     some = p > 0
-    return float(np.sum(p[some] * np.log(p[some] / q[some])))
+    # the divergence is never negative, its rounding may be
+    return max(0.0, float(np.sum(p[some] * np.log(p[some] / q[some]))))
 
 
 def correlation_of_histograms(p: np.ndarray, q: np.ndarray) -> float:
@@ -91,7 +98,7 @@ def correlation_of_histograms(p: np.ndarray, q: np.ndarray) -> float:
     Raises:
         ValueError: a histogram that is the same in all bins correlates with nothing.
     """
-    a, b = (np.asarray(h, np.float64) - np.mean(h) for h in (p, q))
+    a, b = (h - h.mean() for h in _of_equal_bins(p, q))
     norm = np.sqrt((a @ a) * (b @ b))
     if norm == 0:
         raise ValueError("a histogram with the same value in all bins has no correlation")
@@ -100,11 +107,17 @@ def correlation_of_histograms(p: np.ndarray, q: np.ndarray) -> float:
 
 def intersection_of_histograms(p: np.ndarray, q: np.ndarray) -> float:
     """Eq. 5 for two histograms that are brought to a sum of 1."""
-    return float(np.minimum(_normalised(p), _normalised(q)).sum())
+    return float(np.minimum(*map(_normalised, _of_equal_bins(p, q))).sum())
+
+
+def _of_equal_bins(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    p, q = np.asarray(p, np.float64), np.asarray(q, np.float64)
+    if p.shape != q.shape:
+        raise ValueError(f"histograms of {p.size} and {q.size} bins cannot be compared; take the same bins for both")
+    return p, q
 
 
 def _normalised(histogram: np.ndarray, pseudocount: float = 0.0) -> np.ndarray:
-    histogram = np.asarray(histogram, np.float64)
     if histogram.sum() <= 0:
         raise ValueError("an empty histogram cannot be compared")
     histogram = histogram / histogram.sum() + pseudocount
@@ -113,6 +126,9 @@ def _normalised(histogram: np.ndarray, pseudocount: float = 0.0) -> np.ndarray:
 
 def _both(real: Images, synthetic: Images, bins: int, value_range: Range | None) -> tuple[np.ndarray, np.ndarray]:
     real, synthetic = _arrays(real), _arrays(synthetic)
+    for name, images in (("real", real), ("synthetic", synthetic)):
+        if len(images) == 1:
+            warnings.warn(f"the {name} set is one image; its histogram says nothing of a set", stacklevel=3)
     if value_range is None:
         ends = [(image.min(), image.max()) for image in (*real, *synthetic)]
         value_range = (float(min(low for low, _ in ends)), float(max(high for _, high in ends)))
@@ -125,6 +141,8 @@ def _arrays(images: Images) -> Sequence[np.ndarray]:
         raise ValueError("a histogram needs at least one image, got none")
     stack = [np.asarray(image) for image in stack]
     for number, image in enumerate(stack):
+        if image.ndim < 2:
+            raise ValueError(f"expected images [n, H, W], got images of shape {image.shape}; is this one image?")
         if image.size == 0 or not np.isfinite(image).all():
             raise ValueError(f"image {number} of {len(stack)} is empty or holds NaN or infinite values")
     return stack

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 LAYERS = 10
+ROUNDING = 1e-12  # a baseline below this is that of equal sets
 
 
 def axial_layers(num_slices: int, layers: int = LAYERS) -> np.ndarray:
@@ -20,6 +21,8 @@ def axial_layers(num_slices: int, layers: int = LAYERS) -> np.ndarray:
     Raises:
         ValueError: fewer slices than layers.
     """
+    if layers < 1:
+        raise ValueError(f"layers is {layers}, expected 1 or more")
     if num_slices < layers:
         raise ValueError(f"{num_slices} slices cannot be divided into {layers} layers; ask for fewer layers")
     return layer_of((np.arange(num_slices) + 0.5) / num_slices, layers)
@@ -64,7 +67,7 @@ def normalised_by_baseline(scores: Sequence[float], baseline: Sequence[float]) -
 
     Returns:
         "layers", the ratio in every layer; "average", the mean score over the mean baseline (not the mean of the
-        ratios); NaN, with a warning, where a baseline is zero, negative or not finite.
+        ratios); NaN, with a warning, where a baseline is zero but for rounding, negative or not finite.
 
     Raises:
         ValueError: different numbers of layers.
@@ -78,7 +81,7 @@ def normalised_by_baseline(scores: Sequence[float], baseline: Sequence[float]) -
 
 
 def _ratio(score: float, baseline: float, where: str) -> float:
-    if not (math.isfinite(baseline) and baseline > 0):
+    if not (math.isfinite(baseline) and baseline > ROUNDING):
         warnings.warn(f"the baseline of {where} is {baseline:g}, so scores cannot be divided by it", stacklevel=3)
         return math.nan
     return float(score) / float(baseline)

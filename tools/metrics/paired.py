@@ -22,7 +22,8 @@ bone: where a label map exists, it decides better.
 
 RELATIVE_ELECTRON_DENSITY = ((-1000.0, 0.0), (100.0, 1.1), (3000.0, 2.492))
 """HU and electron density relative to water, linear in between: 1 + HU / 1000 up to 100 HU, 1.052 + 0.00048 HU above,
-the bilinear calibration of Battista and Bronskill (1981). Every scanner has its own: give that where it is known.
+the bilinear calibration of Battista and Bronskill (1981), and constant beyond the ends. Every scanner has its own: give
+that where it is known.
 """
 
 
@@ -39,12 +40,19 @@ def mean_error(truth: np.ndarray, synthetic: np.ndarray, mask: np.ndarray | None
 def psnr(truth: np.ndarray, synthetic: np.ndarray, data_range: float) -> float:
     """Peak signal-to-noise ratio in dB, 10 log10(data_range^2 / mean squared error); infinite for equal volumes."""
     _difference(truth, synthetic, None)
+    _check_data_range(data_range)
     return float(PSNRMetric(max_val=data_range)(*_batches(synthetic, truth)))
 
 
 def ssim(truth: np.ndarray, synthetic: np.ndarray, data_range: float) -> float:
-    """Structural similarity (Wang et al. 2004) with MONAI's Gaussian window of 11 voxels, or the largest that fits."""
+    """Structural similarity (Wang et al. 2004) with MONAI's Gaussian window of 11 voxels, or the largest that fits.
+
+    Takes images [H, W] and volumes [axial, H, W].
+    """
     _difference(truth, synthetic, None)
+    _check_data_range(data_range)
+    if truth.ndim not in (2, 3):
+        raise ValueError(f"expected images [H, W] or volumes [axial, H, W], got shape {truth.shape}")
     window = [min(11, n if n % 2 else n - 1) for n in truth.shape]
     metric = SSIMMetric(spatial_dims=truth.ndim, data_range=data_range, win_size=window)
     return float(metric(*_batches(synthetic, truth)))
@@ -68,7 +76,7 @@ def body_mask(hu: np.ndarray) -> np.ndarray:
 
 def tissue_classes(hu: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Masks of air, lung, soft tissue and bone inside the body, by the HU in `TISSUES`."""
-    mask = body_mask(hu) if mask is None else mask
+    mask = body_mask(hu) if mask is None else np.asarray(mask, bool)
     return {name: mask & (hu > low) & (hu <= high) for name, (low, high) in TISSUES.items()}
 
 
@@ -107,8 +115,8 @@ def water_equivalent_path_length(
 ) -> np.ndarray:
     """Thickness in mm of the water that slows a particle beam down as much as the volume does, for parallel beams.
 
-    The dose that a plan delivers depends on it (report D2.2, section 6.2): a proton's range is off by what this is off.
-    Stopping power relative to water is taken to be the relative electron density.
+    A plan's dose is only right where the HU are (report D2.2, section 6.2). What this is off, a proton's range is off:
+    stopping power relative to water is taken to be the relative electron density.
 
     Args:
         hu: [axial, H, W].
@@ -118,8 +126,19 @@ def water_equivalent_path_length(
 
     Returns:
         [axial, W] at 0 degrees, [axial, H] at 90; otherwise [axial, number of beams].
+
+    Raises:
+        ValueError: not a volume, NaN, spacing that is not three positive numbers, a calibration whose HU do not rise,
+            or oblique beams through pixels that are not square.
     """
+    hu = np.asarray(hu, np.float64)
+    if hu.ndim != 3 or not np.isfinite(hu).all():
+        raise ValueError(f"expected a volume [axial, H, W] of finite HU, got shape {hu.shape}, or NaN in it")
+    if len(spacing) != 3 or not all(s > 0 for s in spacing):
+        raise ValueError(f"spacing is {tuple(spacing)}, expected the voxels' size (axial, H, W) in mm")
     points, densities = zip(*calibration, strict=True)
+    if not (np.diff(points) > 0).all():
+        raise ValueError(f"the HU of a calibration must rise from pair to pair, got {points}")
     density = np.interp(hu, points, densities)
     _, rows, columns = spacing
     if angle % 180 == 0:
@@ -133,9 +152,15 @@ def water_equivalent_path_length(
 
 
 def path_length_difference(
-    truth: np.ndarray, synthetic: np.ndarray, spacing: Sequence[float], angles: Sequence[float] = (0.0, 90.0)
+    truth: np.ndarray,
+    synthetic: np.ndarray,
+    spacing: Sequence[float],
+    angles: Sequence[float] = (0.0, 90.0),
+    calibration: Sequence[tuple[float, float]] = RELATIVE_ELECTRON_DENSITY,
 ) -> dict[str, float]:
-    """How far the water-equivalent path lengths of two volumes differ, over beams that cross at least 10 mm of water.
+    """How far the water-equivalent path lengths of two volumes differ, over beams through 10 mm of water of the truth.
+
+    See `water_equivalent_path_length` for the arguments.
 
     Returns:
         in mm: "mean_absolute", "mean" (above 0 where the synthetic CT stops beams earlier) and "95th_percentile" of the
@@ -147,8 +172,8 @@ def path_length_difference(
     _difference(truth, synthetic, None)
     differences = []
     for angle in angles:
-        true_length = water_equivalent_path_length(truth, spacing, angle)
-        made = water_equivalent_path_length(synthetic, spacing, angle)
+        true_length = water_equivalent_path_length(truth, spacing, angle, calibration)
+        made = water_equivalent_path_length(synthetic, spacing, angle, calibration)
         differences.append((made - true_length)[true_length > 10])
     difference = np.concatenate(differences)
     if difference.size == 0:
@@ -169,10 +194,16 @@ def _difference(truth: np.ndarray, synthetic: np.ndarray, mask: np.ndarray | Non
     if not np.isfinite(difference).all():
         raise ValueError("a volume holds NaN or infinite values")
     if mask is not None:
+        mask = np.asarray(mask, bool)  # 0 and 1 as numbers would be taken for indices of slices
         if mask.shape != truth.shape or not mask.any():
             raise ValueError(f"the mask of shape {mask.shape} is empty or does not fit a volume of shape {truth.shape}")
         difference = difference[mask]
     return difference
+
+
+def _check_data_range(data_range: float) -> None:
+    if not (np.isfinite(data_range) and data_range > 0):
+        raise ValueError(f"data_range is {data_range}, expected the width of the range of values, above 0")
 
 
 def _batches(*volumes: np.ndarray) -> list[torch.Tensor]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
+from monai.transforms import ResampleToMatch
 
 from tools.files import whole_file
 from tools.metrics.baselines import best_constants, matched_histogram
@@ -51,7 +52,7 @@ class TranslationReport:
         self.truth = dict(truth)
         self._real: tuple[LayerProfile, LayerProfile] = (LayerProfile(), LayerProfile())
         self._synthetic = LayerProfile()
-        self._pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
+        self._pairs: list[tuple[str, str, str, np.ndarray]] = []
         self._reference: list[np.ndarray] = []
 
     def attach(self, engine: Engine) -> None:
@@ -68,10 +69,10 @@ class TranslationReport:
             self._real[sum(half.volumes for half in self._real) % 2].add(real)
             voxels = self._hu(real).ravel()
             self._reference.append(voxels[:: max(1, voxels.size // (REFERENCE_VOXELS // 10))])
-            if batch["id"] in self.truth:
+            if (name := self._known(batch["id"])) is not None:
                 back = ToSourceGridd("pred")({"image": batch["image"], "pred": item["pred"].cpu()})["pred"]
                 source = str(batch["image"].meta["filename_or_obj"])
-                self._pairs.append((batch["id"], source, self._hu(np.asarray(back[0]))))
+                self._pairs.append((batch["id"], name, source, self._hu(np.asarray(back[0]))))
 
     def write(self, engine: Engine) -> None:
         """Write the files, and say in the log what they hold."""
@@ -89,14 +90,14 @@ class TranslationReport:
             self._write_truth()
 
     def _write_truth(self) -> None:
-        studies = [
-            judge(
-                hu, _load(self.truth[name]["ct"]), _load(source), np.concatenate(self._reference), self._classes(name)
-            )
-            for name, source, hu in self._pairs
-        ]
+        reference = np.concatenate(self._reference)
+        studies = []
+        for _, name, source, hu in self._pairs:
+            mr = _load(source)
+            truth = _load(self.truth[name]["ct"], mr, "bilinear")
+            studies.append(judge(hu, truth, mr, reference, self._classes(name, mr)))
         methods = {method: _mean([study[method] for study in studies]) for method in studies[0]}
-        content = {"studies": {name: study for (name, *_), study in zip(self._pairs, studies, strict=True)}}
+        content = {"studies": {pair[0]: study for pair, study in zip(self._pairs, studies, strict=True)}}
         _write_json(self.output_dir / "truth.json", {"mean": methods, **content})
         names = sorted({name for numbers in methods.values() for name in numbers})
         rows = [(name, *(numbers.get(name, "") for numbers in methods.values())) for name in names]
@@ -105,8 +106,12 @@ class TranslationReport:
             shown = ", ".join(f"{k[4:]} {v:.1f}" for k, v in numbers.items() if k.startswith("mae_"))
             logger.info("MAE of %s in HU over %d studies: %s", method, len(studies), shown)
 
-    def _classes(self, name: str) -> dict[str, np.ndarray]:
-        labels = np.round(np.asarray(_load(self.truth[name]["labels"])[0])).astype(int)
+    def _known(self, study: str) -> str | None:
+        """The name under which the truth of a study is known, which may be one modality of it ("MR/7/in_phase")."""
+        return next((name for name in self.truth if study == name or study.startswith(f"{name}/")), None)
+
+    def _classes(self, name: str, mr: MetaTensor) -> dict[str, np.ndarray]:
+        labels = np.asarray(_load(self.truth[name]["labels"], mr, "nearest")[0]).round().astype(int)
         names = {int(label): tissue for label, tissue in self.truth[name]["classes"].items()}
         return {t: np.isin(labels, [k for k, v in names.items() if v == t]) for t in sorted(set(names.values()))}
 
@@ -157,8 +162,12 @@ def judge(
     return result
 
 
-def _load(path: str) -> MetaTensor:
-    return LoadStudyd("image")({"image": path})["image"][:1]
+def _load(path: str, grid: MetaTensor | None = None, mode: str = "bilinear") -> MetaTensor:
+    """A volume [1, axial, H, W], on the grid of another if one is given; beyond its own ends it goes on as there."""
+    volume = LoadStudyd("image")({"image": path})["image"]
+    if grid is None or (volume.shape == grid.shape and torch.allclose(volume.affine, grid.affine, atol=1e-3)):
+        return volume
+    return ResampleToMatch(mode=mode, padding_mode="border")(volume, img_dst=grid)
 
 
 def _items(batch: Mapping) -> list[dict]:

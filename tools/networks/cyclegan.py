@@ -78,10 +78,10 @@ class TranslationGenerator(nn.Module):
             raise ValueError(
                 f"slices of {images.shape[2]} x {images.shape[3]} are halved twice; give a size that 4 divides"
             )
-        features = torch.cat(
-            [branch(part) for branch, part in zip(self.branches, images.split(self.slices, dim=1), strict=True)], dim=1
-        )
-        latent = self.latent(self.merge(features))
+        features = []
+        for number, branch in enumerate(self.branches):  # TorchScript has no zip of modules and tensors
+            features.append(branch(images[:, number * self.slices : (number + 1) * self.slices]))
+        latent = self.latent(self.merge(torch.cat(features, dim=1)))
         return torch.cat([decode(latent) for decode in self.decoders], dim=1)
 
 

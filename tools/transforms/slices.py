@@ -29,7 +29,7 @@ from monai.transforms import (
     ScaleIntensityRanged,
     SpatialCrop,
 )
-from monai.utils import MetaKeys, ensure_tuple
+from monai.utils import MetaKeys, convert_to_tensor, ensure_tuple
 from scipy import ndimage
 
 from tools.data.dicom import write_dicom_series
@@ -320,7 +320,7 @@ class ToSourceGridd(MapTransform):
         axial, *plane = (int(n) for n in meta[GRID_SHAPE])
         square = [int(n) for n in meta[GRID_SQUARE]]
         for key in self.key_iterator(d):
-            made = torch.as_tensor(d[key]).float()
+            made = convert_to_tensor(d[key], track_meta=False).float()
             if made.shape[1] != axial:
                 raise ValueError(f"{key!r} has {made.shape[1]} slices and its source {axial}; they must correspond")
             size = (axial, *square)
@@ -333,30 +333,30 @@ class ToSourceGridd(MapTransform):
 
 
 class SaveTranslationd(MapTransform):
-    """Writes a volume as `<id>_<postfix>.nii.gz` and, on request, as a DICOM series in the folder `<id>_<postfix>`.
+    """Writes volumes as `<id>_<name>.nii.gz` and, on request, as DICOM series in folders `<id>_<name>`.
 
     Voxels lie as in the study's own file: same axes, same affine. Slashes in the id become underscores. An existing
     DICOM folder of that name is replaced.
 
     Args:
-        keys: of volumes [1, axial, H, W] from `ToSourceGridd`, in whole HU.
+        keys: of volumes [channels, axial, H, W] from `ToSourceGridd`, in whole numbers.
         output_dir: made if need be.
-        postfix: what it is.
-        modality: "CT" or "MR", of the DICOM series.
-        dicom: whether to write one. Patient, study and frame of reference are those of the source if that is DICOM.
+        names: of the channels.
+        modality: "CT" (HU) or "MR" (not negative), of the DICOM series.
+        dicom: whether to write them. Patient, study and frame of reference are those of the source if that is DICOM.
     """
 
     def __init__(
         self,
         keys: KeysCollection,
         output_dir: str | os.PathLike,
-        postfix: str = "ct",
+        names: Sequence[str] = ("ct",),
         modality: str = "CT",
         dicom: bool = False,
     ) -> None:
         super().__init__(keys)
         self.output_dir = Path(output_dir)
-        self.postfix = postfix
+        self.names = tuple(names)
         self.modality = modality
         self.dicom = dicom
 
@@ -365,13 +365,14 @@ class SaveTranslationd(MapTransform):
             made = data[key]
             axes = nib.aff2axcodes(np.asarray(made.meta[ORIGINAL_AFFINE]))
             own = Orientation(axcodes="".join(axes), labels=None)(made)
-            voxels = np.asarray(own.as_tensor()[0]).astype(np.int16)
             affine = np.asarray(own.affine, np.float64)
-            name = f"{data['id']}_{self.postfix}".replace("/", "_")
-            with whole_file(self.output_dir / f"{name}.nii.gz") as partial:
-                nib.save(nib.Nifti1Image(voxels, affine), partial)
-            if self.dicom:
-                self._save_series(self.output_dir / name, voxels, affine, str(made.meta["filename_or_obj"]))
+            for name, channel in zip(self.names, own.as_tensor(), strict=True):
+                voxels = np.asarray(channel).astype(np.int16)
+                path = self.output_dir / f"{data['id']}_{name}".replace("/", "_")
+                with whole_file(path.with_name(f"{path.name}.nii.gz")) as partial:
+                    nib.save(nib.Nifti1Image(voxels, affine), partial)
+                if self.dicom:
+                    self._save_series(path, voxels, affine, str(made.meta["filename_or_obj"]))
         return dict(data)
 
     def _save_series(self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str) -> None:
@@ -384,5 +385,6 @@ class SaveTranslationd(MapTransform):
             self.modality,
             description=f"synthetic {self.modality}, not for diagnosis",
             reference=reference if os.path.isdir(reference) else None,
+            rescale=(1, -1024) if self.modality == "CT" else (1, 0),
             patient=folder.name,
         )
