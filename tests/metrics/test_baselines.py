@@ -41,8 +41,19 @@ def test_best_constants_cannot_be_improved():
     assert np.abs(best_constants(mr, truth, classes=1) - truth).mean() > error
 
 
+def test_classes_separate_tissues():
+    """Three well separated tissues: each gets its own HU."""
+    rng = np.random.default_rng(3)
+    tissue = rng.integers(0, 3, (6, 20, 20))
+    mr = np.choose(tissue, [10.0, 60.0, 500.0]) + rng.random(tissue.shape)
+    truth = np.choose(tissue, [-1000.0, 900.0, 40.0])
+    assert np.array_equal(best_constants(mr, truth, classes=3), truth.astype(np.float32))
+
+
 def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="one value, 3"):
+        best_constants(np.full((4, 4), 3.0), np.zeros((4, 4)))
     with pytest.raises(ValueError, match=r"truth of shape \(2,\)"):
         best_constants(np.zeros(2), np.array([0, np.nan]))
     with pytest.raises(ValueError, match="share a grid"):
-        best_constants(np.zeros((2, 2)), np.zeros((2, 3)))
+        best_constants(np.eye(2), np.zeros((2, 3)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import SimpleITK as sitk
 
 
 def matched_histogram(mr: np.ndarray, ct: np.ndarray) -> np.ndarray:
@@ -27,9 +28,9 @@ def matched_histogram(mr: np.ndarray, ct: np.ndarray) -> np.ndarray:
 def best_constants(mr: np.ndarray, truth: np.ndarray, classes: int = 5) -> np.ndarray:
     """CT by tissue classes from MR intensity, each with the constant that is best for it in hindsight.
 
-    Intensities are cut into classes of equal range between their 1st and 99th percentile; every class gets the median
-    of the true HU of its voxels, which minimises the mean absolute error. As it looks at the truth that it is then
-    compared with, no method that assigns a constant to each of these classes does better.
+    Intensities are cut into classes by Otsu's thresholds; every class gets the median of the true HU of its voxels,
+    which minimises the mean absolute error. As it looks at the truth that it is then compared with, no method that
+    assigns a constant to each of these classes does better.
 
     Args:
         mr: intensities of one modality, any shape.
@@ -44,12 +45,23 @@ def best_constants(mr: np.ndarray, truth: np.ndarray, classes: int = 5) -> np.nd
         raise ValueError(f"the MR has shape {mr.shape} and its true CT {truth.shape}; they must share a grid")
     if classes < 1:
         raise ValueError(f"classes is {classes}, expected 1 or more")
-    low, high = np.percentile(mr, (1, 99))
-    label = np.digitize(mr, np.linspace(low, high, classes + 1)[1:-1])
+    if np.min(mr) == np.max(mr):
+        raise ValueError(f"the MR has one value, {np.min(mr):g}, everywhere")
+    bounded = np.clip(mr, *np.percentile(mr, (0.5, 99.5))).astype(np.float32)
+    # Otsu (1979) with several thresholds: classes that differ least within themselves
+    label = np.zeros(mr.shape, int) if classes == 1 else _otsu(bounded, classes)
     ct = np.empty(mr.shape, np.float32)
     for c in np.unique(label):
         ct[label == c] = np.median(truth[label == c])
     return ct
+
+
+def _otsu(values: np.ndarray, classes: int) -> np.ndarray:
+    """The class, from 0 for the darkest, of every value."""
+    # SimpleITK takes 2 or 3 dimensions
+    image = sitk.GetImageFromArray(values.reshape(len(values), -1))
+    classified = sitk.OtsuMultipleThresholds(image, numberOfThresholds=classes - 1)
+    return sitk.GetArrayFromImage(classified).reshape(values.shape)
 
 
 def _check(**volumes: np.ndarray) -> None:
