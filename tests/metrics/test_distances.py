@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
+from tests.metrics.reference import fid_features_to_statistics, fid_statistics_to_metric, kid_features_to_metric
 from tools.metrics import distances
-from tools.metrics.distances import frechet_distance, maximum_mean_discrepancy
+from tools.metrics.distances import frechet_distance, kernel_distance, maximum_mean_discrepancy
 
 
 def normal(n, d, seed, shift=0.0, scale=1.0):
@@ -125,3 +126,35 @@ def test_bad_features_are_named(distance):
 def test_bandwidth_must_be_positive(bandwidth):
     with pytest.raises(ValueError, match="bandwidth must be positive"):
         maximum_mean_discrepancy(normal(3, 2, 0), normal(3, 2, 1), bandwidth=bandwidth)
+
+
+def test_frechet_is_torch_fidelitys():
+    x, y = normal(300, 40, 1), normal(260, 40, 2, shift=0.2, scale=1.3)
+    statistics = [fid_features_to_statistics(torch.from_numpy(f)) for f in (x, y)]
+    reference = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert frechet_distance(x, y) == pytest.approx(reference, rel=1e-6)
+
+
+def kid_by_loops(x, y):
+    def k(p, q):
+        return (p @ q / len(p) + 1) ** 3
+
+    def within(s):
+        return np.mean([k(s[i], s[j]) for i in range(len(s)) for j in range(len(s)) if i != j])
+
+    return within(x) + within(y) - 2 * np.mean([k(p, q) for p in x for q in y])
+
+
+@pytest.mark.parametrize("block", [2048, 7])
+def test_kernel_distance_agrees_with_the_formula(monkeypatch, block):
+    monkeypatch.setattr(distances, "BLOCK", block)
+    x, y = normal(30, 5, 1), normal(20, 5, 2, shift=0.5)
+    assert kernel_distance(x, y) == pytest.approx(kid_by_loops(x, y), rel=1e-9)
+
+
+def test_kernel_distance_is_torch_fidelitys_on_one_subset_of_all():
+    x, y = (torch.from_numpy(f) for f in (normal(50, 8, 1), normal(50, 8, 2, shift=0.3)))
+    reference = kid_features_to_metric(
+        x, y, kid_subsets=1, kid_subset_size=50, kid_degree=3, kid_gamma=None, kid_coef0=1, verbose=False, rng_seed=0
+    )
+    assert kernel_distance(x, y) == pytest.approx(reference["kernel_inception_distance_mean"], rel=1e-6)
