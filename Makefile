@@ -11,7 +11,7 @@ demo: .venv/installed
 	$(RUN) -m monai.bundle run --config_file $(BUNDLE)/inference.json
 
 test: .venv/installed check
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadgroup
 
 check: .venv/installed
 	$(RUN) -m ruff check .
