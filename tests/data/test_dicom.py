@@ -74,6 +74,20 @@ def test_the_study_of_the_source_is_carried_over(tmp_path):
     assert made.SeriesInstanceUID != original.SeriesInstanceUID
 
 
+def test_the_source_may_hold_two_echoes_and_any_name(tmp_path):
+    source = dual_echo(tmp_path)
+    for file in source.iterdir():
+        change(file, SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jörg", PatientID="M1")
+    file = sorted(write_dicom_series(tmp_path / "ct", hu(), AFFINE, reference=source).iterdir())[0]
+    made = pydicom.dcmread(file)
+    assert (made.PatientName, made.PatientID) == ("Müller^Jörg", "M1")
+    assert made.SpecificCharacterSet == "ISO_IR 192"
+    assert "Müller^Jörg".encode() in file.read_bytes()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(VolumeError, match="no DICOM slice in it whose study"):
+        write_dicom_series(tmp_path / "other", hu(), AFFINE, reference=tmp_path / "empty")
+
+
 def test_quirks_of_chaos(tmp_path):
     """A series per file, misleading names and numbers, 12 bits, another intercept in every file."""
     volume = np.abs(hu())
@@ -94,11 +108,17 @@ def test_quirks_of_chaos(tmp_path):
     assert (series.modality, series.echo_time, series.shape) == ("MR", 2.3, (12, 10, 6))
 
 
-def test_echoes_in_one_folder(tmp_path):
-    folder = write_dicom_series(tmp_path / "out", np.abs(hu()), AFFINE, "MR", rescale=(1, 0), echo_time=2.3)
-    inside = write_dicom_series(tmp_path / "in", np.abs(hu(seed=1)), AFFINE, "MR", rescale=(1, 0), echo_time=4.6)
-    for file in inside.iterdir():
+def dual_echo(root):
+    """A folder with an out-of-phase (2.3 ms) and an in-phase series (4.6 ms)."""
+    folder = write_dicom_series(root / "out", np.abs(hu()), AFFINE, "MR", rescale=(1, 0), echo_time=2.3)
+    second = write_dicom_series(root / "in", np.abs(hu(seed=1)), AFFINE, "MR", rescale=(1, 0), echo_time=4.6)
+    for file in second.iterdir():
         file.rename(folder / f"second_{file.name}")
+    return folder
+
+
+def test_echoes_in_one_folder(tmp_path):
+    folder = dual_echo(tmp_path)
     assert echo_times(folder) == [2.3, 4.6]
     assert np.array_equal(read_dicom_series(folder, 4.6)[0], np.abs(hu(seed=1)))
     assert np.array_equal(read_dicom_series(folder, 2.3)[0], np.abs(hu()))
@@ -120,15 +140,16 @@ def change(file, **values):
 
 def test_localisers_colour_and_strangers_are_left_out_by_name(tmp_path):
     folder = write_dicom_series(tmp_path / "ct", hu(), AFFINE)
-    for name in ("scout", "report"):
+    for name in ("scout", "report", "dose"):
         write_dicom_series(tmp_path / name, hu((8, 8, 1)), AFFINE)
         (tmp_path / name / "IMG-0001-00001.dcm").rename(folder / f"{name}.dcm")
     change(folder / "scout.dcm", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     change(folder / "report.dcm", SamplesPerPixel=3)
-    (folder / "README.txt").write_text("notes")
-    with pytest.warns(
-        UserWarning, match=r"3 file\(s\) left out: README.txt .*report.dcm .*colour.*scout.dcm .*localiser"
-    ):
+    change(folder / "dose.dcm", NumberOfFrames=2)
+    (folder / "A_README.txt").write_text("notes")
+    assert is_dicom_folder(folder)
+    expected = r"4 file\(s\) left out: A_README.txt .*dose.dcm .*frames.*report.dcm .*colour.*scout.dcm .*localiser"
+    with pytest.warns(UserWarning, match=expected):
         volume, _ = read_dicom_series(folder)
     assert np.array_equal(volume, hu())
     for file in folder.glob("IMG*"):
@@ -151,13 +172,45 @@ def test_two_slices_at_one_position_are_named(tmp_path):
         dicom_series(folder)
 
 
-def test_ct_without_rescale_is_refused_and_mr_is_not(tmp_path):
+def test_volumes_of_two_sizes_or_orientations_are_named(tmp_path):
+    for name, shape, affine in (("size", (8, 8, 4), AFFINE), ("orientation", (12, 10, 6), OBLIQUE)):
+        folder = write_dicom_series(tmp_path / f"{name}_a", hu(), AFFINE)
+        for file in write_dicom_series(tmp_path / f"{name}_b", hu(shape), affine).iterdir():
+            file.rename(folder / f"other_{file.name}")
+        with pytest.raises(VolumeError, match=rf"2 volumes .*12 x 10.*{shape[2]} CT slices of {shape[0]} x {shape[1]}"):
+            dicom_series(folder)
+
+
+def test_a_tilted_gantry_is_refused(tmp_path):
+    folder = write_dicom_series(tmp_path / "ct", hu(), AFFINE)
+    for index, dataset in enumerate(slices(folder)):
+        x, y, z = dataset.ImagePositionPatient
+        change(dataset.filename, ImagePositionPatient=[x, float(y) + 0.8 * index, z])
+    with pytest.raises(VolumeError, match=r"sideways by up to 4.00 mm.*tilted gantry"):
+        dicom_series(folder)
+
+
+@pytest.mark.parametrize("syntax", ["JPEG2000Lossless", "JPEGLSLossless"])
+def test_pixels_that_cannot_be_decoded_are_named(tmp_path, syntax):
+    folder = write_dicom_series(tmp_path / "ct", hu(), AFFINE)
+    dataset = pydicom.dcmread(folder / "IMG-0001-00002.dcm")
+    dataset.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
+    dataset.PixelData = pydicom.encaps.encapsulate([b"no such image"])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(folder / "IMG-0001-00002.dcm")
+    assert dicom_series(folder).shape == (12, 10, 6)
+    with pytest.raises(VolumeError, match=r"the pixels of IMG-0001-00002.dcm cannot be decoded"):
+        read_dicom_series(folder)
+
+
+@pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
+def test_ct_without_rescale_is_refused_and_mr_is_not(tmp_path, value):
     for modality in ("CT", "MR"):
         folder = write_dicom_series(tmp_path / modality, np.abs(hu()), AFFINE, modality, rescale=(1, 0))
         for file in folder.iterdir():
-            change(file, RescaleSlope=None, RescaleIntercept=None)
+            change(file, RescaleSlope=value, RescaleIntercept=value)
     with pytest.raises(VolumeError, match="CT without rescale"):
-        read_dicom_series(tmp_path / "CT")
+        dicom_series(tmp_path / "CT")
     assert np.array_equal(read_dicom_series(tmp_path / "MR")[0], np.abs(hu()))
 
 
@@ -177,6 +230,8 @@ def test_bad_arguments_are_named(tmp_path):
         write_dicom_series(tmp_path / "a", hu(), shear)
     with pytest.raises(ValueError, match="modality is 'PET'"):
         write_dicom_series(tmp_path / "a", hu(), AFFINE, "PET")
+    with pytest.raises(ValueError, match=r"with voxels, got shape \(4, 4, 0\)"):
+        write_dicom_series(tmp_path / "a", np.zeros((4, 4, 0)), AFFINE)
     write_dicom_series(tmp_path / "a", hu(), AFFINE)
     with pytest.raises(FileExistsError, match="not empty"):
         write_dicom_series(tmp_path / "a", hu(), AFFINE)

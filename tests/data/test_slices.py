@@ -5,6 +5,7 @@ import pytest
 import torch
 from monai.transforms import Compose, MapTransform
 
+from tools.data.readers import VolumeError
 from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired
 
 
@@ -100,6 +101,25 @@ def test_unpaired_lists():
     ]
     with pytest.raises(ValueError, match="got 3 and 0"):
         unpaired(mr, [])
+
+
+class Damaged(Volume):
+    """As `Volume`, but study 2 cannot be read."""
+
+    def __call__(self, item):
+        if item["id"] == "2":
+            raise VolumeError.of("MR/2", "it is damaged")
+        return super().__call__(item)
+
+
+def test_damaged_studies_are_named_and_left_out():
+    with pytest.warns(UserWarning, match=r"1 of 3 studies are left out:\n.*2: MR/2: it is damaged"):
+        slices = SliceStore(items(3), Compose([Damaged()]))
+    assert slices.ids == ["1", "3"]
+    assert len(slices) == 2 * 4
+    assert slices[7][0][0, 0, 0].item() == pytest.approx(0.304, abs=1e-3)
+    with pytest.raises(VolumeError, match="none of 1 studies can be used"):
+        SliceStore(items(2)[1:], Compose([Damaged()]))
 
 
 def test_bad_input_is_named():

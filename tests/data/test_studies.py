@@ -86,8 +86,15 @@ def test_phases_in_one_folder_are_told_apart_by_echo_time(chaos):
     assert study["image"] == [f"{dual}#echo=4.6", f"{dual}#echo=2.3"]
     for file in dual.glob("later*"):
         file.unlink()
-    with pytest.raises(VolumeError, match=r"expected two echo times.*found \[2.3\]"):
-        mr_studies(chaos, "training")
+    with pytest.warns(UserWarning, match=r"expected two echo times.*found \[2.3\]"):
+        assert [s["id"] for s in mr_studies(chaos, "training", ["t2"])] == ["MR/1", "MR/2", "MR/10"]
+    with pytest.warns(UserWarning, match="MR/2: has t2, lacks in_phase"):
+        assert [s["id"] for s in mr_studies(chaos, "training", ["in_phase"])] == ["MR/1", "MR/10"]
+    with (
+        pytest.warns(UserWarning, match="expected two echo times"),
+        pytest.raises(VolumeError, match="MR/2: has t2, lacks in_phase"),
+    ):
+        translation_studies(chaos, ["in_phase"])
 
 
 def test_studies_that_lack_a_modality_are_named(chaos):
@@ -135,6 +142,8 @@ def test_volumes_from_elsewhere(chaos, tmp_path_factory):
     assert [s["id"] for s in extra[-3:]] == ["extra/a", "extra/b/c", "extra/d/e"]
     with pytest.warns(UserWarning, match="all are used for both"):
         assert len(mr_studies(chaos, "validation", ["in_phase"], extra_dir=other)) == 3
+    with pytest.raises(ValueError, match=r"one modality each, but studies are to have \['in_phase', 'out_phase'\]"):
+        mr_studies(chaos, "training", extra_dir=other)
     assert {s["id"] for s in ct_studies(chaos, "training", ct_dir=other)} <= {"CT/a", "CT/b/c", "CT/d/e"}
 
 

@@ -210,6 +210,11 @@ def test_abdomen_of_real_scans():
     abdomen = load({"image": str(REAL / "abdomen_ct" / "totalsegmentator_example_ct.nii.gz")})["image"]
     first, last = abdomen_slices(np.asarray(abdomen[0]), 3.0)
     assert last - first > 0.6 * abdomen.shape[1]
+    (path,) = (REAL / "chest_ct" / "subset1").glob("*.mhd")  # 30 slices of 8 mm, from the liver to above the lungs
+    chest = load({"image": str(path)})["image"]
+    first, last = abdomen_slices(np.asarray(chest[0]), 8.0)
+    assert first == 0
+    assert 5 < last < chest.shape[1] / 2
 
 
 def test_bad_sizes_are_named():

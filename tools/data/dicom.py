@@ -61,7 +61,7 @@ def read_dicom_series(folder: str | os.PathLike, echo_time: float | None = None)
         voxels [x, y, z], rescaled (HU for CT): int16 where slope and intercept are whole numbers, else float32.
 
     Raises:
-        VolumeError: see `dicom_series`; or pixels that cannot be decoded, or CT without rescale slope and intercept.
+        FileNotFoundError, VolumeError: see `dicom_series`; or pixels that cannot be decoded.
     """
     series = dicom_series(folder, echo_time)
     slices = []
@@ -78,11 +78,12 @@ def dicom_series(folder: str | os.PathLike, echo_time: float | None = None) -> D
 
     Slices belong together by modality, orientation, matrix, spacing and echo time, and are sorted by position: in
     CHAOS every file has a SeriesInstanceUID of its own, and instance numbers are not to be relied on.
-    Localisers, images in colour and whatever is no image are left out, with a warning.
+    Localisers, images in colour or of several frames and whatever is no image are left out, with a warning.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        VolumeError: no DICOM image, several volumes, two slices at one position, or a slice missing in between.
+        VolumeError: no DICOM image, several volumes, two slices at one position, a slice missing in between, slices
+            that are not stacked at right angles (a tilted gantry), or CT without rescale slope and intercept.
     """
     groups, skipped = _groups(folder)
     if echo_time is not None:
@@ -117,9 +118,8 @@ def echo_times(folder: str | os.PathLike) -> list[float | None]:
 
 
 def is_dicom_folder(folder: str | os.PathLike) -> bool:
-    """Whether a folder holds DICOM files directly, judged by the first of its files that is not hidden."""
-    names = sorted(n for n in os.listdir(folder) if not n.startswith(".") and os.path.isfile(os.path.join(folder, n)))
-    return any(_is_dicom(Path(folder) / name) for name in names[:1])
+    """Whether a folder holds a DICOM file directly."""
+    return any(_is_dicom(p) for p in sorted(Path(folder).iterdir()) if p.is_file() and not p.name.startswith("."))
 
 
 def _groups(folder: str | os.PathLike) -> tuple[dict[tuple, list[tuple[Path, Dataset]]], dict[str, str]]:
@@ -147,6 +147,8 @@ def _unusable(header: Dataset) -> str | None:
         return "it has no position, orientation or pixel spacing"
     if header.get("SamplesPerPixel", 1) != 1:
         return "it is in colour"
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        return "it holds several frames"
     if "LOCALIZER" in [str(v).upper() for v in header.get("ImageType", [])]:
         return "it is a localiser"
     return None
@@ -167,6 +169,12 @@ def _close(echo: float | None, wanted: float) -> bool:
     return echo is not None and abs(echo - wanted) < 0.05
 
 
+def _rescale(header: Dataset) -> tuple[float, float] | None:
+    """Slope and intercept; None if a tag is missing or empty."""
+    values = [header.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
+    return None if any(v in (None, "") for v in values) else (float(values[0]), float(values[1]))
+
+
 def _describe(group: Sequence[tuple[Path, Dataset]]) -> str:
     header = group[0][1]
     echo = f", echo time {_echo(header)} ms" if _echo(header) is not None else ""
@@ -175,6 +183,9 @@ def _describe(group: Sequence[tuple[Path, Dataset]]) -> str:
 
 def _series(folder: str | os.PathLike, group: list[tuple[Path, Dataset]], skipped: dict[str, str]) -> DicomSeries:
     header = group[0][1]
+    unscaled = [file.name for file, h in group if h.get("Modality") == "CT" and _rescale(h) is None]
+    if unscaled:
+        raise VolumeError.of(folder, f"{unscaled[0]} is CT without rescale slope and intercept, so HU are not known")
     row, column = np.asarray(header.ImageOrientationPatient, float).reshape(2, 3)
     normal = np.cross(row, column)
     group = sorted(group, key=lambda item: float(np.dot(normal, np.asarray(item[1].ImagePositionPatient, float))))
@@ -200,6 +211,13 @@ def _series(folder: str | os.PathLike, group: list[tuple[Path, Dataset]], skippe
                 else f"slices are {step:.2f} mm apart, but {steps[i]:.2f} mm between {group[i][0].name} and "
                 f"{group[i + 1][0].name}",
             )
+        shifted = float(np.linalg.norm(origins - origins[0] - np.outer(positions - positions[0], normal), axis=1).max())
+        if shifted > 0.5 * min(float(v) for v in header.PixelSpacing):
+            raise VolumeError.of(
+                folder,
+                f"its slices are shifted sideways by up to {shifted:.2f} mm against each other, as with a tilted "
+                "gantry; resample them to right angles first",
+            )
         # the ends decide, so that rounded positions do not add up
         step = float(positions[-1] - positions[0]) / (len(group) - 1)
     between_rows, between_columns = (float(v) for v in header.PixelSpacing)
@@ -221,14 +239,11 @@ def _series(folder: str | os.PathLike, group: list[tuple[Path, Dataset]], skippe
 def _pixels(dataset: FileDataset, folder: str | os.PathLike) -> np.ndarray:
     """One slice [x, y], rescaled."""
     name = Path(str(dataset.filename)).name
-    scaled = "RescaleSlope" in dataset and "RescaleIntercept" in dataset
-    if dataset.get("Modality") == "CT" and not scaled:
-        raise VolumeError.of(folder, f"{name} is CT without rescale slope and intercept, so its HU are not known")
     try:
         stored = dataset.pixel_array.T
     except Exception as error:  # pydicom's decoders raise many kinds
         raise VolumeError.of(folder, f"the pixels of {name} cannot be decoded ({str(error)[:150]})") from error
-    slope, intercept = (float(dataset.RescaleSlope), float(dataset.RescaleIntercept)) if scaled else (1.0, 0.0)
+    slope, intercept = _rescale(dataset) or (1.0, 0.0)
     if slope.is_integer() and intercept.is_integer():
         values = stored.astype(np.int32) * int(slope) + int(intercept)
         if np.iinfo(np.int16).min <= values.min() and values.max() <= np.iinfo(np.int16).max:
@@ -269,8 +284,8 @@ def write_dicom_series(
         affine: 4x4, voxel index to millimetres in RAS.
         modality: "CT" or "MR".
         description: of the series.
-        reference: a slice of the study that this was made from, or a folder with its slices: patient, study and frame
-            of reference are taken over, so that both lie in one study and one space.
+        reference: a slice of the study that this was made from, or a folder with its slices, of one echo or several:
+            patient, study and frame of reference are taken over, so that both lie in one study and one space.
         image_type: ORIGINAL or DERIVED, PRIMARY or SECONDARY, and so on.
         rescale: slope and intercept; value = slope * stored + intercept.
         bits_stored: 12 or 16, of 16 allocated.
@@ -283,14 +298,15 @@ def write_dicom_series(
 
     Raises:
         FileExistsError: the folder holds something already.
-        ValueError: another modality, a volume that is not 3D, an affine that shears, or values that the stored type
-            cannot hold.
+        FileNotFoundError, VolumeError: the reference is a folder that does not exist or has no slice.
+        ValueError: another modality, a volume that is not 3D or empty, an affine that shears, or values that the stored
+            type cannot hold.
     """
     folder = Path(folder)
     if modality not in SOP_CLASSES:
         raise ValueError(f"modality is {modality!r}, expected one of {', '.join(SOP_CLASSES)}")
-    if volume.ndim != 3:
-        raise ValueError(f"expected a volume [x, y, z], got shape {volume.shape}")
+    if volume.ndim != 3 or not volume.size:
+        raise ValueError(f"expected a volume [x, y, z] with voxels, got shape {volume.shape}")
     if folder.is_dir() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} exists and is not empty; choose another folder, or remove it")
     stored = _stored(volume, rescale, bits_stored, signed)
@@ -388,12 +404,13 @@ def _common(reference: str | os.PathLike | Dataset | None, patient: str, uid_see
     """What all slices share."""
     common = Dataset()
     if reference is not None and not isinstance(reference, Dataset):
-        reference = pydicom.dcmread(dicom_series(reference).files[0], stop_before_pixels=True)
+        reference = _any_slice(reference)
     for name in CARRIED_OVER:
         setattr(common, name, reference.get(name, "") if reference is not None else "")
     if reference is None:
         common.PatientName = common.PatientID = patient
         common.PatientPosition = "HFS"
+    common.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, whatever the reference has
     common.StudyInstanceUID = common.StudyInstanceUID or _uid(uid_seed, "study")
     common.FrameOfReferenceUID = common.FrameOfReferenceUID or _uid(uid_seed, "frame")
     common.SeriesInstanceUID = _uid(uid_seed, "series")
@@ -403,6 +420,14 @@ def _common(reference: str | os.PathLike | Dataset | None, patient: str, uid_see
     common.SeriesTime = common.ContentTime = f"{now:%H%M%S}"
     common.Manufacturer, common.PositionReferenceIndicator, common.SeriesNumber = "", "", 1
     return common
+
+
+def _any_slice(folder: str | os.PathLike) -> Dataset:
+    """The header of a slice in a folder."""
+    groups, _ = _groups(folder)
+    if not groups:
+        raise VolumeError.of(folder, "there is no DICOM slice in it whose study could be taken over")
+    return next(iter(groups.values()))[0][1]
 
 
 def _uid(seed: str | None, *what: str | int) -> str:

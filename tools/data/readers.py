@@ -36,6 +36,14 @@ class VolumeError(ValueError):
     def of(cls, path: PathLike, reason: str) -> VolumeError:
         return cls(f"{path}: {reason}", reason)
 
+    @classmethod
+    def behind(cls, error: BaseException) -> VolumeError | None:
+        """The VolumeError that led to an error, since MONAI's `Compose` wraps what its transforms raise; or None."""
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, cls):
+            cause = cause.__cause__
+        return cause
+
     def __reduce__(self):  # so that it crosses process boundaries with its reason
         return type(self), (str(self), self.reason)
 

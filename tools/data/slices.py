@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from torch.utils.data import Dataset, DistributedSampler
 from tqdm import tqdm
 
 from tools.data.cache import item_key
+from tools.data.readers import VolumeError
+from tools.data.volumes import bounded
 from tools.files import whole_file
 from tools.transforms.digest import chain_digest
 
@@ -25,7 +28,8 @@ class SliceStore(Dataset):
 
     Every study is computed once and kept as float16, [axial, modalities, H, W] (in [-1, 1] its steps are at most
     1/2048, half an HU in a window of 2000); with a ``cache_dir`` in files that are read by memory map, so that workers
-    and processes share them and sets larger than memory can be trained on.
+    and processes share them and sets larger than memory can be trained on. Studies whose voxels cannot be used are
+    left out, with a warning that names them.
 
     Args:
         data: datalist, `[{"image": paths, "id": ...}, ...]`.
@@ -35,7 +39,8 @@ class SliceStore(Dataset):
         keep_blank: whether slices that show nothing are part of it.
 
     Raises:
-        ValueError: there are no slices, or ``slices`` is even.
+        VolumeError: no study can be used.
+        ValueError: no study has a slice that shows anything, or ``slices`` is even.
     """
 
     def __init__(
@@ -49,14 +54,27 @@ class SliceStore(Dataset):
         if slices < 1 or slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that there is a middle one; got {slices}")
         self.slices = slices
-        self.ids = [item["id"] for item in data]
-        self._volumes = []
+        self.ids: list[str] = []
+        self._volumes: list[np.ndarray] = []
         self._places: list[tuple[int, int]] = []
-        for number, item in enumerate(tqdm(data, desc="Slices", unit="study", leave=False, disable=None)):
-            volume = _volume(item, transform, cache_dir)
-            self._volumes.append(volume)
+        bad = []
+        for item in tqdm(data, desc="Slices", unit="study", leave=False, disable=None):
+            try:
+                volume = _volume(item, transform, cache_dir)
+            except Exception as error:
+                reason = VolumeError.behind(error)
+                if reason is None:
+                    raise
+                bad.append(f"{item['id']}: {reason}")
+                continue
             shown = volume.reshape(len(volume), -1).max(1) > BLANK
-            self._places += [(number, i) for i in range(len(volume)) if keep_blank or shown[i]]
+            self._places += [(len(self.ids), i) for i in range(len(volume)) if keep_blank or shown[i]]
+            self.ids.append(item["id"])
+            self._volumes.append(volume)
+        if bad and not self.ids:
+            raise VolumeError(f"none of {len(data)} studies can be used:\n{bounded(bad)}")
+        if bad:
+            warnings.warn(f"{len(bad)} of {len(data)} studies are left out:\n{bounded(bad)}", stacklevel=2)
         if not self._places:
             raise ValueError(f"none of {len(data)} studies has a slice that shows anything")
 

@@ -45,13 +45,15 @@ def mr_studies(
         section: "training" or "validation".
         modalities: "in_phase", "out_phase", "t2", in the order in which a network takes them.
         pool: make a study of every single volume, whatever its modality ("All-in").
-        extra_dir: a folder with more T1 volumes from elsewhere, to train on ("In-phase+").
+        extra_dir: a folder with more T1 volumes from elsewhere, to train on ("In-phase+"); for studies of one volume.
 
     Raises:
         FileNotFoundError: there is no such folder, or no MR in it.
         VolumeError: no study of the section can be used; those that cannot be used are named in a warning.
-        ValueError: unknown section or modality.
+        ValueError: unknown section or modality, or ``extra_dir`` for studies of several volumes.
     """
+    if extra_dir is not None and len(modalities) > 1 and not pool:
+        raise ValueError(f"volumes of extra_dir are one modality each, but studies are to have {list(modalities)}")
     found = _section(dataset_dir, find_mr(dataset_dir, modalities), section)
     studies = _complete(found, modalities, pool)
     if extra_dir is not None and section == "training":
@@ -156,11 +158,14 @@ def patient_modalities(folder: Path) -> dict[str, str]:
             found = {m: str(phases[n]) for m, n in (("in_phase", "inphase"), ("out_phase", "outphase")) if n in phases}
         elif together := _slices_below(dual):
             echoes = echo_times(together)
-            if len(echoes) != 2 or None in echoes:
-                raise VolumeError.of(
-                    together, f"expected two echo times, out-of-phase and in-phase, found {echoes} (in ms)"
+            if len(echoes) == 2 and None not in echoes:
+                found = {m: with_echo(together, e) for m, e in zip(("out_phase", "in_phase"), echoes, strict=True)}
+            else:  # its T2 may still be of use
+                warnings.warn(
+                    f"{together} is left out: expected two echo times, out-of-phase and in-phase, found {echoes} (in "
+                    "ms)",
+                    stacklevel=2,
                 )
-            found = {m: with_echo(together, e) for m, e in zip(("out_phase", "in_phase"), echoes, strict=True)}
     if (folder / "T2SPIR").is_dir() and (t2 := _slices_below(folder / "T2SPIR")):
         found["t2"] = str(t2)
     return found
