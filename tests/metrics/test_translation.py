@@ -26,6 +26,7 @@ def body(seed):
     labels[x**2 + y**2 < 13**2] = 1
     labels[(x - 4) ** 2 + y**2 < 16] = 2
     ct = np.choose(labels, [-1000, 40, 800]) + gaussian_filter(rng.normal(0, 200, labels.shape), 1)
+    ct[labels == 0] = -1000  # what is outside of the body is taken for air
     mr = np.choose(labels, [5, 500, 60]) + rng.random(labels.shape) * 10
     return ct.astype(np.float32).clip(-1000, 1000), labels, mr.astype(np.float32)
 

@@ -12,8 +12,8 @@ import torch
 from monai.metrics import PSNRMetric, SSIMMetric
 from scipy import ndimage
 
-BODY = -500.0
-"""HU between air and tissue."""
+from tools.transforms.body import body_mask
+from tools.transforms.ct import BODY
 
 TISSUES = {"air": (-np.inf, -930.0), "lung": (-930.0, BODY), "soft": (BODY, 200.0), "bone": (200.0, np.inf)}
 """HU of the tissue classes inside the body. "soft" includes fat. Vessels and kidneys full of contrast agent count as
@@ -56,22 +56,6 @@ def ssim(truth: np.ndarray, synthetic: np.ndarray, data_range: float) -> float:
     window = [min(11, n if n % 2 else n - 1) for n in truth.shape]
     metric = SSIMMetric(spatial_dims=truth.ndim, data_range=data_range, win_size=window)
     return float(metric(*_batches(synthetic, truth)))
-
-
-def body_mask(hu: np.ndarray) -> np.ndarray:
-    """The body, lungs and gas included: the largest connected part denser than -500 HU, filled slice by slice.
-
-    Tables are thinner than two openings, or apart from the body, and left out.
-
-    Raises:
-        ValueError: nothing is denser than -500 HU; are these HU?
-    """
-    dense = ndimage.binary_opening(hu > BODY, structure=np.ones((1, 3, 3)))
-    parts, count = ndimage.label(dense)
-    if count == 0:
-        raise ValueError(f"nothing in the volume is denser than {BODY:g} HU (values from {hu.min():g} to {hu.max():g})")
-    largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    return np.stack([ndimage.binary_fill_holes(section) for section in largest])
 
 
 def tissue_classes(hu: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:

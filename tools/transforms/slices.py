@@ -36,6 +36,7 @@ from tools.data.dicom import write_dicom_series
 from tools.data.readers import VolumeError
 from tools.data.volume_reader import VolumeReader, source_path
 from tools.files import whole_file
+from tools.transforms.body import ClearOutsideBodyd
 from tools.transforms.ct import BODY, PADDING, ReplaceNaNd
 from tools.transforms.spatial import checked_size
 
@@ -70,12 +71,14 @@ def ct_slices(
 ) -> Compose:
     """From the path of a CT to [1, axial, image_size, image_size]: a window of HU becomes [-1, 1].
 
+    The table is taken out, since MR shows none: a network would have to invent it.
     ``axial_range`` crops larger scans first, see `CropAxiald`; None does not.
     """
     low, high = window
     crop = [] if axial_range is None else [CropAxiald(keys, axial_range)]
     scale = ScaleIntensityRanged(keys, low, high, -1, 1, clip=True)
-    return _slices(keys, image_size, field_of_view, background=PADDING, scaling=[ReplaceNaNd(keys), *crop, scale])
+    scaling = [ReplaceNaNd(keys), *crop, ClearOutsideBodyd(keys), scale]
+    return _slices(keys, image_size, field_of_view, background=PADDING, scaling=scaling)
 
 
 def _slices(keys: str, image_size: int, field_of_view: float | None, background: float, scaling: list) -> Compose:
