@@ -5,10 +5,18 @@ import sys
 import fire
 
 from tools.benchmark import benchmark
+from tools.benchmark.distances import benchmark_distances
+from tools.evaluate import evaluate
 from tools.phantom import phantom
 from tools.preprocess import preprocess
 
-COMMANDS = {"benchmark": benchmark, "phantom": phantom, "preprocess": preprocess}
+COMMANDS = {
+    "benchmark": benchmark,
+    "benchmark_distances": benchmark_distances,
+    "evaluate": evaluate,
+    "phantom": phantom,
+    "preprocess": preprocess,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

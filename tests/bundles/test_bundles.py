@@ -277,15 +277,20 @@ def test_evaluation(bundle, trained, tmp_path):
     overrides = {"bundle_root": str(trained), "output_dir": str(tmp_path)}
     overrides |= tiny_phantoms(bundle)
     run(config_file=config_file(bundle, "train", "evaluate"), **overrides)
-    report = json.loads((tmp_path / "metrics.json").read_text())
-    assert report["metrics"]["fid"] >= 0
-    assert "mmd" in report["metrics"]
-    (space,) = report["feature_spaces"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    (space,) = report["spaces"]
     assert "untrained" in space
-    with (tmp_path / "metrics.csv").open() as file:
-        rows = {row["metric"]: row for row in csv.DictReader(file)}
-    assert float(rows["fid"]["value"]) == pytest.approx(report["metrics"]["fid"])
-    assert "untrained" in rows["fid"]["feature_space"]
+    assert report["spaces"][space]["models"][bundle]["fid"]["value"] >= 0
+    assert set(report["layers"][bundle]) >= {"kl_256", "kl_3", "correlation", "intersection", "spectral_correlation"}
+    if translates(bundle):
+        assert f"fid [{space}]" in report["layers"][bundle]
+        assert report["truth"]["translation"]["mae_body"] > 0
+    with (tmp_path / "report.csv").open() as file:
+        rows = {(row["images"], row["metric"], row["layer"]): row for row in csv.DictReader(file)}
+    assert float(rows[bundle, "fid", ""]["value"]) == report["spaces"][space]["models"][bundle]["fid"]["value"]
+    page = (tmp_path / "report.html").read_text()
+    assert bundle in page
+    assert "untrained network" in page
 
 
 def test_two_processes_train_as_one(bundle, tmp_path):

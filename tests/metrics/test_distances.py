@@ -128,6 +128,31 @@ def test_bandwidth_must_be_positive(bandwidth):
         maximum_mean_discrepancy(normal(3, 2, 0), normal(3, 2, 1), bandwidth=bandwidth)
 
 
+@pytest.mark.parametrize(
+    ("n", "m", "d"), [(60, 50, 50), (50, 60, 80), (90, 20, 40), (20, 90, 40), (90, 80, 40), (2, 9, 4)]
+)
+@pytest.mark.parametrize("decay", [0, 0.5, 2])
+def test_both_routes_to_the_frechet_distance_agree(n, m, d, decay, monkeypatch):
+    """With covariances from round to nearly singular, where the first route is left on its own."""
+    scale = np.arange(1.0, d + 1) ** -decay
+    x, y = normal(n, d, 1) * scale, normal(m, d, 2, shift=0.1) * scale
+    chosen = frechet_distance(x, y)
+    monkeypatch.setattr(distances, "FRECHET_TOLERANCE", -1)
+    assert chosen == pytest.approx(frechet_distance(x, y), rel=1e-7)
+
+
+def test_singular_values_are_taken_only_where_rounding_matters(monkeypatch):
+    taken = []
+    svdvals = torch.linalg.svdvals
+    monkeypatch.setattr(torch.linalg, "svdvals", lambda matrix: taken.append(matrix) or svdvals(matrix))
+    x = normal(40, 30, 1)
+    frechet_distance(x, normal(40, 30, 2))
+    frechet_distance(x[:20], normal(25, 30, 2))
+    assert not taken
+    assert frechet_distance(x, x) < 1e-10
+    assert taken
+
+
 def test_frechet_is_torch_fidelitys():
     x, y = normal(300, 40, 1), normal(260, 40, 2, shift=0.2, scale=1.3)
     statistics = [fid_features_to_statistics(torch.from_numpy(f)) for f in (x, y)]

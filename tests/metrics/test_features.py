@@ -1,17 +1,20 @@
-"""The untrained feature space: reproducible, frozen, and able to rank rough realism."""
+"""The untrained feature spaces: reproducible, frozen, and able to rank rough realism."""
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 from monai.networks.layers import GaussianFilter
 
 from tools.metrics.distances import frechet_distance
-from tools.metrics.features import UntrainedFeatures
+from tools.metrics.features import SLICES_AT_ONCE, UntrainedFeatures, UntrainedSliceFeatures
 
 FIRST = [-0.000990207, 0.070950031, -0.108855955]
 LAST = [-0.020463673, 0.020184405, 0.014619058]
+FIRST_OF_SLICES = [-0.002619841, 0.187716156, -0.288005799]
+LAST_OF_SLICES = [-0.032038741, 0.027814094, 0.021383734]
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +126,52 @@ def test_distance_ranks_noise_and_blur(features):
         distances = [frechet_distance(real, features(volumes)) for volumes in (other, *series)]
         assert distances == sorted(distances)
         assert distances[-1] > 3 * distances[0]
+
+
+@pytest.fixture(scope="module")
+def slice_features():
+    return UntrainedSliceFeatures()
+
+
+def test_a_row_for_every_slice(slice_features):
+    volumes = bodies(2, 0)[:, :, :, :20, :17]
+    assert volumes.shape[2] > SLICES_AT_ONCE  # slices of one volume pass in more than one part
+    out = slice_features(volumes)
+    assert (out.shape, out.dtype) == ((48, slice_features.dims), torch.float32)
+    assert (slice_features.rows, slice_features.name) == ("slice", "untrained-slices-resnet10-seed0")
+    assert torch.equal(out, slice_features(volumes))
+    assert torch.equal(out[24:], slice_features(volumes[1:]))
+    with torch.no_grad():
+        for row, one in ((0, volumes[0, 0, 0]), (20, volumes[0, 0, 20]), (24, volumes[1, 0, 0])):
+            alone = torch.cat([stage.mean((2, 3)) for stage in slice_features.network(one[None, None])], dim=1)
+            assert torch.allclose(out[row], alone[0], rtol=1e-4, atol=1e-5)
+    # from the lowest up: a volume upside down has the rows in the other order
+    assert torch.allclose(slice_features(volumes[:1].flip(2)), out[:24].flip(0), rtol=1e-4, atol=1e-5)
+
+
+def test_places_of_slices(slice_features):
+    assert np.allclose(slice_features.positions((4, 20, 17)), [0.125, 0.375, 0.625, 0.875])
+
+
+def test_slice_weights_follow_from_the_seed_alone(slice_features):
+    torch.manual_seed(1)
+    again, other = UntrainedSliceFeatures(), UntrainedSliceFeatures(1)
+    assert all(torch.equal(p, q) for p, q in zip(again.parameters(), slice_features.parameters(), strict=True))
+    assert not torch.equal(other.network.conv1.weight, again.network.conv1.weight)
+    assert other.name == "untrained-slices-resnet10-seed1"
+    assert not any(p.requires_grad for p in other.parameters())
+    with pytest.raises(ValueError, match="seed"):
+        UntrainedSliceFeatures(-1)
+
+
+def test_slice_weights_are_the_published_ones(slice_features):
+    first = slice_features.network.conv1.weight.flatten()[:3].double()
+    last = slice_features.network.layer4[0].conv2.weight.flatten()[-3:].double()
+    assert first.tolist() == pytest.approx(FIRST_OF_SLICES, rel=1e-6)
+    assert last.tolist() == pytest.approx(LAST_OF_SLICES, rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 16, 16, 15), (1, 1, 16, 15, 16), (1, 16, 16, 16)])
+def test_bad_shapes_of_slices(slice_features, shape):
+    with pytest.raises(ValueError, match=r"untrained-slices.* at least 16 rows and columns, got shape \("):
+        slice_features(torch.zeros(shape))

@@ -1,10 +1,8 @@
 """Distances as metrics of a MONAI evaluator, in one process and in two, and their report."""
 
-import csv
 import json
 import logging
 
-import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -15,7 +13,6 @@ from monai.handlers import IgniteMetricHandler, from_engine
 
 from tools.metrics.distances import frechet_distance, maximum_mean_discrepancy
 from tools.metrics.handlers import FeatureDistanceMetric, FeatureDistances
-from tools.metrics.report import MetricsReport
 
 
 class CountedFeatures:
@@ -166,36 +163,6 @@ def test_bad_volumes_are_named():
         FeatureDistanceMetric(torch.nn.Identity())
 
 
-def test_report(tmp_path):
-    distances = FeatureDistances(CountedFeatures(), output_transform=OUTPUT)
-    parts = {name: distances[name] for name in ("fid", "mmd")}
-    engine = evaluator({"fid": parts["fid"]}, {"mmd": parts["mmd"]}, [MetricsReport(tmp_path / "new", note="try")])
-    engine.run()
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["metrics.csv", "metrics.json"]
-    report = json.loads((tmp_path / "new" / "metrics.json").read_text())
-    assert report["metrics"] == pytest.approx(expected())
-    space = report["feature_spaces"]["octants"]
-    assert space["distances"] == pytest.approx(expected())
-    assert (space["real"]["volumes"], space["note"], report["note"]) == (7, "for tests", "try")
-    assert len(space["synthetic"]["value_range"]) == 2
-    assert report["versions"]["torch"] == torch.__version__
-    assert report["date"].endswith("+00:00")
-    rows = list(csv.DictReader((tmp_path / "new" / "metrics.csv").open()))
-    assert [(r["metric"], r["feature_space"], r["real_volumes"]) for r in rows] == [
-        ("fid", "octants", "7"),
-        ("mmd", "octants", "7"),
-    ]
-    assert float(rows[0]["value"]) == pytest.approx(expected()["fid"])
-
-
-def test_report_of_other_metrics(tmp_path):
-    engine = evaluator(None)
-    engine.state.metrics = {"dice": float("nan"), "loss": np.float32(0.5), "confusion": torch.eye(2)}
-    MetricsReport(tmp_path)(engine)
-    assert json.loads((tmp_path / "metrics.json").read_text())["metrics"] == {"dice": None, "loss": 0.5}
-    assert (tmp_path / "metrics.csv").read_text().splitlines()[2] == "loss,0.5,,,"
-
-
 def run_process(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/init", rank=rank, world_size=2)
@@ -209,7 +176,6 @@ def run_process(rank, folder):
             network=torch.nn.Identity(),
             key_val_metric={"fid": distances["fid"]},
             additional_metrics={"mmd": distances["mmd"]},
-            val_handlers=[MetricsReport(f"{folder}/report{rank}")],
         )
         engine.run()
         metric = FeatureDistanceMetric(CountedFeatures())
@@ -231,7 +197,3 @@ def test_two_processes_equal_one(tmp_path):
         result = json.loads((tmp_path / f"{rank}.json").read_text())
         assert result.pop("message").startswith("process(es) [0] were given no volumes")
         assert result == pytest.approx(expected())
-    assert (tmp_path / "report0" / "metrics.json").exists()
-    assert not (tmp_path / "report1").exists()
-    report = json.loads((tmp_path / "report0" / "metrics.json").read_text())
-    assert report["feature_spaces"]["octants"]["real"]["volumes"] == 7

@@ -1,6 +1,5 @@
 """The report of a translation bundle, on an engine that "translates" by a known error."""
 
-import csv
 import json
 
 import nibabel as nib
@@ -44,14 +43,16 @@ def studies(tmp_path):
     return items, truth
 
 
-def evaluate(report, items):
+def evaluate(items, truth, output_dir):
     """An evaluator whose network makes the true CT, 100 HU too dense where it can be."""
     chain = [mr_slices(32, 128.0), ct_slices(32, WINDOW, 128.0, "label")]
+    real = [{"image": chain[1]({"label": item["label"]})["label"]} for item in items]
+    report = TranslationReport(output_dir, real, [], WINDOW, truth, resamples=0)
 
     def step(engine, item):
         item = chain[1](chain[0](dict(item)))
         engine.state.batch = [item]
-        return [{"pred": torch.as_tensor(item["label"]) + 0.1, "label": item["label"]}]
+        return [{"pred": torch.as_tensor(item["label"]) + 0.1}]
 
     engine = Engine(step)
     report.attach(engine)
@@ -60,7 +61,7 @@ def evaluate(report, items):
 
 def test_errors_and_layers_are_written(studies, tmp_path):
     items, truth = studies
-    evaluate(TranslationReport(tmp_path / "out", WINDOW, truth), items)
+    evaluate(items, truth, tmp_path / "out")
     result = json.loads((tmp_path / "out" / "truth.json").read_text())
     assert set(result["studies"]) == {"MR/1/in_phase", "MR/2/in_phase"}
     expected = [np.minimum(body(n)[0] + 100, 1000) - body(n)[0] for n in (1, 2)]
@@ -69,19 +70,19 @@ def test_errors_and_layers_are_written(studies, tmp_path):
     for tissue, label in (("soft", 1), ("bone", 2)):
         by_hand = np.mean([e[m == label].mean() for e, m in zip(expected, masks, strict=True)])
         assert result["mean"]["translation"][f"me_{tissue}"] == pytest.approx(by_hand, abs=0.5)
-    with (tmp_path / "out" / "truth.csv").open() as file:
-        rows = {row["metric"]: row for row in csv.DictReader(file)}
-    for method in ("translation", "histogram_matching", "best_constants"):
-        assert float(rows["mae_body"][method]) == result["mean"][method]["mae_body"]
-    layers = json.loads((tmp_path / "out" / "layers.json").read_text())
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["truth"] == result["mean"]
+    assert set(report["truth"]) == {"translation", "histogram_matching", "best_constants"}
+    layers = report["layers"]["synthetic"]
     assert set(layers) == {"kl_256", "kl_3", "correlation", "intersection", "spectral_correlation"}
     assert len(layers["kl_256"]["scores"]) == 10
     assert layers["spectral_correlation"]["average"] > 0.9
 
 
-def test_without_truth_there_are_layers_alone(studies, tmp_path):
-    evaluate(TranslationReport(tmp_path / "out", WINDOW, {}), studies[0])
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["layers.csv", "layers.json"]
+def test_without_truth_there_is_no_table_of_errors(studies, tmp_path):
+    evaluate(studies[0], {}, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.csv", "report.html", "report.json"]
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["truth"] == {}
 
 
 def test_baselines_are_judged_like_the_network(studies):
@@ -95,6 +96,6 @@ def test_baselines_are_judged_like_the_network(studies):
     assert result["best_constants"]["mae_everywhere"] < mean_absolute_error(np.asarray(ct[0]), np.zeros_like(ct[0]))
 
 
-def test_one_volume_has_no_baseline(studies, tmp_path):
-    with pytest.raises(ValueError, match="two halves of real volumes"):
-        evaluate(TranslationReport(tmp_path / "out", WINDOW, {}), studies[0][:1])
+def test_one_volume_is_no_set(studies, tmp_path):
+    with pytest.raises(ValueError, match=r"real set has 1 image\(s\)"):
+        evaluate(studies[0][:1], {}, tmp_path / "out")

@@ -14,7 +14,6 @@ from tools.study.statistics import (
     survey_test,
 )
 
-
 # 30 pairs of 12 votes with all that the CRF-GAN paper prints of them (Table 2): 215 to 145, and, cut off after two
 # decimals, means of 7.16 and 4.83 and a standard deviation of 2.66
 FIRST = [12, 11, 11, 10, 10, 10, 10, 9, 9, 9, 9, 8, 8, 8, 7, 7, 7, 6, 6, 6, 6, 5, 5, 5, 5, 4, 4, 3, 3, 2]

@@ -18,12 +18,22 @@ from tools.metrics.paired import (
     water_equivalent_path_length,
 )
 from tools.metrics.spectra import spectral_correlation
+from tools.metrics.uncertainty import (
+    Interval,
+    bootstrap_interval,
+    extrapolated_frechet_distance,
+    sample_size_warning,
+    small_sample_bias,
+)
 
 __all__ = [
+    "Interval",
     "LayerProfile",
     "best_constants",
+    "bootstrap_interval",
     "compare_layers",
     "density_coverage",
+    "extrapolated_frechet_distance",
     "frechet_distance",
     "histogram_correlation",
     "histogram_intersection",
@@ -38,6 +48,8 @@ __all__ = [
     "path_length_difference",
     "precision_recall",
     "psnr",
+    "sample_size_warning",
+    "small_sample_bias",
     "spectral_correlation",
     "ssim",
     "through_plane_change",

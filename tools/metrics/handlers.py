@@ -191,7 +191,7 @@ class FeatureDistances(IgniteMetricHandler):
     """`FeatureDistanceMetric` for an engine: `FeatureDistances(...)["fid"]` is the metric to attach.
 
     All such parts share one extraction of features. When they are computed, `engine.state.feature_spaces[name of the
-    space]` becomes the metric's `summary()`, which `tools.metrics.report.MetricsReport` writes.
+    space]` becomes the metric's `summary()`.
 
     Args:
         features: see `FeatureDistanceMetric`.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -63,24 +65,64 @@ class LayerProfile:
                 self._spectra_count[layer] += 1
         self.volumes += 1
 
+    def __iadd__(self, other: LayerProfile) -> LayerProfile:
+        """Take in the volumes of another profile.
+
+        Raises:
+            ValueError: another number of layers, or slices of another size.
+        """
+        sizes = [p._spectra.shape for p in (self, other) if p._spectra is not None]
+        if self.layers != other.layers or len(set(sizes)) > 1:
+            raise ValueError(f"profiles of {self.layers} and {other.layers} layers, slices of {sizes}, do not add up")
+        self.volumes += other.volumes
+        self._slices += other._slices
+        self._spectra_count += other._spectra_count
+        for bins in BINS:
+            self._histograms[bins] += other._histograms[bins]
+        if other._spectra is not None:
+            self._spectra = other._spectra.astype(np.float64) + (0 if self._spectra is None else self._spectra)
+        return self
+
     def __add__(self, other: LayerProfile) -> LayerProfile:
         """The profile of both sets together."""
         both = LayerProfile(self.layers, self.value_range)
-        both.volumes = self.volumes + other.volumes
-        both._slices = self._slices + other._slices
-        both._spectra_count = self._spectra_count + other._spectra_count
-        both._histograms = {bins: self._histograms[bins] + other._histograms[bins] for bins in BINS}
-        filled = [p._spectra for p in (self, other) if p._spectra is not None]
-        both._spectra = sum(filled) if filled else None
+        both += self
+        both += other
         return both
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All of it as arrays, for `of_state`; spectra in single precision."""
+        spectra = np.zeros((self.layers, 0, 0)) if self._spectra is None else self._spectra
+        return {
+            "value_range": np.asarray(self.value_range),
+            "volumes": np.asarray(self.volumes),
+            "slices": self._slices,
+            "spectra": spectra.astype(np.float32),
+            "spectra_count": self._spectra_count,
+            **{f"histograms_{bins}": histograms for bins, histograms in self._histograms.items()},
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, np.ndarray]) -> LayerProfile:
+        """The profile that `state` was taken of."""
+        profile = cls(len(state["slices"]), tuple(state["value_range"].tolist()))
+        profile.volumes = int(state["volumes"])
+        profile._slices, profile._spectra_count = state["slices"], state["spectra_count"]
+        profile._histograms = {bins: state[f"histograms_{bins}"] for bins in BINS}
+        profile._spectra = state["spectra"].astype(np.float64) if state["spectra"].size else None
+        return profile
 
     def histogram(self, layer: int, bins: int = 256) -> np.ndarray:
         """Average histogram of a layer, [bins], sum 1."""
         return self._histograms[bins][layer] / self._slices[layer]
 
+    def has_spectrum(self, layer: int) -> bool:
+        """Whether a slice of the layer shows anything."""
+        return self._spectra is not None and self._spectra_count[layer] > 0
+
     def spectrum(self, layer: int) -> np.ndarray:
         """Average log spectrum of a layer, [H, W]."""
-        if self._spectra is None or self._spectra_count[layer] == 0:
+        if not self.has_spectrum(layer):
             raise ValueError(f"layer {layer + 1} has no slice that shows anything, so it has no spectrum")
         return self._spectra[layer] / self._spectra_count[layer]
 
@@ -90,12 +132,14 @@ SCORES: dict[str, Callable[[LayerProfile, LayerProfile, int], float]] = {
     "kl_3": lambda r, s, k: kl_of_histograms(r.histogram(k, 3), s.histogram(k, 3), PSEUDOCOUNT),
     "correlation": lambda r, s, k: correlation_of_histograms(r.histogram(k), s.histogram(k)),
     "intersection": lambda r, s, k: intersection_of_histograms(r.histogram(k), s.histogram(k)),
-    "spectral_correlation": lambda r, s, k: correlation_of_spectra(r.spectrum(k), s.spectrum(k)),
+    "spectral_correlation": lambda r, s, k: (
+        correlation_of_spectra(r.spectrum(k), s.spectrum(k)) if r.has_spectrum(k) and s.has_spectrum(k) else math.nan
+    ),
 }
 """(real, synthetic, layer) -> score: smaller is better for the divergences, larger for the others."""
 
 
-def compare_layers(real: tuple[LayerProfile, LayerProfile], synthetic: LayerProfile) -> dict[str, dict]:
+def compare_layers(real: tuple[LayerProfile, LayerProfile], synthetic: LayerProfile) -> dict[str, dict[str, Any]]:
     """The scores of the paper in every layer, beside those of one half of the real set against the other.
 
     Args:
@@ -103,8 +147,7 @@ def compare_layers(real: tuple[LayerProfile, LayerProfile], synthetic: LayerProf
         synthetic: profile of a model's set.
 
     Returns:
-        score -> "scores" and "baseline", lists over layers; "average" and "baseline_average"; "ratios" and
-        "average_ratio", the paper's normalised scores (None where a baseline of zero allows none).
+        score -> see `beside_baseline`. A layer in which no slice shows anything has no spectral correlation.
 
     Raises:
         ValueError: an empty profile.
@@ -119,17 +162,37 @@ def compare_layers(real: tuple[LayerProfile, LayerProfile], synthetic: LayerProf
     for name, score in SCORES.items():
         scores = [score(whole, synthetic, k) for k in range(synthetic.layers)]
         baseline = [score(*real, k) for k in range(synthetic.layers)]
-        ratios = normalised_by_baseline(scores, baseline)
-        result[name] = {
-            "scores": scores,
-            "baseline": baseline,
-            "average": float(np.mean(scores)),
-            "baseline_average": float(np.mean(baseline)),
-            "ratios": [_finite(r) for r in ratios["layers"]],
-            "average_ratio": _finite(ratios["average"]),
-        }
+        result[name] = beside_baseline(scores, baseline)
     return result
 
 
+def beside_baseline(scores: Sequence[float], baseline: Sequence[float]) -> dict[str, Any]:
+    """Scores of layers with their averages, and as multiples of the baseline, the paper's normalised scores.
+
+    Args:
+        scores, baseline: one per layer; NaN where there is none.
+
+    Returns:
+        "scores", "baseline" and "ratios", lists over layers; "average", "baseline_average" and "average_ratio", over
+        the layers that have both. None instead of NaN, and where a baseline of zero allows no ratio.
+    """
+    known = [k for k, pair in enumerate(zip(scores, baseline, strict=True)) if np.isfinite(pair).all()]
+    of_scores, of_baseline = [scores[k] for k in known], [baseline[k] for k in known]
+    ratios = np.full(len(scores), math.nan)
+    average = average_baseline = average_ratio = math.nan
+    if known:
+        normalised = normalised_by_baseline(of_scores, of_baseline)
+        ratios[known], average_ratio = normalised["layers"], normalised["average"]
+        average, average_baseline = float(np.mean(of_scores)), float(np.mean(of_baseline))
+    return {
+        "scores": [_finite(v) for v in scores],
+        "baseline": [_finite(v) for v in baseline],
+        "average": _finite(average),
+        "baseline_average": _finite(average_baseline),
+        "ratios": [_finite(v) for v in ratios],
+        "average_ratio": _finite(average_ratio),
+    }
+
+
 def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None

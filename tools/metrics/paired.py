@@ -91,6 +91,32 @@ def tissue_errors(
     }
 
 
+def all_errors(
+    truth: np.ndarray,
+    synthetic: np.ndarray,
+    spacing: Sequence[float],
+    classes: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, float]:
+    """All of this module for one pair of CT volumes.
+
+    Args:
+        truth, synthetic: [axial, H, W] in HU.
+        spacing: (axial, H, W) in mm.
+        classes: see `tissue_errors`.
+
+    Returns:
+        mae_<tissue> and me_<tissue> in HU, psnr in dB and ssim over the range of the truth, path_length_mm.
+    """
+    errors, span = tissue_errors(truth, synthetic, classes), float(np.ptp(truth))
+    return {
+        **{f"mae_{tissue}": e["mae"] for tissue, e in errors.items()},
+        **{f"me_{tissue}": e["me"] for tissue, e in errors.items()},
+        "psnr": psnr(truth, synthetic, span),
+        "ssim": ssim(truth, synthetic, span),
+        "path_length_mm": path_length_difference(truth, synthetic, spacing)["mean_absolute"],
+    }
+
+
 def water_equivalent_path_length(
     hu: np.ndarray,
     spacing: Sequence[float],

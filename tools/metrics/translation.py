@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.transforms import ResampleToMatch
+from torch.utils.data import Dataset
 
 from tools.files import whole_file
 from tools.metrics.baselines import best_constants, matched_histogram
 from tools.metrics.consistency import through_plane_change
-from tools.metrics.layer_profile import LayerProfile, compare_layers
-from tools.metrics.paired import body_mask, path_length_difference, psnr, ssim, tissue_errors
+from tools.metrics.evaluation import EvaluationReport
+from tools.metrics.paired import all_errors, body_mask
+from tools.metrics.profile import Space
 from tools.transforms.slices import LoadStudyd, ToSourceGridd
 
 logger = logging.getLogger(__name__)
@@ -30,89 +30,86 @@ REFERENCE_VOXELS = 1_000_000
 """Of real CT, drawn evenly, that histogram matching takes its distribution from."""
 
 
-class TranslationReport:
-    """Ignite handler of an evaluator that translates MR studies beside real CT of others.
+class TranslationReport(EvaluationReport):
+    """`EvaluationReport` of an evaluator that translates MR studies, with errors in HU where the truth is known.
 
-    Collects from every item "pred" and "label", [1, axial, S, S] in [-1, 1], and at the end writes
-
-    - `layers.json` and `layers.csv`: the paper's scores in ten layers, synthetic against real CT, beside one half of
-      the real CT against the other (Crespi et al., 4.1), which needs two real volumes of ten slices or more;
-    - where the truth is known, `truth.json` and `truth.csv`: errors in HU on the MR's own grid, of the network and of
-      two baselines (`tools.metrics.baselines`), means over studies.
+    The real volumes are CT of other patients (Crespi et al., 4.1). Where the truth is known, as of phantoms, the report
+    has errors of the network and of two baselines (`tools.metrics.baselines`), on the MR's own grid: means over
+    studies, and `truth.json` with those of every study.
 
     Args:
         output_dir: for the files.
+        real: CT, items with "image" [1, axial, S, S] in [-1, 1].
+        spaces: feature spaces.
         window: HU that -1 and 1 stand for.
         truth: MR id -> "ct", "labels" and "classes", see `tools.data.true_ct`; empty where nobody knows it.
+        **options: see `EvaluationReport`.
     """
 
-    def __init__(self, output_dir: str | os.PathLike, window: tuple[float, float], truth: Mapping[str, dict]) -> None:
-        self.output_dir = Path(output_dir)
+    def __init__(
+        self,
+        output_dir: str | os.PathLike,
+        real: Dataset,
+        spaces: Sequence[Space],
+        window: tuple[float, float],
+        truth: Mapping[str, dict],
+        **options: Any,
+    ) -> None:
+        super().__init__(output_dir, real, spaces, **options)
         self.window = (float(window[0]), float(window[1]))
-        self.truth = dict(truth)
-        self._real: tuple[LayerProfile, LayerProfile] = (LayerProfile(), LayerProfile())
-        self._synthetic = LayerProfile()
+        self.known = dict(truth)
         self._pairs: list[tuple[str, str, str, np.ndarray]] = []
         self._reference: list[np.ndarray] = []
 
     def attach(self, engine: Engine) -> None:
         if idist.get_world_size() > 1:
-            raise ValueError("evaluate.json runs in one process; leave multi_gpu_train.json out")
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.COMPLETED, self.write)
+            raise ValueError("a translation is evaluated in one process; leave multi_gpu_train.json out")
+        super().attach(engine)
+
+    def take_real(self, name: str, item: Mapping[str, Any]) -> None:
+        super().take_real(name, item)
+        voxels = self._hu(np.asarray(item[self.real_key])).ravel()
+        self._reference.append(voxels[:: max(1, voxels.size // (REFERENCE_VOXELS // 10))])
+
+    def start(self, engine: Engine) -> None:
+        self._pairs, self._reference = [], []
+        super().start(engine)
 
     def collect(self, engine: Engine) -> None:
-        """Take in the volumes of an iteration."""
         for item, batch in zip(engine.state.output, _items(engine.state.batch), strict=True):
-            real = np.asarray(torch.as_tensor(item["label"]).cpu())[0]
-            self._synthetic.add(np.asarray(torch.as_tensor(item["pred"]).cpu())[0])
-            self._real[sum(half.volumes for half in self._real) % 2].add(real)
-            voxels = self._hu(real).ravel()
-            self._reference.append(voxels[:: max(1, voxels.size // (REFERENCE_VOXELS // 10))])
+            self.take_synthetic(batch["id"], item["pred"])
             if (name := self._known(batch["id"])) is not None:
                 back = ToSourceGridd("pred")({"image": batch["image"], "pred": item["pred"].cpu()})["pred"]
                 source = str(batch["image"].meta["filename_or_obj"])
                 self._pairs.append((batch["id"], name, source, self._hu(np.asarray(back[0]))))
 
-    def write(self, engine: Engine) -> None:
-        """Write the files, and say in the log what they hold."""
-        layers = compare_layers(self._real, self._synthetic)
-        _write_json(self.output_dir / "layers.json", layers)
-        rows = [
-            (name, layer + 1, score, baseline)
-            for name, scores in layers.items()
-            for layer, (score, baseline) in enumerate(zip(scores["scores"], scores["baseline"], strict=True))
-        ]
-        _write_csv(self.output_dir / "layers.csv", ("metric", "layer", "score", "real_against_real"), rows)
-        for name, scores in layers.items():
-            logger.info("%s: %.4g, real against real %.4g", name, scores["average"], scores["baseline_average"])
-        if self._pairs:
-            self._write_truth()
-
-    def _write_truth(self) -> None:
+    def truth(self) -> dict[str, dict[str, float]]:
+        """Errors of the network and of the baselines; all studies' go to `truth.json`."""
+        if not self._pairs:
+            return {}
         reference = np.concatenate(self._reference)
-        studies = []
-        for _, name, source, hu in self._pairs:
+        studies = {}
+        for study, name, source, hu in self._pairs:
             mr = _load(source)
-            truth = _load(self.truth[name]["ct"], mr, "bilinear")
-            studies.append(judge(hu, truth, mr, reference, self._classes(name, mr)))
-        methods = {method: _mean([study[method] for study in studies]) for method in studies[0]}
-        content = {"studies": {pair[0]: study for pair, study in zip(self._pairs, studies, strict=True)}}
-        _write_json(self.output_dir / "truth.json", {"mean": methods, **content})
-        names = sorted({name for numbers in methods.values() for name in numbers})
-        rows = [(name, *(numbers.get(name, "") for numbers in methods.values())) for name in names]
-        _write_csv(self.output_dir / "truth.csv", ("metric", *methods), rows)
+            true_ct = _load(self.known[name]["ct"], mr, "bilinear")
+            studies[study] = judge(hu, true_ct, mr, reference, self._classes(name, mr))
+        methods = {
+            method: _mean([study[method] for study in studies.values()]) for method in next(iter(studies.values()))
+        }
+        with whole_file(self.output_dir / "truth.json") as partial:
+            partial.write_text(json.dumps({"mean": methods, "studies": studies}, indent=2) + "\n", encoding="utf-8")
         for method, numbers in methods.items():
             shown = ", ".join(f"{k[4:]} {v:.1f}" for k, v in numbers.items() if k.startswith("mae_"))
             logger.info("MAE of %s in HU over %d studies: %s", method, len(studies), shown)
+        return methods
 
     def _known(self, study: str) -> str | None:
         """The name under which the truth of a study is known, which may be one modality of it ("MR/7/in_phase")."""
-        return next((name for name in self.truth if study == name or study.startswith(f"{name}/")), None)
+        return next((name for name in self.known if study == name or study.startswith(f"{name}/")), None)
 
     def _classes(self, name: str, mr: MetaTensor) -> dict[str, np.ndarray]:
-        labels = np.asarray(_load(self.truth[name]["labels"], mr, "nearest")[0]).round().astype(int)
-        names = {int(label): tissue for label, tissue in self.truth[name]["classes"].items()}
+        labels = np.asarray(_load(self.known[name]["labels"], mr, "nearest")[0]).round().astype(int)
+        names = {int(label): tissue for label, tissue in self.known[name]["classes"].items()}
         return {t: np.isin(labels, [k for k, v in names.items() if v == t]) for t in sorted(set(names.values()))}
 
     def _hu(self, image: np.ndarray) -> np.ndarray:
@@ -146,20 +143,14 @@ def judge(
         "histogram_matching": matched_histogram(intensity, reference),
         "best_constants": best_constants(intensity, true_hu),
     }
-    spacing, span = truth.pixdim.tolist(), float(np.ptp(true_hu))
     own_change = through_plane_change(true_hu, body)
-    result = {}
-    for method, hu in methods.items():
-        errors = tissue_errors(true_hu, hu, classes)
-        result[method] = {
-            **{f"mae_{tissue}": e["mae"] for tissue, e in errors.items()},
-            **{f"me_{tissue}": e["me"] for tissue, e in errors.items()},
-            "psnr": psnr(true_hu, hu, span),
-            "ssim": ssim(true_hu, hu, span),
-            "path_length_mm": path_length_difference(true_hu, hu, spacing)["mean_absolute"],
+    return {
+        method: {
+            **all_errors(true_hu, hu, truth.pixdim.tolist(), classes),
             "through_plane_change": through_plane_change(hu, body) / own_change,
         }
-    return result
+        for method, hu in methods.items()
+    }
 
 
 def _load(path: str, grid: MetaTensor | None = None, mode: str = "bilinear") -> MetaTensor:
@@ -179,16 +170,3 @@ def _mean(numbers: list[dict[str, float]]) -> dict[str, float]:
     """Mean of every number over the studies that have it."""
     names = dict.fromkeys(name for study in numbers for name in study)
     return {name: float(np.mean([study[name] for study in numbers if name in study])) for name in names}
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _write_csv(path: Path, header: tuple, rows: list[tuple]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
-    with whole_file(path) as partial:
-        partial.write_text(text.getvalue(), encoding="utf-8")

@@ -1,0 +1,101 @@
+"""The report of a bundle: real and synthetic volumes are counted separately, by any number of processes."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedEvaluator
+
+from tools.metrics.comparison import compare
+from tools.metrics.evaluation import EvaluationReport
+from tools.metrics.profile import profile_of, sets_of
+
+
+class Spread:
+    """A feature space of three numbers."""
+
+    name, rows, dims = "spread", "volume", 3
+
+    def __call__(self, volumes):
+        flat = volumes.flatten(1)
+        return torch.stack([flat.mean(1), flat.std(1), flat.abs().amax(1)], 1)
+
+
+def volumes(count, seed, offset=0.0):
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(count, 1, 12, 8, 8, generator=generator) - 0.5 + offset).clamp(-1, 1)
+
+
+REAL, SYNTHETIC = volumes(5, 0), volumes(8, 1, 0.1)
+
+
+def run(output_dir, synthetic=SYNTHETIC, real=REAL, **options):
+    """An evaluator whose network returns what it is given."""
+    report = EvaluationReport(
+        output_dir, [{"image": volume} for volume in real], [Spread()], resamples=0, name="model", **options
+    )
+    SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(Dataset([{"image": volume} for volume in synthetic]), batch_size=2),
+        network=torch.nn.Identity(),
+        val_handlers=[report],
+    ).run()
+
+
+def result(folder):
+    report = json.loads((folder / "report.json").read_text())
+    return {name: number["value"] for name, number in report["spaces"]["spread"]["models"]["model"].items()}, report
+
+
+def test_numbers_are_those_of_the_sets(tmp_path):
+    run(tmp_path, settings={"bundle": "here"})
+    numbers, report = result(tmp_path)
+    sets = sets_of(
+        {
+            "real": [profile_of(v[0].numpy(), f"real_{i:05d}", [Spread()]) for i, v in enumerate(REAL)],
+            "model": [profile_of(v[0].numpy(), str(i), [Spread()]) for i, v in enumerate(SYNTHETIC)],
+        }
+    )
+    expected = compare(sets["real"], {"model": sets["model"]}, [Spread()])
+    for part in ("scores", "baseline", "average_ratio"):
+        ours, theirs = (layers["model"]["kl_256"][part] for layers in (report["layers"], expected["layers"]))
+        assert ours == pytest.approx(theirs)
+    wanted = {name: n["value"] for name, n in expected["spaces"]["spread"]["models"]["model"].items()}
+    assert numbers == pytest.approx(wanted)
+    assert (report["sets"]["real"]["images"], report["sets"]["model"]["images"]) == (5, 8)
+    assert report["settings"]["bundle"] == "here"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.csv", "report.html", "report.json"]
+
+
+def test_what_an_interrupted_evaluation_left_is_not_counted(tmp_path):
+    run(tmp_path / "clean")
+    leftover = tmp_path / "again" / ".profiles" / "synthetic"
+    profile_of(np.zeros((12, 8, 8)), "old", [Spread()]).save(leftover / "old.npz")
+    run(tmp_path / "again")
+    assert result(tmp_path / "again")[0] == result(tmp_path / "clean")[0]
+
+
+def run_process(rank, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/init", rank=rank, world_size=2)
+    try:
+        run(f"{folder}/both", SYNTHETIC[slice(0, 3) if rank == 0 else slice(3, 8)])
+    finally:
+        dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    run(tmp_path / "one")
+    torch.multiprocessing.spawn(run_process, args=(str(tmp_path),), nprocs=2)
+    together, report = result(tmp_path / "both")
+    alone, _ = result(tmp_path / "one")
+    assert together == pytest.approx(alone)
+    assert report["sets"]["model"]["images"] == 8
+
+
+def test_other_shapes_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"expected synthetic volumes \[1, D, H, W\], got shape \(2, 12, 8, 8\)"):
+        run(tmp_path, synthetic=SYNTHETIC.expand(-1, 2, -1, -1, -1))

@@ -1,0 +1,299 @@
+"""A folder of images to evaluate: what is in it, and each image as a volume, axial first, from feet to head."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from monai.data import MetaTensor
+from monai.transforms import EnsureChannelFirst, LoadImage, Orientation
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from tools.data.dicom import echo_times
+from tools.data.preprocessed import preprocessed_info, rerun_command
+from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
+from tools.data.volume_reader import VolumeReader, source_path, volume_stamp, with_echo
+
+logger = logging.getLogger(__name__)
+
+KINDS = {
+    "volume": f"volumes ({', '.join(SUFFIXES)})",
+    "array": "NumPy arrays [axial, rows, columns] (.npy)",
+    "dicom": "folders of DICOM slices",
+    "png": "folders of PNG slices, 8 or 16 bit grey",
+}
+"""Kinds of images and what they are, for messages."""
+
+MASKS = ("Ground", "seg-lungs")
+"""Beginnings of the names of folders with masks, not images, in CHAOS and LUNA16."""
+
+GREY = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.uint16}
+"""Pillow's modes of grey images, and the numbers in them."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image of a set.
+
+    Attributes:
+        id: unique in its set: the path below the set's folder, without suffix.
+        path: of the file, or of the folder with the slices; of one of several echoes `folder#echo=<ms>`.
+        kind: "volume", "array", "dicom" or "png", see `KINDS`.
+    """
+
+    id: str
+    path: str
+    kind: str
+
+
+def find_images(folder: str | os.PathLike) -> list[ImageFile]:
+    """Every image in a folder and below, sorted by id.
+
+    Images are of one kind, see `KINDS`. A folder of slices is one image; MR slices of several echo times are one for
+    each. Hidden files and folders are left out, and the masks of CHAOS and LUNA16. So are PNGs among other images (in
+    the same folder, in one above or below it, or beside a folder of DICOM slices): they are pictures of a report.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no image in it.
+        VolumeError: images of several kinds, two with one id, or a preprocessing that was interrupted.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        what = "is a file" if root.is_file() else "does not exist"
+        raise FileNotFoundError(f"{root.absolute()} {what}; expected a folder of images: {_kinds()}")
+    info = preprocessed_info(root)
+    if info is not None and not info["complete"]:
+        command = rerun_command(info, root)
+        raise VolumeError.of(root, f"its preprocessing was interrupted; run the command again to finish it: {command}")
+    found: list[ImageFile] = []
+    pictures: list[ImageFile] = []
+    without_slices: list[str] = []
+    for place, names in _folders(root):
+        found += _single_files(root, place, names)
+        relative = place.relative_to(root).as_posix() if place != root else root.resolve().name
+        header = _slice_header(place, names, without_slices)
+        if header is not None:
+            found += _dicom_images(place, relative, header)
+        if any(_is_png(name) for name in names):
+            pictures.append(ImageFile(relative, str(place), "png"))
+    found += _slices_not_pictures(root, pictures, found)
+    if not found:
+        raise FileNotFoundError(f"there is no image in {root.absolute()}; looked for {_kinds()}{_hint(without_slices)}")
+    _check(root, found)
+    return sorted(found, key=lambda image: image.id)
+
+
+def read_image(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float] | None]:
+    """An image as a volume.
+
+    Volumes and DICOM are turned so that slices run from feet to head, rows from front to back and columns from the
+    patient's right to left ("SPL"). Arrays and PNGs have no orientation and are taken to lie so already; the slices of
+    a folder of PNGs are in the order of the numbers in their names, 2 before 10.
+
+    Args:
+        image: from `find_images`.
+
+    Returns:
+        float32 [D, H, W] in the unit of the file (HU for CT in DICOM), and the voxel size (D, H, W) in mm, None for
+        arrays and PNGs.
+
+    Raises:
+        VolumeError: it cannot be read, is no volume, or is in colour. NaN are left in it.
+    """
+    if image.kind == "array":
+        return _read_array(image.path), None
+    if image.kind == "png":
+        return _read_pngs(image.path), None
+    volume = _load()(image.path)
+    spacing = tuple(float(mm) for mm in volume.pixdim)
+    return np.ascontiguousarray(volume.as_tensor()[0].numpy(), np.float32), spacing
+
+
+def image_stamp(image: ImageFile) -> list[list[int]]:
+    """Size in bytes and time of change in ns of every file that an image is stored in: it changes when the image does.
+
+    Raises:
+        FileNotFoundError: it is no longer there.
+    """
+    if image.kind != "png":
+        return volume_stamp(image.path)
+    return [[stat.st_size, stat.st_mtime_ns] for stat in map(os.stat, _png_files(image.path))]
+
+
+@cache
+def _load() -> Callable:
+    chain = (LoadImage(reader=VolumeReader), EnsureChannelFirst(), Orientation(axcodes="SPL", labels=None))
+
+    def load(path: str) -> MetaTensor:
+        for transform in chain:  # not a Compose, which would wrap a VolumeError
+            path = transform(path)
+        return path
+
+    return load
+
+
+def _kinds() -> str:
+    return "; ".join(KINDS.values())
+
+
+def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder and the names of its files, without hidden ones and masks."""
+    for place, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", *MASKS)))
+        yield Path(place), sorted(name for name in names if not name.startswith("."))
+
+
+def _single_files(root: Path, place: Path, names: Sequence[str]) -> list[ImageFile]:
+    images = []
+    for name in names:
+        suffix = volume_suffix(name) or (".npy" if name.lower().endswith(".npy") else None)
+        if suffix:
+            path = place / name
+            identifier = path.relative_to(root).as_posix()[: -len(suffix)]
+            images.append(ImageFile(identifier, str(path), "array" if suffix == ".npy" else "volume"))
+    return images
+
+
+def _is_png(name: str) -> bool:
+    return name.lower().endswith(".png")
+
+
+def _slice_header(place: Path, names: Sequence[str], without_slices: list[str]) -> Dataset | None:
+    """The header of the first DICOM slice in a folder. A folder with DICOM but no slice joins ``without_slices``."""
+    other = False
+    for name in names:
+        if volume_suffix(name) or name.lower().endswith((".npy", ".png")):
+            continue
+        try:
+            header = pydicom.dcmread(place / name, stop_before_pixels=True)
+        except (InvalidDicomError, OSError, EOFError):
+            continue
+        if "ImagePositionPatient" in header:
+            return header
+        other = True
+    if other:
+        logger.debug("%s holds DICOM files but no slices, and is left out", place)
+        without_slices.append(str(place))
+    return None
+
+
+def _dicom_images(place: Path, relative: str, header: Dataset) -> list[ImageFile]:
+    """One image, or one for each echo time. Only MR has them, and finding them takes reading every header."""
+    echoes = echo_times(place) if header.get("Modality") == "MR" else []
+    if len(echoes) < 2 or None in echoes:
+        return [ImageFile(relative, str(place), "dicom")]
+    return [ImageFile(with_echo(relative, echo), with_echo(place, echo), "dicom") for echo in echoes]
+
+
+def _slices_not_pictures(root: Path, pictures: Sequence[ImageFile], found: Sequence[ImageFile]) -> list[ImageFile]:
+    """Those folders of PNGs that do not lie among other images."""
+    own = {Path(source_path(i.path)) if i.kind == "dicom" else Path(i.path).parent for i in found}
+    beside = {Path(source_path(i.path)).parent for i in found if i.kind == "dicom"}
+    above = {parent for place in own for parent in place.parents}
+    slices = []
+    for image in pictures:
+        place = Path(image.path)
+        if place in beside | above or own & {place, *place.parents}:
+            logger.debug("the PNGs in %s lie among images of another kind, and are left out", place)
+        else:
+            slices.append(image)
+    return slices
+
+
+def _check(root: Path, images: Sequence[ImageFile]) -> None:
+    """Raises VolumeError unless the images are of one kind and have different ids."""
+    examples = {image.kind: image for image in reversed(images)}
+    if len(examples) > 1:
+        kinds = "; ".join(f"{KINDS[kind]}, such as {image.path}" for kind, image in sorted(examples.items()))
+        raise VolumeError.of(
+            root, f"it holds images of {len(examples)} kinds: {kinds}; give a folder with one kind of image"
+        )
+    known: dict[str, ImageFile] = {}
+    for image in images:
+        if image.id in known:
+            raise VolumeError.of(
+                root,
+                f"two images have the id {image.id!r}: {known[image.id].path} and {image.path}; ids are paths without "
+                "suffix and must differ: rename or remove one",
+            )
+        known[image.id] = image
+
+
+def _hint(without_slices: Sequence[str]) -> str:
+    if not without_slices:
+        return ""
+    return (
+        f". {len(without_slices)} folder(s) such as {without_slices[0]} hold DICOM files that are no slices of a "
+        "volume; convert images of several frames to NIfTI"
+    )
+
+
+def _read_array(path: str) -> np.ndarray:
+    """[D, H, W] of a .npy file, float32."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise VolumeError.of(path, f"it is no .npy file of numbers that NumPy can read ({str(error)[:150]})") from error
+    if not isinstance(array, np.ndarray):
+        raise VolumeError.of(path, "it holds several arrays (.npz); expected one (.npy)")
+    if array.dtype.kind not in "biuf":
+        raise VolumeError.of(path, f"its values are of type {array.dtype}; expected real numbers")
+    shape = array.shape
+    if len(shape) == 4 and shape[0] == 1:
+        array = array[0]
+    if array.ndim != 3 or not array.size:
+        hint = "; put the slices of a volume into one array" if array.ndim == 2 else ""
+        raise VolumeError.of(path, f"it has shape {shape}, expected [D, H, W] or [1, D, H, W]{hint}")
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _png_files(folder: str) -> list[Path]:
+    """The PNGs of a folder by the numbers in their names."""
+    files = [p for p in Path(folder).iterdir() if _is_png(p.name) and not p.name.startswith(".") and p.is_file()]
+    return sorted(files, key=lambda file: (_natural(file.stem), file.name))
+
+
+def _natural(name: str) -> list[str | int]:
+    """Text and numbers of a name in turn, so that 2 comes before 10."""
+    return [int(part) if turn % 2 else part.casefold() for turn, part in enumerate(re.split(r"(\d+)", name))]
+
+
+def _read_pngs(folder: str) -> np.ndarray:
+    """[D, H, W] of a folder of PNG slices, float32, in the numbers that are stored."""
+    files = _png_files(folder) if os.path.isdir(folder) else []
+    if not files:
+        raise VolumeError.of(folder, "there is no PNG slice in it")
+    slices = [_read_png(file) for file in files]
+    for what, of in (("pixels", lambda one: " x ".join(map(str, one.shape))), ("values", lambda one: str(one.dtype))):
+        kinds = [of(one) for one in slices]
+        other = next((i for i, kind in enumerate(kinds) if kind != kinds[0]), None)
+        if other is not None:
+            raise VolumeError.of(
+                folder,
+                f"the {what} of {files[0].name} are {kinds[0]} and those of {files[other].name} {kinds[other]}; the "
+                "slices of a volume must be alike, and each volume needs a folder of its own",
+            )
+    return np.stack(slices).astype(np.float32)
+
+
+def _read_png(file: Path) -> np.ndarray:
+    """uint8 or uint16 [H, W]."""
+    try:
+        with Image.open(file) as picture:
+            mode, array = picture.mode, np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: Pillow's for a damaged PNG
+        raise VolumeError.of(file, f"it is no PNG that can be read ({str(error)[:150]})") from error
+    if mode not in GREY:
+        raise VolumeError.of(
+            file, f"its pixels are {mode} (colour, palette, transparency or 1 bit); expected grey of 8 or 16 bit"
+        )
+    return array.astype(GREY[mode])

@@ -1,0 +1,209 @@
+"""The command that measures folders of synthetic images against a folder of real ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from tools.data.image_sets import ImageFile, find_images, read_image
+from tools.evaluate.intensity import HOUNSFIELD, Unit, check_cover, common_unit
+from tools.evaluate.measuring import ImageReader, Measuring, cache_folder, measured
+from tools.metrics.comparison import compare
+from tools.metrics.diversity import ms_ssim_diversity
+from tools.metrics.paired import all_errors, mean_absolute_error, mean_error, psnr, ssim
+from tools.metrics.profile import SetProfile
+from tools.metrics.report import write_report
+
+logger = logging.getLogger(__name__)
+
+PEEK = 5
+"""Images of every set that are looked at to find out the unit of their values."""
+
+
+def evaluate(
+    real: str,
+    synthetic: str,
+    output_dir: str,
+    features: str | Sequence[str] = "untrained,radiomics",
+    weights: str | None = None,
+    truth: str | None = None,
+    window: Sequence[float] | None = None,
+    image_size: int | None = None,
+    layers: int = 10,
+    pairs: int = 30,
+    resamples: int = 100,
+    bandwidth: float | None = None,
+    processes: int = 1,
+    cache_dir: str | None = None,
+    device: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Compare folders of synthetic images with a folder of real ones: report.json, report.csv and report.html.
+
+    A folder holds volumes (NIfTI, MetaImage, NumPy arrays [axial, rows, columns]), or folders of DICOM slices or of PNG
+    slices; one kind per set. Every image is read once and what was measured is kept in a hidden folder beside it, so
+    that the same images are not measured again.
+
+    Args:
+        real: folder of real images.
+        synthetic: folder of synthetic images, or several as a=DIR,b=DIR, to have models side by side.
+        output_dir: folder for the report.
+        features: feature spaces for FID, MMD and so on: untrained, untrained-slices, medicalnet, inception, radiomics,
+            separated by commas.
+        weights: file of medicalnet's or inception's weights, or a folder with them; without it they are downloaded.
+        truth: folder of true images with the names of the synthetic ones; errors are then measured too.
+        window: LOW,HIGH, the values to tell apart. Without it sets in HU take -1024,600, and sets in [-1, 1], in [0, 1]
+            or of 8 bit are taken as they are.
+        image_size: resample all volumes to cubes with so many voxels a side first.
+        layers: number of axial layers.
+        pairs: of images whose similarity is the measure of diversity; 0 leaves it out.
+        resamples: for the intervals of distances; 0 leaves them out.
+        bandwidth: of MMD's kernel, to compare with another report; found out from all sets together without it.
+        processes: that read and measure images at the same time.
+        cache_dir: folder to keep measurements in, instead of beside the images.
+        device: where features are computed; a GPU if there is one.
+        seed: of halves, intervals, pairs and untrained networks.
+    """
+    folders = {"real": str(real), **_models(synthetic)}
+    images = {name: _images(name, folder) for name, folder in folders.items()}
+    true_images = _true_images(truth, {n: i for n, i in images.items() if n != "real"}) if truth is not None else {}
+    unit = common_unit({name: _peek(files) for name, files in images.items()}, window)
+    spaces = tuple(_names(features))
+    measuring = Measuring(unit, image_size, layers, spaces, weights, seed, device or _device())
+    logger.info("values: %s, %g to %g become -1 to 1", unit.name, *unit.window)
+    made = measuring.make_spaces()
+    sets = {}
+    for name, files in images.items():
+        sets[name] = SetProfile(name, [file.id for file in files], layers, seed)
+        for profile in measured(files, measuring, made, cache_folder(folders[name], cache_dir), processes, name):
+            sets[name].add(profile)
+    check_cover({name: profile.value_range for name, profile in sets.items()}, unit)
+    models = {name: profile for name, profile in sets.items() if name != "real"}
+    comparison = compare(sets["real"], models, made, resamples, seed, bandwidth)
+    errors = {name: _errors(images[name], truths, unit) for name, truths in true_images.items()}
+    diversity = _diversity(images, sets, measuring, pairs, seed, comparison["warnings"]) if pairs else {}
+    settings = {
+        **{f"folder of {name}": folder for name, folder in folders.items()},
+        "unit": unit.name,
+        "window": f"{unit.window[0]:g} to {unit.window[1]:g}",
+        "image_size": image_size or "as it is",
+        "layers": layers,
+        "weights": weights or "none given",
+        "resamples": resamples,
+        "seed": seed,
+    }
+    write_report(output_dir, comparison, sets, settings, errors, diversity)
+    print(f"{Path(output_dir) / 'report.html'}")
+
+
+def _models(synthetic: str | Mapping[str, str]) -> dict[str, str]:
+    """Model -> folder; the single one of ``DIR`` is called by its folder's name."""
+    if isinstance(synthetic, Mapping):
+        return {str(name): str(folder) for name, folder in synthetic.items()}
+    given = ",".join(synthetic) if isinstance(synthetic, list | tuple) else str(synthetic)
+    if "=" not in given:
+        return {Path(given).resolve().name or "synthetic": given}
+    models: dict[str, str] = {}
+    for part in given.split(","):
+        name, _, folder = part.partition("=")
+        name = name.strip()
+        if not name or not folder or name == "real" or name in models:
+            raise ValueError(
+                f"synthetic is {given!r}, expected a folder, or a=DIR,b=DIR with a name for every model that "
+                "is not 'real'"
+            )
+        models[name] = folder.strip()
+    return models
+
+
+def _names(features: str | Sequence[str]) -> list[str]:
+    names = features.split(",") if isinstance(features, str) else [str(name) for name in features]
+    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _images(name: str, folder: str) -> list[ImageFile]:
+    files = find_images(folder)
+    if len(files) < 2:
+        raise ValueError(f"{folder} ({name}) holds {len(files)} image(s); a distribution needs at least 2")
+    return files
+
+
+def _peek(files: Sequence[ImageFile]) -> tuple[float, float]:
+    """Least and greatest value of some images of a set."""
+    chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(PEEK, len(files))).astype(int)]
+    volumes = [read_image(file)[0] for file in chosen]
+    return float(min(np.nanmin(v) for v in volumes)), float(max(np.nanmax(v) for v in volumes))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _true_images(truth: str, models: Mapping[str, list[ImageFile]]) -> dict[str, dict[str, ImageFile]]:
+    """Model -> id of its image -> the true image."""
+    known = {file.id: file for file in find_images(truth)}
+    found = {}
+    for name, files in models.items():
+        missing = [file.id for file in files if file.id not in known]
+        if missing:
+            raise ValueError(
+                f"{truth} has no true image for {len(missing)} of {len(files)} images of {name}, such as {missing[0]}; "
+                "names must be the same"
+            )
+        found[name] = {file.id: known[file.id] for file in files}
+    return found
+
+
+def _errors(files: Sequence[ImageFile], truths: Mapping[str, ImageFile], unit: Unit) -> dict[str, float]:
+    """Means over images of the errors against the truth, in the images' own unit."""
+    numbers = []
+    for file in tqdm(files, desc="Errors", unit="image", disable=None):
+        (synthetic, _), (true, spacing) = read_image(file), read_image(truths[file.id])
+        if synthetic.shape != true.shape:
+            raise ValueError(
+                f"{file.path} has shape {synthetic.shape} and its truth {true.shape}; they must share a grid"
+            )
+        if unit == HOUNSFIELD:
+            numbers.append(all_errors(true, synthetic, spacing or (1.0, 1.0, 1.0)))
+        else:
+            span = unit.window[1] - unit.window[0]
+            numbers.append(
+                {
+                    "mae_everywhere": mean_absolute_error(true, synthetic),
+                    "me_everywhere": mean_error(true, synthetic),
+                    "psnr": psnr(true, synthetic, span),
+                    "ssim": ssim(true, synthetic, span),
+                }
+            )
+    names = dict.fromkeys(name for one in numbers for name in one)
+    return {name: float(np.mean([one[name] for one in numbers if name in one])) for name in names}
+
+
+def _diversity(
+    images: Mapping[str, list[ImageFile]],
+    sets: Mapping[str, SetProfile],
+    measuring: Measuring,
+    pairs: int,
+    seed: int,
+    warnings: list[str],
+) -> dict[str, dict[str, Any]]:
+    """MS-SSIM within every set; a set whose volumes differ in shape has none, with a warning."""
+    found = {}
+    for name, files in images.items():
+        if len(sets[name].shapes) > 1:
+            warnings.append(f"the volumes of {name} differ in shape, so their diversity is not measured (--image_size)")
+            continue
+        total = 2 * min(pairs, len(files) * (len(files) - 1) // 2)
+        with tqdm(total=total, desc=f"Diversity of {name}", unit="image", disable=None) as bar:
+            reader = ImageReader(files, measuring, bar)
+            try:
+                found[name] = ms_ssim_diversity(reader, pairs=pairs, generator=np.random.default_rng(seed))._asdict()
+            except ValueError as error:
+                warnings.append(f"the diversity of {name} is not measured: {error}")
+    return found

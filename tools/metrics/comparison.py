@@ -1,0 +1,270 @@
+"""Every score of one or several models' images against real ones, from the profiles of the sets."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from tools.metrics.distances import (
+    frechet_distance,
+    kernel_distance,
+    maximum_mean_discrepancy,
+    median_distance,
+)
+from tools.metrics.inception import inception_score
+from tools.metrics.layer_profile import beside_baseline, compare_layers
+from tools.metrics.layers import layer_of
+from tools.metrics.neighbours import density_coverage, precision_recall
+from tools.metrics.profile import SetProfile, Space
+from tools.metrics.uncertainty import (
+    bootstrap_interval,
+    extrapolated_frechet_distance,
+    sample_size_warning,
+)
+
+logger = logging.getLogger(__name__)
+
+LEVEL = 0.95
+RANGE_GAP = 0.25
+"""Share of [-1, 1] by which the bulk of two sets' values may differ before a reader is warned."""
+
+NEIGHBOURS = {"precision_recall": 3, "density_coverage": 5}
+"""k, as their authors chose it."""
+
+FEWEST_FOR_INTERVAL = 4
+
+Distance = Callable[[np.ndarray, np.ndarray], float]
+
+
+def compare(
+    real: SetProfile,
+    models: Mapping[str, SetProfile],
+    spaces: Sequence[Space] = (),
+    resamples: int = 0,
+    seed: int = 0,
+    bandwidth: float | None = None,
+) -> dict[str, Any]:
+    """Scores of every model against the real set, beside those of one half of the real set against the other.
+
+    Args:
+        real: profile of the real set, of two images or more.
+        models: name -> profile of its images, two or more.
+        spaces: the feature spaces of the profiles.
+        resamples: for intervals of the distances; 0 for none.
+        seed: of what is drawn for intervals and extrapolation.
+        bandwidth: of the MMD's Gaussian kernel, the same for all models; None takes the median distance between the
+            samples of all sets together. Give it to compare models of different reports.
+
+    Returns:
+        what goes into `report.json`:
+
+        - "sets": name -> images, shapes, value_range (in the set's own unit);
+        - "spaces": name -> note, rows, dimensions, "bandwidth" (of MMD, shared by all models), "baseline" (metric ->
+          value for the halves of the real set, each of half the size, which raises a FID) and "models": name -> metric
+          -> value, and for distances low and high, the ends of a 95 percent interval, and ratio, value / baseline;
+        - "layers": model -> score -> see `tools.metrics.layer_profile.compare_layers`, and "fid [space]" for spaces of
+          slices;
+        - "warnings": sentences for the reader.
+
+    Raises:
+        ValueError: a set of fewer than two images, or sets whose slices differ in size.
+    """
+    sets = {"real": real, **models}
+    _check(sets)
+    warnings = _warnings(sets)
+    layers = {name: compare_layers(real.half_profiles, model.layer_profile) for name, model in models.items()}
+    described = {}
+    for space in spaces:
+        described[space.name] = _in_space(space, real, models, resamples, seed, bandwidth, warnings)
+        if real.positions(space.name) is not None:
+            for name, model in models.items():
+                layers[name][f"fid [{space.name}]"] = _fid_of_layers(space.name, real, model)
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return {
+        "sets": {
+            name: {
+                "images": profile.images,
+                "shapes": [list(shape) for shape in profile.shapes],
+                "value_range": list(profile.value_range),
+            }
+            for name, profile in sets.items()
+        },
+        "spaces": described,
+        "layers": layers,
+        "warnings": warnings,
+    }
+
+
+def _check(sets: Mapping[str, SetProfile]) -> None:
+    for name, profile in sets.items():
+        if profile.images < 2:
+            raise ValueError(f"the {name} set has {profile.images} image(s); a distribution needs at least 2")
+    sizes = {name: next(iter(profile.shapes))[1:] for name, profile in sets.items()}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{name} {h} x {w}" for name, (h, w) in sizes.items())
+        raise ValueError(f"the sets have slices of different size ({found}); resample all to one size (image_size)")
+
+
+def _warnings(sets: Mapping[str, SetProfile]) -> list[str]:
+    found = []
+    for name, profile in sets.items():
+        if profile.constant:
+            shown = ", ".join(profile.constant[:5]) + (", ..." if len(profile.constant) > 5 else "")
+            found.append(
+                f"{len(profile.constant)} of {profile.images} images of {name} have one value throughout ({shown})"
+            )
+    depths = {name: sorted({shape[0] for shape in profile.shapes}) for name, profile in sets.items()}
+    if len({tuple(d) for d in depths.values()}) > 1 or any(len(d) > 1 for d in depths.values()):
+        shown = ", ".join(f"{name} {d[0]}" + (f" to {d[-1]}" if len(d) > 1 else "") for name, d in depths.items())
+        found.append(
+            f"volumes differ in their number of slices ({shown}); layers are parts of equal height of each volume"
+        )
+    bulk = {name: _bulk(profile) for name, profile in sets.items()}
+    for name, ends in bulk.items():
+        gap = max(abs(a - b) for a, b in zip(ends, bulk["real"], strict=True))
+        if gap > 2 * RANGE_GAP:
+            found.append(
+                f"most values of {name} lie between {ends[0]:.2f} and {ends[1]:.2f} of [-1, 1], and those of the real "
+                f"set between {bulk['real'][0]:.2f} and {bulk['real'][1]:.2f}: are both in one unit?"
+            )
+    return found
+
+
+def _bulk(profile: SetProfile) -> tuple[float, float]:
+    """1st and 99th percentile of the values in [-1, 1], from the average histogram."""
+    whole = profile.layer_profile
+    histogram = np.mean([whole.histogram(layer) for layer in range(whole.layers)], axis=0)
+    cumulative = np.cumsum(histogram) / histogram.sum()
+    return tuple(float(np.searchsorted(cumulative, share) / len(histogram) * 2 - 1) for share in (0.01, 0.99))
+
+
+def _in_space(
+    space: Space,
+    real: SetProfile,
+    models: Mapping[str, SetProfile],
+    resamples: int,
+    seed: int,
+    bandwidth: float | None,
+    warnings: list[str],
+) -> dict[str, Any]:
+    """All that is measured in one feature space."""
+    of_real, groups = real.features(space.name), real.groups(space.name)
+    by = getattr(space, "normalise_by", None)
+    normalise = (lambda rows: rows) if by is None else by(of_real)
+    of_real = np.asarray(normalise(of_real))
+    of_models = {name: np.asarray(normalise(model.features(space.name))) for name, model in models.items()}
+    if bandwidth is None:
+        # of all sets together: with that of the real set alone, models far from it would all be equally far
+        bandwidth = median_distance(np.concatenate([of_real, *of_models.values()]))
+    distances: dict[str, Distance] = {
+        "fid": frechet_distance,
+        "mmd": partial(maximum_mean_discrepancy, bandwidth=bandwidth),
+        "kid": kernel_distance,
+    }
+    first = real.half(space.name)
+    missing: dict[str, list[str]] = {}
+    baseline = _values(distances, of_real[first], of_real[~first], "real halves", missing)
+    measured, small = {}, {}
+    for name, model in models.items():
+        enough = min(real.images, model.images) >= FEWEST_FOR_INTERVAL
+        if resamples and not enough:
+            reason = f"there are no intervals, which take {FEWEST_FOR_INTERVAL} images or more in each set"
+            missing.setdefault(reason, []).append(name)
+        rows = of_models[name]
+        values = _values(distances, of_real, rows, name, missing)
+        result: dict[str, dict[str, float | None]] = {m: {"value": v} for m, v in values.items()}
+        for metric, distance in distances.items():
+            own = baseline.get(metric, math.nan)
+            result[metric]["ratio"] = values[metric] / own if own > 0 else None
+            if resamples and enough:
+                low, high = bootstrap_interval(
+                    distance,
+                    of_real,
+                    rows,
+                    resamples=resamples,
+                    level=LEVEL,
+                    seed=seed,
+                    groups_real=groups,
+                    groups_synthetic=model.groups(space.name),
+                )
+                result[metric] |= {"low": low, "high": high}
+        if (text := sample_size_warning(of_real, rows)) is not None:
+            small[name] = text
+        try:
+            endless = extrapolated_frechet_distance(
+                of_real, rows, seed=seed, groups_real=groups, groups_synthetic=model.groups(space.name)
+            )
+            result["fid_extrapolated"] = {"value": endless}
+        except ValueError as error:
+            missing.setdefault(str(error), []).append(name)
+        if hasattr(space, "probabilities"):
+            probabilities = space.probabilities(torch.from_numpy(model.features(space.name)))
+            result["inception_score"] = {"value": inception_score(probabilities.double().numpy())}
+        measured[name] = result
+    if hasattr(space, "probabilities"):
+        probabilities = space.probabilities(torch.from_numpy(real.features(space.name)))
+        baseline["inception_score"] = inception_score(probabilities.double().numpy())
+    if small:
+        (name, text), *others = small.items()
+        same = f" The same holds for {', '.join(other for other, _ in others)}." if others else ""
+        warnings.append(f"{space.name}, {name}: {text}{same}")
+    warnings += [f"{space.name}: {reason} ({', '.join(names)})" for reason, names in missing.items()]
+    return {
+        "note": getattr(space, "note", ""),
+        "rows": getattr(space, "rows", "volume"),
+        "dimensions": of_real.shape[1],
+        "bandwidth": bandwidth,
+        "mmd_estimator": "unbiased",
+        "baseline": baseline,
+        "models": measured,
+    }
+
+
+def _values(
+    distances: Mapping[str, Distance],
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    name: str,
+    missing: dict[str, list[str]],
+) -> dict[str, float]:
+    """Distances and neighbourhood scores. What a set is too small for is left out; `missing` says why and where."""
+    values = {}
+    if min(len(real), len(synthetic)) < 2:
+        return values
+    values.update({name: distance(real, synthetic) for name, distance in distances.items()})
+    for function in (precision_recall, density_coverage):
+        k = NEIGHBOURS[function.__name__]
+        if min(len(real), len(synthetic)) > k:
+            values.update(function(real, synthetic, k)._asdict())
+        else:
+            what = function.__name__.replace("_", " and ")
+            missing.setdefault(f"{what} look at {k} neighbours and need more samples than that", []).append(name)
+    return values
+
+
+def _fid_of_layers(space: str, real: SetProfile, model: SetProfile) -> dict[str, Any]:
+    """FID of the slices of every layer, laid out as by `compare_layers`."""
+    count = real.layer_profile.layers
+    of_real, first, of_model = real.features(space), real.half(space), model.features(space)
+    places, model_places = real.positions(space), model.positions(space)
+
+    def in_layer(positions: np.ndarray, layer: int) -> np.ndarray:
+        axial = np.isfinite(positions)
+        return axial & (layer_of(np.where(axial, positions, 0), count) == layer)
+
+    def fid(a: np.ndarray, b: np.ndarray) -> float:
+        return frechet_distance(a, b) if min(len(a), len(b)) > 1 else math.nan
+
+    scores, baseline = [], []
+    for layer in range(count):
+        here = in_layer(places, layer)
+        scores.append(fid(of_real[here], of_model[in_layer(model_places, layer)]))
+        baseline.append(fid(of_real[here & first], of_real[here & ~first]))
+    return beside_baseline(scores, baseline)

@@ -1,0 +1,135 @@
+"""The evaluation of a bundle: what its network makes against real volumes, in the report that the command writes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from tools.metrics.comparison import compare
+from tools.metrics.layers import LAYERS
+from tools.metrics.profile import ImageProfile, Space, profile_of, saved_profiles, sets_of
+from tools.metrics.report import write_report
+
+logger = logging.getLogger(__name__)
+
+
+class EvaluationReport:
+    """Ignite handler of an evaluator that makes volumes: writes `report.json`, `report.csv` and `report.html`.
+
+    Real and synthetic volumes are counted separately: the real ones are a dataset of their own, the synthetic ones
+    what the evaluator makes, however many. Each is reduced as soon as it is there (`tools.metrics.profile`). Several
+    processes share the work; the first one writes.
+
+    Args:
+        output_dir: for the report; profiles lie there until it is written.
+        real: items with volumes [1, D, H, W] in [-1, 1], axial first.
+        spaces: feature spaces, see `tools.metrics.features`.
+        real_key: of the real volumes.
+        name: of the model in the report.
+        resamples: for the intervals of distances; 0 for none.
+        layers: number of axial layers.
+        seed: of halves and resampling.
+        settings: what else a reader of the report should know.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | os.PathLike,
+        real: Dataset,
+        spaces: Sequence[Space],
+        real_key: str = "image",
+        name: str = "synthetic",
+        resamples: int = 100,
+        layers: int = LAYERS,
+        seed: int = 0,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.real = real
+        self.spaces = list(spaces)
+        self.real_key = real_key
+        self.name = name
+        self.resamples = resamples
+        self.layers = layers
+        self.seed = seed
+        self.settings = dict(settings or {})
+        self._folders = {kind: self.output_dir / ".profiles" / kind for kind in ("real", "synthetic")}
+        self._made = 0
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def start(self, engine: Engine) -> None:
+        """Forget what an interrupted evaluation left, and look at the real volumes."""
+        if idist.get_rank() == 0:
+            shutil.rmtree(self.output_dir / ".profiles", ignore_errors=True)
+        idist.barrier()
+        self._made = 0
+        mine = range(idist.get_rank(), len(self.real), idist.get_world_size())
+        for index in tqdm(mine, desc="Real volumes", unit="volume", leave=False, disable=None):
+            self.take_real(f"real_{index:05d}", self.real[index])
+
+    def take_real(self, name: str, item: Mapping[str, Any]) -> None:
+        """Reduce a real volume."""
+        self._keep("real", name, item[self.real_key])
+
+    def collect(self, engine: Engine) -> None:
+        """Reduce what an iteration has made."""
+        for item in engine.state.output:
+            self.take_synthetic(self._next_name(), item["pred"])
+
+    def take_synthetic(self, name: str, volume: torch.Tensor) -> None:
+        """Reduce a synthetic volume."""
+        self._keep("synthetic", name, volume)
+
+    def finish(self, engine: Engine) -> None:
+        """Write the report."""
+        idist.barrier()
+        if idist.get_rank() == 0:
+            profiles = {kind: saved_profiles(folder) for kind, folder in self._folders.items()}
+            sets = sets_of({"real": profiles["real"], self.name: profiles["synthetic"]}, self.layers, self.seed)
+            real = sets.pop("real")
+            comparison = compare(real, sets, self.spaces, self.resamples, self.seed)
+            settings = {"layers": self.layers, "seed": self.seed, "resamples": self.resamples, **self.settings}
+            write_report(self.output_dir, comparison, {"real": real, **sets}, settings, self.truth())
+            self._log(comparison)
+            shutil.rmtree(self.output_dir / ".profiles", ignore_errors=True)
+        idist.barrier()
+
+    def truth(self) -> dict[str, dict[str, float]]:
+        """Errors by method where the truth is known; none here."""
+        return {}
+
+    def _next_name(self) -> str:
+        """A name for what this process makes next, unlike those of other processes."""
+        name = f"synthetic_{self._made:05d}_{idist.get_rank():03d}"
+        self._made += 1
+        return name
+
+    def _keep(self, kind: str, name: str, volume: torch.Tensor) -> ImageProfile:
+        array = np.asarray(torch.as_tensor(volume).detach().float().cpu())
+        if array.ndim != 4 or len(array) != 1:
+            raise ValueError(f"expected {kind} volumes [1, D, H, W], got shape {array.shape}")
+        device = volume.device if isinstance(volume, torch.Tensor) else "cpu"
+        profile = profile_of(array[0].clip(-1, 1), name, self.spaces, self.layers, device=device)
+        profile.save(self._folders[kind] / f"{re.sub(r'[^-.#=+A-Za-z0-9]', '_', name)}.npz")
+        return profile
+
+    def _log(self, comparison: Mapping[str, Any]) -> None:
+        for space, content in comparison["spaces"].items():
+            numbers = {m: v["value"] for m, v in content["models"][self.name].items()}
+            logger.info("%s in feature space %s: %s", self.name, space, numbers)
