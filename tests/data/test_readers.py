@@ -148,3 +148,13 @@ def test_suffix_of_names_with_dots():
     assert volume_suffix("1.3.6.1.mhd") == ".mhd"
     assert volume_suffix("1.3.6.1.nii.gz") == ".nii.gz"
     assert volume_suffix("1.3.6.1") is None
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_nan_is_not_read_as_zero(tmp_path, suffix):
+    """ITK's reader of NIfTI makes it 0."""
+    volume = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    volume[1, 2, 3] = np.nan
+    nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / f"a{suffix}")
+    array, _ = SimpleITKReader().get_data(str(tmp_path / f"a{suffix}"))
+    assert np.array_equal(array, volume, equal_nan=True)

@@ -141,6 +141,9 @@ class SimpleITKReader(ImageReader):
             array = sitk.GetArrayFromImage(reader.Execute()).T
         except RuntimeError as e:
             raise VolumeError.of(img, f"its voxels cannot be read ({_last_line(e)})") from e
+        if array.dtype.kind == "f" and volume_suffix(img) in (".nii", ".nii.gz"):
+            # ITK turns what is not finite in NIfTI into 0, which is water in CT
+            array = np.asarray(nib.load(img).dataobj, array.dtype).reshape(array.shape)
         return array, {
             MetaKeys.AFFINE: header.affine,
             MetaKeys.ORIGINAL_AFFINE: header.affine.copy(),

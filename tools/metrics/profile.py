@@ -120,6 +120,8 @@ def profile_of(
     volume = volume.clip(-1, 1)
     profile = LayerProfile(layers)
     profile.add(volume)
+    # in the precision in which it is kept, so that an image gives the same numbers when it is looked up
+    profile = LayerProfile.of_state(profile.state())
     result = ImageProfile(name, volume.shape, value_range or (low, high), profile, views_of(volume, spacing))
     tensor = torch.from_numpy(volume)[None, None].to(device)
     for space in spaces:

@@ -1,0 +1,226 @@
+"""Write a study folder: the images that each question needs, the manifest, the key apart, and personal links."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.data.image_sets import find_images
+from tools.study.drawing import DrawnQuestion, Draws, VolumeFacts, check_comparable, facts_of, read_checked
+from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, new_access
+from tools.study.order import balanced_sides
+from tools.study.pictures import (
+    PLANES,
+    centred,
+    grey_png,
+    levels_of,
+    quantised,
+    slice_picture,
+    volume_display,
+)
+from tools.study.texts import load_texts
+
+DATE = 1_600_000_000
+"""Time of change of all images, in seconds; the file system then tells nothing either."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all studies have in common.
+
+    Attributes:
+        seed: of all draws.
+        title: shown to readers.
+        language: of the page.
+        planes: to show slices in.
+        window: lowest and highest value shown; None finds out.
+        volumes: readers scroll through whole volumes instead of seeing one slice.
+        as_stored: take voxels for cubes, as the papers do.
+        readers: names of readers, for the administrator and the analysis.
+    """
+
+    seed: int = 0
+    title: str = ""
+    language: str = "en"
+    planes: tuple[str, ...] = PLANES
+    window: tuple[float, float] | None = None
+    volumes: bool = False
+    as_stored: bool = False
+    readers: tuple[str, ...] = ("reader 1",)
+
+
+def build_2afc(
+    output: str | os.PathLike,
+    real: str,
+    models: Mapping[str, str],
+    real_pairs: int,
+    model_pairs: int,
+    settings: Settings,
+    against: Sequence[str] | None = None,
+) -> Path:
+    """Section 1 with pairs of real and generated images, section 2 with pairs of two models (Shiri et al., 2.3.2).
+
+    Args:
+        output: folder to make; it must not exist.
+        real: folder of real volumes.
+        models: name -> folder of generated volumes; two for section 2.
+        real_pairs: pairs of section 1.
+        model_pairs: pairs of section 2.
+        settings: see `Settings`.
+        against: models that real images are paired with, in turn; None takes the first model, as the paper does.
+
+    Raises:
+        ValueError: numbers or names that make no study, or images that cannot be compared.
+        FileExistsError: the folder exists.
+    """
+    if min(real_pairs, model_pairs) < 0 or real_pairs + model_pairs == 0:
+        raise ValueError(f"got {real_pairs} real pairs and {model_pairs} model pairs; expected one pair at least")
+    if model_pairs and len(models) != 2:
+        raise ValueError(
+            f"section 2 compares two models, got {len(models)} ({', '.join(models)}); give --models a=DIR,b=DIR, or "
+            "--model_pairs 0"
+        )
+    against = list(against or list(models)[:1])
+    if unknown := [name for name in against if name not in models]:
+        raise ValueError(f"--against names {', '.join(unknown)}, expected some of {', '.join(models)}")
+    draws = _draws({"real": real, **models}, settings)
+    questions = draws.questions("origin", [("real", against[i % len(against)]) for i in range(real_pairs)])
+    questions += draws.questions("preference", [tuple(models)] * model_pairs)
+    return _write(output, "2afc", questions, list(models), settings)
+
+
+def build_survey(output: str | os.PathLike, real: str, synthetic: str, scans: int, settings: Settings) -> Path:
+    """Single scans, half of them real (Crespi et al., section 3.4); see `build_2afc` for arguments and errors."""
+    if scans < 2 or scans % 2:
+        raise ValueError(f"--scans is {scans}, expected an even number from 2 up: half of the scans are real")
+    draws = _draws({"real": real, "synthetic": synthetic}, settings)
+    return _write(
+        output,
+        "survey",
+        draws.questions("survey", [("real",), ("synthetic",)] * (scans // 2)),
+        ["synthetic"],
+        settings,
+    )
+
+
+def _draws(folders: Mapping[str, str], settings: Settings) -> Draws:
+    if unknown := [plane for plane in settings.planes if plane not in PLANES]:
+        raise ValueError(f"--planes holds {', '.join(unknown)}, expected some of {', '.join(PLANES)}")
+    load_texts(settings.language)
+    return Draws({name: find_images(folder) for name, folder in folders.items()}, settings.planes, settings.seed)
+
+
+def _write(
+    output: str | os.PathLike,
+    kind: str,
+    questions: Sequence[DrawnQuestion],
+    models: Sequence[str],
+    settings: Settings,
+) -> Path:
+    output = Path(output)
+    if output.exists():
+        raise FileExistsError(
+            f"{output.absolute()} exists; choose another folder, or remove it: links that were sent would no longer work"
+        )
+    facts = facts_of(questions, settings.as_stored)
+    window, hounsfield = check_comparable(questions, facts, settings.window, settings.volumes)
+    display = _display(questions, facts, window, hounsfield, settings.volumes)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{uuid.uuid4().hex}.partial.{output.name}")
+    try:
+        _write_images(partial / IMAGES, questions, display, window, settings)
+        _write_texts(partial, kind, questions, models, display, settings)
+        os.rename(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return output
+
+
+def _display(
+    questions: Sequence[DrawnQuestion],
+    facts: Mapping[str, VolumeFacts],
+    window: tuple[float, float],
+    hounsfield: bool,
+    volumes: bool,
+) -> dict[str, Any]:
+    if volumes:
+        geometry = facts[questions[0].images[0].file.path].geometry
+        return volume_display(geometry, window, levels_of(window), hounsfield)
+    sizes = [facts[i.file.path].geometry.picture_size(q.plane) for q in questions for i in q.images]
+    return {"height": max(h for h, _ in sizes), "width": max(w for _, w in sizes), "low": window[0], "high": window[1]}
+
+
+def _write_images(
+    folder: Path,
+    questions: Sequence[DrawnQuestion],
+    display: Mapping[str, Any],
+    window: tuple[float, float],
+    settings: Settings,
+) -> None:
+    folder.mkdir(parents=True)
+    for question in questions:
+        for image in question.images:
+            volume, geometry = read_checked(image.file, settings.as_stored)
+            if settings.volumes:
+                content = quantised(volume, window, display["levels"]).tobytes()
+            else:
+                index = round(question.position * (geometry.shape[PLANES.index(question.plane)] - 1))
+                picture = slice_picture(quantised(volume, window, 255), geometry, question.plane, index)
+                content = grey_png(centred(picture, display["height"], display["width"]))
+            path = folder / image.name
+            path.write_bytes(content)
+            os.utime(path, (DATE, DATE))
+
+
+def _write_texts(
+    folder: Path,
+    kind: str,
+    questions: Sequence[DrawnQuestion],
+    models: Sequence[str],
+    display: Mapping[str, Any],
+    settings: Settings,
+) -> None:
+    sections = [s for s in ("origin", "preference", "survey") if any(q.section == s for q in questions)]
+    manifest = {
+        "format": FORMAT,
+        "kind": kind,
+        "title": settings.title or load_texts(settings.language)[f"title_{kind}"],
+        "language": settings.language,
+        "sections": sections,
+        "display": dict(display),
+        "questions": [
+            {
+                "id": q.id,
+                "section": q.section,
+                "images": [i.name for i in q.images],
+                "plane": q.plane,
+                "position": q.position,
+            }
+            for q in questions
+        ],
+    }
+    manifest["fingerprint"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    key = {
+        "kind": KINDS[kind],
+        "models": list(models),
+        "seed": settings.seed,
+        "images": {i.name: {"origin": i.set, "source": i.file.id} for q in questions for i in q.images},
+    }
+    reference = [q.images[0].set == ("real" if q.section == "origin" else models[0]) for q in questions]
+    sides = balanced_sides([q.section for q in questions], reference, len(settings.readers))
+    for name, content, mode in (
+        (MANIFEST, manifest, 0o644),
+        (KEY, key, 0o600),
+        (READERS, new_access(settings.readers, sides), 0o600),
+    ):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True, mode=0o755 if name == MANIFEST else 0o700)
+        path.touch(mode)
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
