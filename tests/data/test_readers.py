@@ -2,6 +2,7 @@ import gzip
 import pickle
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
