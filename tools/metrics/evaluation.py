@@ -14,6 +14,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from monai.data import MetaTensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -85,16 +86,17 @@ class EvaluationReport:
 
     def take_real(self, name: str, item: Mapping[str, Any]) -> None:
         """Reduce a real volume."""
-        self._keep("real", name, item[self.real_key])
+        volume = item[self.real_key]
+        self._keep("real", name, volume, volume.pixdim.tolist() if isinstance(volume, MetaTensor) else None)
 
     def collect(self, engine: Engine) -> None:
         """Reduce what an iteration has made."""
         for item in engine.state.output:
             self.take_synthetic(self._next_name(), item["pred"])
 
-    def take_synthetic(self, name: str, volume: torch.Tensor) -> None:
-        """Reduce a synthetic volume."""
-        self._keep("synthetic", name, volume)
+    def take_synthetic(self, name: str, volume: torch.Tensor, spacing: Sequence[float] | None = None) -> None:
+        """Reduce a synthetic volume; ``spacing`` is (D, H, W) in mm, where it is known."""
+        self._keep("synthetic", name, volume, spacing)
 
     def finish(self, engine: Engine) -> None:
         """Write the report."""
@@ -120,12 +122,12 @@ class EvaluationReport:
         self._made += 1
         return name
 
-    def _keep(self, kind: str, name: str, volume: torch.Tensor) -> ImageProfile:
+    def _keep(self, kind: str, name: str, volume: torch.Tensor, spacing: Sequence[float] | None) -> ImageProfile:
         array = np.asarray(torch.as_tensor(volume).detach().float().cpu())
         if array.ndim != 4 or len(array) != 1:
             raise ValueError(f"expected {kind} volumes [1, D, H, W], got shape {array.shape}")
         device = volume.device if isinstance(volume, torch.Tensor) else "cpu"
-        profile = profile_of(array[0].clip(-1, 1), name, self.spaces, self.layers, device=device)
+        profile = profile_of(array[0].clip(-1, 1), name, self.spaces, self.layers, spacing, device=device)
         profile.save(self._folders[kind] / f"{re.sub(r'[^-.#=+A-Za-z0-9]', '_', name)}.npz")
         return profile
 

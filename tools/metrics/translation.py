@@ -77,7 +77,7 @@ class TranslationReport(EvaluationReport):
 
     def collect(self, engine: Engine) -> None:
         for item, batch in zip(engine.state.output, _items(engine.state.batch), strict=True):
-            self.take_synthetic(batch["id"], item["pred"])
+            self.take_synthetic(batch["id"], item["pred"], batch["image"].pixdim.tolist())
             if (name := self._known(batch["id"])) is not None:
                 back = ToSourceGridd("pred")({"image": batch["image"], "pred": item["pred"].cpu()})["pred"]
                 source = str(batch["image"].meta["filename_or_obj"])
