@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.data.test_dicom import AFFINE, hu
 from tests.data.test_readers import write
-from tools.data.dicom import write_dicom_series
+from tools.data.dicom_writer import write_dicom_series
 from tools.data.image_sets import ImageFile, find_images, image_stamp, read_image
 from tools.data.preprocessed import MANIFEST
 from tools.data.readers import VolumeError

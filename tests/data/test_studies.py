@@ -8,7 +8,7 @@ import pytest
 
 from tests.data.test_dicom import AFFINE, hu
 from tests.data.test_readers import write
-from tools.data.dicom import write_dicom_series
+from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError
 from tools.data.studies import ct_studies, find_series, mr_studies, translation_studies, true_ct
 from tools.data.volume_reader import volume_header

@@ -7,7 +7,7 @@ from monai.transforms import LoadImage
 from tests.data.test_dicom import AFFINE, hu
 from tests.data.test_readers import write
 from tools.data.cache import item_key
-from tools.data.dicom import write_dicom_series
+from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError, read_header
 from tools.data.volume_reader import VolumeReader, source_path, volume_header, volume_stamp, with_echo
 

@@ -10,7 +10,8 @@ from monai.data import MetaTensor
 from scipy import ndimage
 
 from tests.data.test_readers import REAL
-from tools.data.dicom import read_dicom_series, write_dicom_series
+from tools.data.dicom import read_dicom_series
+from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError
 from tools.transforms.slices import LoadStudyd, SaveTranslationd, ToSourceGridd, abdomen_slices, ct_slices, mr_slices
 

@@ -32,7 +32,7 @@ from monai.transforms import (
 from monai.utils import MetaKeys, convert_to_tensor, ensure_tuple
 from scipy import ndimage
 
-from tools.data.dicom import write_dicom_series
+from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError
 from tools.data.volume_reader import VolumeReader, source_path
 from tools.files import whole_file

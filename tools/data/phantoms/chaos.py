@@ -22,7 +22,7 @@ import numpy as np
 import SimpleITK as sitk
 from tqdm import tqdm
 
-from tools.data.dicom import write_dicom_series
+from tools.data.dicom_writer import write_dicom_series
 from tools.data.phantoms.abdomen import (
     DEFAULT_SHAPE,
     STEATOSIS,
