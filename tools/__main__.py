@@ -9,13 +9,21 @@ from tools.benchmark.distances import benchmark_distances
 from tools.evaluate import evaluate
 from tools.phantom import phantom
 from tools.preprocess import preprocess
+from tools.share.index import index
+from tools.share.inspection import inspect
+from tools.share.pack import pack
+from tools.study.command import StudyCommands
 
 COMMANDS = {
     "benchmark": benchmark,
     "benchmark_distances": benchmark_distances,
     "evaluate": evaluate,
+    "index": index,
+    "inspect": inspect,
+    "pack": pack,
     "phantom": phantom,
     "preprocess": preprocess,
+    "study": StudyCommands,
 }
 
 

@@ -113,6 +113,8 @@ def unmet_references(files: Sequence[Path]) -> list[str]:
     known = parser.ref_resolver.items
     missing = []
     for id, item in known.items():
+        if not isinstance(item.get_config(), str):
+            continue  # a list or mapping, whose items have their own ids
         for reference in parser.ref_resolver.find_refs_in_config(config=item.get_config(), id=id):
             if reference not in known:
                 missing.append(f"{files[-1].name}: {id.replace('::', '#')} refers to @{reference.replace('::', '#')}")

@@ -36,6 +36,8 @@ class Dependencies:
     kept: dict[str, set[str]] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    _trees: dict[str, ast.Module] = field(default_factory=dict, repr=False)
+    _paths: dict[str, Path | None] = field(default_factory=dict, repr=False)
 
     def need_module(self, module: str, by: str) -> bool:
         """Follow a module or package, and the packages around it; False, and a problem, if there is none."""
@@ -87,7 +89,12 @@ class Dependencies:
         return name in exports or self._is_submodule(module, name) or name in defined_names(self._tree(module))
 
     def path(self, module: str) -> Path | None:
-        """The file of a module or package."""
+        """The file of a module or package; None if there is none."""
+        if module not in self._paths:
+            self._paths[module] = self._find(module)
+        return self._paths[module]
+
+    def _find(self, module: str) -> Path | None:
         base = self.root.joinpath(*module.split("."))
         candidates = (base.with_suffix(".py"), base / "__init__.py")
         return next((path for path in candidates if path.is_file()), None)
@@ -124,10 +131,8 @@ class Dependencies:
         for statement in tree.body:
             if isinstance(statement, ast.ImportFrom):
                 names = [alias for alias in statement.names if (alias.asname or alias.name) in kept]
-                for alias in names:
-                    renamed = f" as {alias.asname}" if alias.asname else ""
-                    source = absolute(statement, package, is_package=True)
-                    lines.append(f"from {source} import {alias.name}{renamed}")
+                if names:
+                    lines.append(ast.unparse(ast.ImportFrom(statement.module, names, statement.level)))
         if kept:
             lines += ["", f"__all__ = {sorted(kept)!r}"]
         return "\n".join(lines) + "\n" if lines else ""
@@ -202,8 +207,9 @@ class Dependencies:
         return self.path(f"{module}.{name}") is not None
 
     def _tree(self, module: str) -> ast.Module:
-        path = self.path(module)
-        return ast.parse(path.read_text(), filename=path.name)
+        if module not in self._trees:
+            self._trees[module] = ast.parse(self.path(module).read_text(), filename=module)
+        return self._trees[module]
 
 
 def follow(root: Path, sets: list[list[Entry]]) -> Dependencies:
@@ -299,8 +305,6 @@ def defined_names(tree: ast.Module) -> set[str]:
             elif isinstance(node, ast.Assign | ast.AnnAssign):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 names |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
-            elif isinstance(node, ast.TypeAlias) if hasattr(ast, "TypeAlias") else False:
-                names.add(node.name.id)
     return names
 
 

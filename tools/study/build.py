@@ -127,7 +127,7 @@ def _write(
     output = Path(output)
     if output.exists():
         raise FileExistsError(
-            f"{output.absolute()} exists; choose another folder, or remove it: links that were sent would no longer work"
+            f"{output.absolute()} exists; choose another folder, or remove it (its links then stop working)"
         )
     facts = facts_of(questions, settings.as_stored)
     window, hounsfield = check_comparable(questions, facts, settings.window, settings.volumes)

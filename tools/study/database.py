@@ -51,7 +51,7 @@ BUSY_S = 30
 """How long a writer waits for others, in seconds."""
 
 
-class Refused(Exception):  # noqa: N818: nothing went wrong
+class Refused(Exception):
     """A request that the study's rules do not allow; ``code`` says which rule."""
 
     def __init__(self, code: str) -> None:
@@ -132,7 +132,7 @@ class Database:
                 raise ValueError(f"{path} holds the answers of another study; give another file with --database")
 
     def start(self, reader: int, cookie: str, page: str) -> Sitting:
-        """Open a reader's sitting.
+        """Open a reader's sitting, or return the open one if it has this page.
 
         Raises:
             Refused: "closed", "finished" or "abandoned". Starting anew abandons the sitting that is open.
@@ -140,18 +140,17 @@ class Database:
         with self._transaction() as db:
             self._check_open(db)
             last = self._last(db, reader)
-            if last is not None and last.state == "open":
-                _end(db, last.id, "abandoned", "started anew elsewhere")
-                db.execute("COMMIT")  # what is refused below has happened all the same
-                db.execute("BEGIN IMMEDIATE")
-                raise Refused("abandoned")
-            if last is not None and not last.released:
-                raise Refused(last.state)
-            values = (reader, cookie, page, time.time())
-            db.execute(
-                "INSERT INTO sittings (reader, state, cookie, page, started) VALUES (?, 'open', ?, ?, ?)", values
-            )
-            return self._last(db, reader)
+            if last is None or (last.released and last.state == "abandoned"):
+                values = (reader, cookie, page, time.time())
+                db.execute(
+                    "INSERT INTO sittings (reader, state, cookie, page, started) VALUES (?, 'open', ?, ?, ?)", values
+                )
+                return self._last(db, reader)
+            if last.state == "open" and last.page == page:
+                return last  # the acknowledgement was lost
+            if last.state == "open":
+                _end(db, last.id, "abandoned", "started anew")
+        raise Refused("finished" if last.state == "finished" else "abandoned")
 
     def show(self, sitting: int, number: int) -> None:
         """Note when a question was sent first."""

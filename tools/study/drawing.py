@@ -94,7 +94,8 @@ class Draws:
         while True:
             if rounds == 1:
                 logger.warning(
-                    "%s has %d volumes, fewer than are asked for; some are shown twice, at other places",
+                    "%s has %d volumes, fewer than are asked for; some are shown twice, at other places, which "
+                    "may tell an attentive reader where they come from",
                     name,
                     len(files),
                 )

@@ -141,8 +141,8 @@ def preference_estimate(choices: np.ndarray, level: float = 0.95, resamples: int
 def clustered_test(choices: np.ndarray) -> TestResult:
     """Whether the first of two models is preferred, respecting that votes share readers and pairs.
 
-    A t-test of the share of votes against a half with a standard error clustered by reader and by pair (Cameron, Gelbach
-    and Miller 2011, the two-way sandwich; never below either one-way error), with one degree of freedom less than there
+    A t-test of the share of votes against a half with a standard error clustered by reader and by pair (Cameron,
+    Gelbach and Miller 2011; never below either one-way error), with one degree of freedom less than there
     are readers or pairs, whichever are fewer. With 3 readers it is timid, and says nothing about a weak preference.
 
     Args:

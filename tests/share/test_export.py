@@ -1,0 +1,114 @@
+"""TorchScript and ONNX compute what each bundle's network computes, for any number of inputs at once."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from monai.bundle import ConfigParser, ckpt_export, onnx_export
+
+from tests.bundles.test_bundles import BUNDLES, TINY, config_file, train_config, translates
+from tests.share.helpers import REPOSITORY
+from tools.share.torchscript import normalised
+
+BATCHES = (1, 2, 5)
+
+
+def small(bundle):
+    """Sizes of a small network, of those that the bundle's networks have."""
+    keys = ("image_size", "latent_dim", "base_channels", "channels")
+    return {key: TINY[key] for key in keys if key in train_config(bundle)}
+
+
+def made(bundle, **overrides):
+    parser = ConfigParser(train_config(bundle))
+    parser.update(small(bundle) | overrides)
+    return parser.get_parsed_content("network_def").eval()
+
+
+def inputs(bundle, batch):
+    metadata = json.loads((REPOSITORY / config_file(bundle, "metadata")).read_text())
+    channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
+    return torch.randn([batch, channels, 32, 32] if translates(bundle) else [batch, TINY["latent_dim"]])
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
+def bundle(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        yield request.param
+
+
+@pytest.fixture
+def export(bundle, tmp_path):
+    """(network, options of MONAI's export commands)."""
+    network = made(bundle)
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    files = {"meta_file": config_file(bundle, "metadata"), "config_file": config_file(bundle, "train")}
+    return network, {"net_id": "network_def", "ckpt_file": str(tmp_path / "model.pt")} | files | small(bundle)
+
+
+def test_torchscript(bundle, export, tmp_path):
+    """As it is packed: without what differs from machine to machine."""
+    network, options = export
+    ckpt_export(filepath=str(tmp_path / "model.ts"), **options)
+    packed = normalised((tmp_path / "model.ts").read_bytes())
+    assert b"site-packages" not in packed
+    assert str(REPOSITORY).encode() not in packed
+    script = torch.jit.load(io.BytesIO(packed))
+    for batch in BATCHES:
+        given = inputs(bundle, batch)
+        with torch.no_grad():
+            torch.testing.assert_close(script(given), network(given), rtol=0, atol=1e-5)
+    extra = {"metadata.json": "", "train.json": ""}
+    torch.jit.load(io.BytesIO(packed), _extra_files=extra)
+    assert json.loads(extra["metadata.json"])["name"]
+
+
+def test_onnx(bundle, export, tmp_path):
+    network, options = export
+    axes = {"image": {0: "batch"}, "pred": {0: "batch"}}
+    names = {"input_names": ["image"], "output_names": ["pred"], "dynamic_axes": axes}
+    shape = list(inputs(bundle, 2).shape)
+    path = str(tmp_path / "model.onnx")
+    onnx_export(filepath=path, input_shape=shape, use_trace=True, converter_kwargs=names, **options)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for batch in BATCHES:
+        given = inputs(bundle, batch)
+        (output,) = session.run(None, {"image": given.numpy()})
+        with torch.no_grad():
+            np.testing.assert_allclose(output, network(given).numpy(), rtol=0, atol=1e-4)
+
+
+def test_torchscript_by_class(bundle):
+    if "num_classes" not in train_config(bundle):
+        pytest.skip("this bundle does not generate by class")
+    network = made(bundle, num_classes=2)
+    script = torch.jit.script(network)
+    for batch in BATCHES:
+        given, label = inputs(bundle, batch), torch.arange(batch) % 2
+        with torch.no_grad():
+            torch.testing.assert_close(script(given, label), network(given, label), rtol=0, atol=1e-5)
+
+
+def test_only_torchscript_is_normalised(tmp_path):
+    with pytest.raises(ValueError, match="not a TorchScript archive"):
+        normalised(b"text")
+    torch.save({}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="it has no code"):
+        normalised((tmp_path / "model.pt").read_bytes())
+
+
+def test_records_stay_aligned():
+    """torch maps records into memory, at multiples of 64 bytes."""
+    stream = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(3, 5)), stream)
+    packed = normalised(stream.getvalue())
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        for entry in archive.infolist():
+            start = entry.header_offset
+            name, extra = (int.from_bytes(packed[start + at : start + at + 2], "little") for at in (26, 28))
+            assert (start + 30 + name + extra) % 64 == 0

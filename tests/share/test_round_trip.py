@@ -1,0 +1,151 @@
+"""Every bundle, trained, packed, downloaded, and run where nothing of this repository is: its archive is enough.
+
+MONAI's commands run in processes that have the packages of the archive's `requirements.txt` and no others.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from monai.bundle import run
+
+from tests.bundles.test_bundles import BUNDLES, config_file, tiny, tiny_phantoms, train_config, translates
+from tests.share.helpers import REPOSITORY, SCHEMA, Stranger, as_options, served
+from tools import collection
+from tools.share import pack, zoo
+from tools.share.archive import check_archive
+
+LISTED = (
+    *("monai", "torch", "numpy", "scipy", "pytorch-ignite", "SimpleITK", "nibabel", "pillow", "fire", "tqdm"),
+    *("tensorboard", "pydicom", "matplotlib", "Jinja2", "torchvision"),
+)
+"""What the archives' `requirements.txt` list."""
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
+def bundle(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        yield request.param
+
+
+@pytest.fixture(scope="module")
+def trained(bundle, tmp_path_factory):
+    """A folder in which the bundle was trained for an epoch on its phantoms."""
+    folder = tmp_path_factory.mktemp(f"trained_{bundle}")
+    run(config_file=config_file(bundle, "train"), **tiny(bundle, folder, max_epochs=1))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """One for all archives: they list the same packages."""
+    folder = tmp_path_factory.mktemp("stranger")
+    (folder / "requirements.txt").write_text("".join(f"{name}\n" for name in LISTED))
+    stranger = Stranger(folder / "requirements.txt", folder)
+    yield stranger
+    stranger.close()
+
+
+@pytest.fixture(scope="module")
+def archive(bundle, trained, machine, tmp_path_factory):
+    """Packed with its checks run on the stranger's machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack, "run_checks", lambda arguments, folder: machine.run(zoo.__file__, arguments, folder))
+        return pack.pack_bundle(bundle, output_dir=tmp_path_factory.mktemp("release"), trained=trained, filepath=SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def downloaded(bundle, archive, machine, tmp_path_factory):
+    """The folder of the bundle after `python -m monai.bundle download` from a local server."""
+    folder = tmp_path_factory.mktemp("downloads")
+    with served(archive.parent) as url:
+        options = ["--name", bundle, "--url", f"{url}/{archive.name}", "--bundle_dir", folder]
+        machine.bundle("download", *options, folder=folder)
+    return folder / bundle
+
+
+def volumes(folder):
+    return {path.name: np.asarray(nibabel.load(path).dataobj) for path in sorted(Path(folder).glob("*.nii.gz"))}
+
+
+def inference_options(bundle):
+    return as_options(tiny_phantoms(bundle) if translates(bundle) else {"num_volumes": 1, "seed": 4})
+
+
+def test_inference_from_its_folder_and_from_elsewhere(bundle, downloaded, machine, tmp_path):
+    """The same volumes, by the archive's own code, although another `tools` lies in the working folder."""
+    folder = downloaded
+    options = inference_options(bundle)
+    used = machine.bundle("run", "--config_file", "configs/inference.json", *options, folder=folder)
+    assert Path(used).parent == folder / "tools"
+    here = volumes(folder / "eval")
+    assert here
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "__init__.py").write_text("raise ImportError('another program')\n")
+    where = ["--config_file", folder / "configs" / "inference.json", "--bundle_root", folder]
+    used = machine.bundle("run", *where, *options, "--output_dir", tmp_path / "out", folder=tmp_path)
+    assert Path(used).parent == folder / "tools"
+    there = volumes(tmp_path / "out")
+    assert there.keys() == here.keys()
+    for name, values in here.items():
+        assert np.array_equal(values, there[name])
+    if not translates(bundle):
+        (made,) = collection.generate(bundle, n=1, seed=4, folder=folder.parent)
+        assert np.abs(made[0].numpy() - next(iter(here.values()))).max() <= 1
+
+
+def test_fine_tuning_starts_from_the_packed_weights(bundle, downloaded, machine, trained):
+    """With a learning rate of zero the weights stay as they were packed, and the packed files as they are."""
+    folder = downloaded
+    models = train_config(bundle)["models"]
+    packed = {name: torch.load(folder / "models" / f"{name}.pt", weights_only=True) for name in models}
+    settings = json.loads((trained / "models" / "model.json").read_text())
+    small = {key: value for key, value in tiny(bundle, ".", max_epochs=1).items() if key not in settings}
+    rates = train_config(bundle).get("learning_rates", {"": 0})
+    still = {f"learning_rates#{name}" if name else "learning_rate": 0.0 for name in rates}
+    files = "['configs/train.json','configs/fine_tune.json']"
+    small["batch_size"] = 2 if not translates(bundle) else 8
+    used = machine.bundle("run", "--config_file", files, *as_options(small | still), folder=folder)
+    assert Path(used).parent == folder / "tools"
+    for name, state in packed.items():
+        tuned = torch.load(folder / "fine_tuned" / f"{name}_last.pt", weights_only=True)
+        assert tuned.keys() == state.keys()
+        for key, value in state.items():
+            assert torch.allclose(tuned[key], value, rtol=0, atol=1e-6), f"{name}: {key}"
+    report = json.loads((folder / "fine_tuned" / "model_last.json").read_text())
+    assert report["image_size"] == settings["image_size"]
+
+
+def test_evaluation_from_its_folder(bundle, downloaded, machine):
+    folder = downloaded
+    files = "['configs/train.json','configs/evaluate.json']"
+    options = as_options(tiny_phantoms(bundle) | {"resamples": 10})
+    machine.bundle("run", "--config_file", files, *options, folder=folder)
+    assert (folder / "eval" / "report.json").is_file()
+
+
+def test_archive_has_what_the_bundle_needs_and_nothing_else(bundle, archive):
+    assert check_archive(archive) == bundle
+    with zipfile.ZipFile(archive) as file:
+        names = [name.removeprefix(f"{bundle}/") for name in file.namelist()]
+        texts = {name: file.read(f"{bundle}/{name}") for name in names if not name.endswith((".pt", ".ts", ".png"))}
+    assert {line.split("==")[0] for line in texts["requirements.txt"].decode().split()} == set(LISTED)
+    assert {"LICENSE", "SHA256SUMS", "requirements.txt", "docs/README.md", "models/model.ts"} <= set(names)
+    for folder in ("tests", "tools/study", "tools/benchmark", "tools/evaluate", "tools/share", "tools/__main__"):
+        assert not [name for name in names if name.startswith(folder)]
+    family = "cyclegan" if translates(bundle) else "hierarchical_gan"
+    assert [name for name in names if name.startswith("tools/networks/")] == [
+        "tools/networks/__init__.py",
+        f"tools/networks/{family}.py",
+    ]
+    for name, text in texts.items():
+        assert str(REPOSITORY).encode() not in text, name
+    card = texts["docs/README.md"].decode()
+    assert "Trained on phantoms, which are computed anatomy, not patients" in card
+    assert "Iterations until then: " in card
+    assert "not recorded" not in card

@@ -1,0 +1,125 @@
+"""The model card: what a stranger should know of trained weights, from what their training left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+NOT_RECORDED = "not recorded"
+
+
+def model_card(
+    metadata: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    training: Mapping[str, Any],
+    report: Mapping[str, Any] | None,
+) -> str:
+    """A section in Markdown.
+
+    Args:
+        metadata: of the packed bundle.
+        settings: the content of `models/model.json`.
+        training: of ``training_facts``.
+        report: the content of `eval/report.json`, None if the bundle was not evaluated.
+    """
+    data = settings.get("data", {})
+    lines = [
+        "## Model card",
+        "",
+        _row("Name", metadata.get("name", settings.get("bundle", ""))),
+        _row("Version", f"{metadata['version']}: {metadata['changelog'][metadata['version']]}"),
+        _row("Task", metadata.get("task", "")),
+        _row("Intended use", metadata.get("intended_use", "")),
+        _row("Authors", metadata.get("authors", "")),
+        _row("Licence", "of code and weights `LICENSE`; of the data `docs/data_license.txt`"),
+        "",
+        "### Training",
+        "",
+        _trained_on(metadata, data),
+        "",
+        _row("Volumes", data.get("volumes", NOT_RECORDED)),
+        _row("SHA-256 of their identifiers", data.get("ids_sha256", NOT_RECORDED)),
+        _row("Epoch of these weights", settings.get("epoch", NOT_RECORDED)),
+        _row("Iterations until then", training.get("iterations", NOT_RECORDED)),
+        _row("Versions", ", ".join(f"{k} {v}" for k, v in training.get("versions", {}).items()) or NOT_RECORDED),
+        _row("Settings", f"`{json.dumps({k: v for k, v in settings.items() if k in _told(settings)})}`"),
+        "",
+        "### Evaluation",
+        "",
+        *_evaluation(settings, report),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def training_facts(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Iterations until the weights' epoch, and versions of packages, from a checkpoint of the same training.
+
+    Args:
+        folder: `models` of a bundle.
+        settings: the content of `model.json` there.
+
+    Returns:
+        Empty if there is no checkpoint.
+    """
+    for path in sorted(folder.glob("checkpoint_epoch=*.pt")):
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        told = {key: value for key, value in checkpoint.get("settings", {}).items() if key in settings}
+        if any(settings[key] != value for key, value in told.items()):
+            continue  # of another training
+        facts = {"versions": checkpoint.get("versions", {})}
+        if "epoch" in settings and "epoch_length" in checkpoint:
+            facts["iterations"] = settings["epoch"] * checkpoint["epoch_length"]
+        return facts
+    return {}
+
+
+def _told(settings: Mapping[str, Any]) -> list[str]:
+    """Settings that have no line of their own."""
+    return [key for key in settings if key not in ("bundle", "data", "epoch")]
+
+
+def _trained_on(metadata: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    kind = data.get("kind", NOT_RECORDED)
+    if kind == "phantom":
+        made = json.dumps(data.get("phantom", {}))
+        return (
+            f"**Trained on phantoms, which are computed anatomy, not patients**: `{made}`. The weights show that the "
+            "bundle works, and nothing about how it would do on real data."
+        )
+    return f"Trained on {kind} data: {metadata.get('data_source', NOT_RECORDED)}."
+
+
+def _evaluation(settings: Mapping[str, Any], report: Mapping[str, Any] | None) -> list[str]:
+    best = {key: settings[key] for key in ("fid", "mmd") if key in settings}
+    lines = [
+        f"{key.upper()} {value:.4g} at validation while training, in the features of an untrained network: not "
+        "comparable with any paper's."
+        for key, value in best.items()
+    ]
+    if report is None:
+        return (
+            [*lines, "", "No evaluation report was packed (`evaluate.json` writes one)."]
+            if lines
+            else ["The weights were not evaluated (`evaluate.json` does that)."]
+        )
+    lines += ["", "| images | metric | features | value | 95% interval |", "|---|---|---|---|---|"]
+    for space, content in report.get("spaces", {}).items():
+        for images, metrics in content.get("models", {}).items():
+            for metric, number in metrics.items():
+                low, high = number.get("low"), number.get("high")
+                interval = "" if low is None or high is None else f"{low:.4g} to {high:.4g}"
+                value = "" if number.get("value") is None else f"{number['value']:.4g}"
+                lines.append(f"| {images} | {metric} | {space} | {value} | {interval} |")
+    for method, metrics in report.get("truth", {}).items():
+        for metric, value in metrics.items():
+            if isinstance(value, int | float):
+                lines.append(f"| {method} | {metric} | known truth | {value:.4g} | |")
+    return lines
+
+
+def _row(name: str, value: Any) -> str:
+    return f"- {name}: {value}"

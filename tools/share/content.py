@@ -1,0 +1,155 @@
+"""The files of a packed bundle, made from those of the repository; in memory, by their path in the archive."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tools.share.archive import is_weights
+from tools.share.configs import Entry, config_files, entries, load_config
+from tools.share.fine_tune import fine_tune_config
+
+OWN_TOOLS = "own_tools.py"
+"""Program in the root of a packed bundle that puts its `tools` first, see the file of that name here."""
+
+LINE = 120
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training run that is to be packed.
+
+    Attributes:
+        folder: that holds `models` and `eval`.
+        names: of the weights, without ending; "model" is among them.
+        settings: the content of `models/model.json`.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+def trained_models(folder: Path, train: Mapping[str, Any]) -> tuple[Trained | None, list[str]]:
+    """What a training left in ``folder``, and what is missing there."""
+    names = tuple(train.get("models", {"model": None}))
+    problems = []
+    for name in names:
+        for ending, what in ((".pt", "weights"), (".json", "settings of their training")):
+            if not (folder / "models" / f"{name}{ending}").is_file():
+                problems.append(
+                    f"no {what} at {folder / 'models' / (name + ending)}. Train the bundle first, or say with "
+                    "--trained which folder has `models`"
+                )
+    if problems:
+        return None, problems
+    return Trained(folder, names, json.loads((folder / "models" / "model.json").read_text())), []
+
+
+def packed_weights(trained: Trained) -> tuple[dict[str, bytes], list[str]]:
+    """Weights and their settings, and what is wrong with them.
+
+    Weights are saved anew: what torch writes depends on the name that a file had while it was written.
+    """
+    files, problems = {}, []
+    for name in trained.names:
+        path = trained.folder / "models" / f"{name}.pt"
+        reason = is_weights(path.read_bytes())
+        if reason is not None:
+            problems.append(f"{path} does not load as weights alone (weights_only=True): {reason}")
+            continue
+        stream = io.BytesIO()
+        torch.save(torch.load(path, map_location="cpu", weights_only=True), stream)
+        files[f"models/{name}.pt"] = stream.getvalue()
+        files[f"models/{name}.json"] = path.with_suffix(".json").read_bytes()
+    return files, problems
+
+
+def packed_configs(folder: Path, trained: Trained) -> dict[str, dict[str, Any]]:
+    """file name -> content of the configs, for a bundle whose root is the working folder."""
+    contents = {path.name: load_config(path) for path in config_files(folder)}
+    train = contents.get("train.json", {})
+    packed = {name: for_any_folder(name, content, train) for name, content in contents.items()}
+    if train:
+        packed["fine_tune.json"] = fine_tune_config(train, trained.settings, trained.names)
+    return packed
+
+
+def for_any_folder(name: str, content: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, Any]:
+    """A config whose `bundle_root` is "." and that finds the bundle's own `tools` from any working folder.
+
+    MONAI adds a bundle's root to Python's path only after `initialize`, but imports come before that. So `initialize`
+    begins with the path, then imports again: MONAI resolves an import anew once its place in the list was run.
+
+    Args:
+        name: of the file.
+        content: of the config.
+        train: the content of `train.json`, whose imports serve overlays.
+    """
+    packed = dict(content)
+    if "bundle_root" in packed:
+        packed["bundle_root"] = "."
+    if "initialize" in packed:
+        imports = content.get("imports", train.get("imports", []))
+        own = [entry for entry in entries(name, {"imports": imports}) if entry.kind == "import"]
+        again = [f"${entry.text}" for entry in own if re.search(r"\btools\b", entry.text)]
+        first = f"$runpy.run_path(@bundle_root + '/{OWN_TOOLS}')"
+        packed["initialize"] = ["$import runpy", first, *again, *packed["initialize"]]
+    return packed
+
+
+def config_entries(configs: Mapping[str, Mapping[str, Any]]) -> list[list[Entry]]:
+    """The entries of the configs that run together: one with `bundle_root` alone, any other with `train.json`."""
+    train = entries("train.json", configs.get("train.json", {}))
+    return [
+        entries(name, content) if "bundle_root" in content else [*train, *entries(name, content)]
+        for name, content in configs.items()
+    ]
+
+
+def authored_files(folder: Path) -> dict[str, bytes]:
+    """Files that are packed as they are: the licence, the logging config, documents but the README."""
+    found = {}
+    for path in sorted((folder / "docs").rglob("*")):
+        if path.is_file() and path.name != "README.md":
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    for name in ("LICENSE", "configs/logging.conf"):
+        if (folder / name).is_file():
+            found[name] = (folder / name).read_bytes()
+    return found
+
+
+def packed_readme(folder: Path, card: str, has_large_files: bool) -> str:
+    """The bundle's README for a reader who has the archive, with the model card at its end."""
+    path = folder / "docs" / "README.md"
+    text = path.read_text() if path.is_file() else f"# {folder.name}\n"
+    title, _, rest = text.partition("\n")
+    rest = rest.replace(f"bundles/{folder.name}/", "").replace("From the repository's folder:", "From this folder:")
+    fetch = [">     python -m monai.bundle download_large_files --bundle_path ."] if has_large_files else []
+    both = "\"['configs/train.json','configs/fine_tune.json']\""
+    how = [
+        "> This is a packed bundle. Run commands from its folder, or from elsewhere with `--bundle_root` and the paths",
+        "> of its configs:",
+        ">",
+        ">     pip install -r requirements.txt",
+        *fetch,
+        ">     python -m monai.bundle run --config_file configs/inference.json",
+        f">     python -m monai.bundle run --config_file {both} --dataset_dir DATA",
+        ">",
+        "> `configs/fine_tune.json` starts training from the packed weights and writes to `fine_tuned`; discriminators",
+        "> begin anew. `sha256sum --check SHA256SUMS` tells whether a file was altered. A config can run code: read it",
+        "> before you run it.",
+    ]
+    return "\n".join([title, "", *how, rest.rstrip(), "", card])
+
+
+def as_json(content: Any) -> bytes:
+    """JSON as it is packed: indented, in the given order, plain text."""
+    return (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,34 @@
+"""The config that fine-tunes a packed bundle: an overlay of `train.json` that starts from the packed weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+OF_A_RUN = ("seed", "batch_size", "precision", "data", "bundle")
+"""Settings of a training run, not of the network that it trained."""
+
+
+def fine_tune_config(train: Mapping[str, Any], settings: Mapping[str, Any], models: Iterable[str]) -> dict[str, Any]:
+    """`fine_tune.json`, for `--config_file "['configs/train.json','configs/fine_tune.json']"`.
+
+    The networks that inference needs begin with the packed weights; the others, as discriminators, begin anew, since
+    they are not packed. Results go to `fine_tuned`, so that the packed weights stay.
+
+    Args:
+        train: the content of `train.json`.
+        settings: the content of `model.json`, how the packed weights were trained.
+        models: names of the packed weights, ids of `models` in ``train``.
+    """
+    size = {key: value for key, value in settings.items() if key in train and key not in OF_A_RUN}
+    load = "engines.ModelLoader(@pretrained_dir + '/{0}.pt', {1}).load()"
+    loads = ["$" + load.format(name, f"@models#{name}") for name in models]
+    if "network" in train:  # of which models may hold a moving average only
+        loads.append("$" + load.format("model", "@network"))
+    return {
+        "pretrained_dir": "$@bundle_root + '/models'",
+        "ckpt_dir": "$@bundle_root + '/fine_tuned'",
+        "output_dir": "$@bundle_root + '/fine_tuned'",
+        **size,
+        "run": [*loads, *train["run"]],
+    }

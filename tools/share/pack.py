@@ -1,0 +1,194 @@
+"""``python -m tools pack``: a trained bundle as one archive that runs by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.files import whole_file
+from tools.share import zoo
+from tools.share.archive import CHECKSUMS, LARGE_FILES, check_archive, checksums, write_archive
+from tools.share.card import model_card, training_facts
+from tools.share.configs import load_config, unmet_references
+from tools.share.content import (
+    OWN_TOOLS,
+    as_json,
+    authored_files,
+    config_entries,
+    packed_configs,
+    packed_readme,
+    packed_weights,
+    trained_models,
+)
+from tools.share.dependencies import follow
+from tools.share.large_files import large_files_yaml, set_apart
+from tools.share.metadata import packed_metadata
+from tools.share.requirements import needed_versions, pinned_versions, requirements_text
+from tools.share.torchscript import normalised
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def pack(
+    name: str,
+    version: str | None = None,
+    output_dir: str = ".",
+    trained: str | None = None,
+    bundles_dir: str | None = None,
+    filepath: str | None = None,
+    large_file_mb: float | None = None,
+    base_url: str | None = None,
+) -> str:
+    """Write NAME_v<version>.zip: configs, documents, weights and the parts of `tools` that the bundle needs.
+
+    The same inputs give the same bytes. A bundle without weights, with references or imports that lead nowhere, or
+    whose metadata does not verify, is refused.
+
+    Args:
+        name: of the bundle, a folder in bundles_dir.
+        version: of the archive, a key of the changelog in metadata.json; by default the metadata's version.
+        output_dir: where the archive goes.
+        trained: the folder that holds `models` and `eval` of the training to pack; by default the bundle's own.
+        bundles_dir: the folder that holds the bundle; by default the repository's `bundles`.
+        filepath: a local copy of the metadata's schema, for networks without access; by default it is fetched.
+        large_file_mb: weights above this many megabytes (of 10^6 bytes) are written beside the archive, to be fetched
+            by `python -m monai.bundle download_large_files`; by default all weights are in the archive.
+        base_url: where the large files will be, a folder's URL; needed with large_file_mb.
+
+    Returns:
+        The archive's path and its SHA-256.
+    """
+    path = pack_bundle(name, version, output_dir, trained, bundles_dir, filepath, large_file_mb, base_url)
+    return f"{path}\nsha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def pack_bundle(
+    name: str,
+    version: str | None = None,
+    output_dir: str | os.PathLike = ".",
+    trained: str | os.PathLike | None = None,
+    bundles_dir: str | os.PathLike | None = None,
+    filepath: str | os.PathLike | None = None,
+    large_file_mb: float | None = None,
+    base_url: str | None = None,
+) -> Path:
+    """The path of the archive; arguments as of ``pack``.
+
+    Raises:
+        FileNotFoundError: there is no such bundle.
+        ValueError: the bundle cannot be packed, with all reasons.
+    """
+    folder = Path(bundles_dir or REPOSITORY / "bundles") / str(name)
+    if not (folder / "configs" / "metadata.json").is_file():
+        raise FileNotFoundError(
+            f"no bundle at {folder}: it has no configs/metadata.json. Known: {_known(folder.parent)}."
+        )
+    if "_v" in folder.name:
+        raise ValueError(
+            f"a bundle's name must not contain '_v' ({folder.name}): MONAI takes what follows for a version"
+        )
+    if large_file_mb is not None and base_url is None:
+        raise ValueError(
+            "--large_file_mb needs --base_url, the URL of the folder from which the weights will be fetched"
+        )
+    configs_folder = folder / "configs"
+    train = load_config(configs_folder / "train.json") if (configs_folder / "train.json").is_file() else {}
+    found, problems = trained_models(Path(trained or folder), train)
+    if found is None:
+        raise refused(folder.name, problems)
+    files, problems = packed_weights(found)
+    configs = packed_configs(folder, found)
+    needed = follow(REPOSITORY, config_entries(configs))
+    metadata = load_config(configs_folder / "metadata.json")
+    pinned = pinned_versions(REPOSITORY / "requirements.txt")
+    imports = needed.imports | ({"yaml"} if large_file_mb is not None else set())
+    versions, unpinned = needed_versions(imports, metadata.get("required_packages_version", {}), pinned)
+    problems += needed.problems + unpinned
+    if problems:
+        raise refused(folder.name, problems)
+
+    metadata = packed_metadata(metadata, found.settings, versions, version)
+    large = large_file_mb is not None
+    report_path = found.folder / "eval" / "report.json"
+    report = json.loads(report_path.read_text()) if report_path.is_file() else None
+    card = model_card(metadata, found.settings, training_facts(found.folder / "models", found.settings), report)
+    files |= authored_files(folder) | needed.files()
+    files |= {f"configs/{name}": as_json(content) for name, content in configs.items()}
+    files["configs/metadata.json"] = as_json(metadata)
+    files["docs/README.md"] = packed_readme(folder, card, large).encode()
+    files["requirements.txt"] = requirements_text(versions).encode()
+    files[OWN_TOOLS] = Path(__file__).with_name(OWN_TOOLS).read_bytes()
+    files["models/model.ts"] = checked(folder.name, files, filepath)
+
+    stem = f"{folder.name}_v{metadata['version']}"
+    files[CHECKSUMS] = checksums(files).encode()
+    apart: dict[str, bytes] = {}
+    if large:
+        apart = set_apart(files, round(float(large_file_mb) * 1e6))
+        files = {path: content for path, content in files.items() if path not in apart}
+        files[LARGE_FILES] = large_files_yaml(stem, apart, str(base_url)).encode()
+        files[CHECKSUMS] = checksums(files | apart).encode()
+    archive = Path(output_dir) / f"{stem}.zip"
+    for path, content in apart.items():
+        with whole_file(archive.parent / f"{stem}_{Path(path).name}") as partial:
+            partial.write_bytes(content)
+    write_archive(archive, folder.name, files)
+    check_archive(archive)
+    return archive
+
+
+def checked(name: str, files: Mapping[str, bytes], schema: str | os.PathLike | None = None) -> bytes:
+    """The network as TorchScript, made by the packed code in a folder that has nothing else.
+
+    Raises:
+        ValueError: what is packed does not pass the checks of ``zoo`` there.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary).resolve() / name
+        for relative, content in files.items():
+            path = folder / relative
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        sets = [
+            (path,) if "bundle_root" in load_config(path) else (folder / "configs" / "train.json", path)
+            for path in sorted((folder / "configs").glob("*.json"))
+            if path.name != "metadata.json"
+        ]
+        problems = [problem for files in sets for problem in unmet_references(files)]
+        problems += zoo.check_schema(folder, None if schema is None else str(schema))
+        if problems:
+            raise refused(name, problems)
+        result = Path(temporary) / "result.json"
+        arguments = [".", "--export", "models/model.ts", "--result", str(result)]
+        output = run_checks(arguments, folder)
+        if not result.is_file():
+            raise refused(name, [f"its checks ended with an error:\n{output[-2000:]}"])
+        problems = json.loads(result.read_text())
+        if problems:
+            raise refused(name, problems)
+        return normalised((folder / "models" / "model.ts").read_bytes())
+
+
+def run_checks(arguments: list[str], folder: Path) -> str:
+    """Run ``zoo`` as a program of its own in ``folder``; what it printed."""
+    # TorchScript writes constants in the order of a set of their names
+    fixed = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | fixed
+    command = [sys.executable, zoo.__file__, *arguments]
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return run.stdout + run.stderr
+
+
+def refused(name: str, problems: list[str]) -> ValueError:
+    """The error that names all reasons for which a bundle cannot be packed."""
+    return ValueError("\n  - ".join([f"{name} cannot be packed:", *dict.fromkeys(problems)]))
+
+
+def _known(folder: Path) -> str:
+    return ", ".join(sorted(path.parents[1].name for path in folder.glob("*/configs/metadata.json"))) or "none"

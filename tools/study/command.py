@@ -1,0 +1,206 @@
+"""``python -m tools study``: build a reader study, serve it, analyse it, and plan how large it must be."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tools.study import build as building
+from tools.study.folder import KINDS, load_access
+from tools.study.pictures import PLANES
+from tools.study.server import links, make_app, run
+
+logger = logging.getLogger(__name__)
+
+
+class StudyCommands:
+    """Reader studies: which images are real, and which are more realistic, judged by radiologists in a browser."""
+
+    def build(
+        self,
+        output_dir: str,
+        kind: str,
+        real: str,
+        models: str | Mapping[str, str] | None = None,
+        synthetic: str | None = None,
+        real_pairs: int = 10,
+        model_pairs: int = 30,
+        scans: int = 20,
+        readers: int | str | Sequence[str] = 12,
+        seed: int = 0,
+        window: Sequence[float] | None = None,
+        volumes: bool = False,
+        planes: str | Sequence[str] = PLANES,
+        against: str | Sequence[str] | None = None,
+        as_stored: bool = False,
+        title: str = "",
+        language: str = "en",
+    ) -> None:
+        """Write a study folder and print the personal links.
+
+        The same images, options and seed give the same study; only the links and each reader's order and sides, in
+        readers.json, are drawn anew, so that nobody can compute them.
+
+        Args:
+            output_dir: folder to make.
+            kind: 2afc (which of two images is real, which of two models' images is more realistic) or survey (real,
+                synthetic or cannot tell).
+            real: folder of real volumes (NIfTI, MetaImage, .npy, or folders of DICOM or PNG slices).
+            models: for 2afc, folders of generated volumes as a=DIR,b=DIR.
+            synthetic: for a survey, folder of synthetic volumes.
+            real_pairs: for 2afc, pairs of a real and a generated image.
+            model_pairs: for 2afc, pairs of the two models.
+            scans: for a survey, an even number; half of them are real.
+            readers: number of readers, or their names separated by commas.
+            seed: of the draw of volumes, planes and positions.
+            window: LOW,HIGH, the values that are black and white. Without it sets in HU take -1024,600.
+            volumes: readers scroll through whole volumes in three planes and set the window.
+            planes: axial,coronal,sagittal or some of them.
+            against: for 2afc, models that real images are paired with, in turn; the first without it.
+            as_stored: take voxels for cubes, if sets differ only in the voxel size they state.
+            title: shown to readers.
+            language: of the page.
+        """
+        names = readers if isinstance(readers, int) else _names(readers)
+        settings = building.Settings(
+            seed=seed,
+            title=str(title),
+            language=language,
+            planes=tuple(_names(planes)),
+            window=window,
+            volumes=bool(volumes),
+            as_stored=bool(as_stored),
+            readers=_readers(names),
+        )
+        if kind == "2afc":
+            if models is None:
+                raise ValueError("a 2afc study needs --models a=DIR,b=DIR")
+            chosen = None if against is None else _names(against)
+            study = building.build_2afc(output_dir, real, _models(models), real_pairs, model_pairs, settings, chosen)
+        elif kind == "survey":
+            if synthetic is None:
+                raise ValueError("a survey needs --synthetic DIR")
+            study = building.build_survey(output_dir, real, str(synthetic), scans, settings)
+        else:
+            raise ValueError(f"--kind is {kind!r}, expected one of {', '.join(KINDS)}")
+        print(f"{study}: serve it with `python -m tools study serve {study}`")
+
+    def serve(
+        self,
+        study_dir: str,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        database: str | None = None,
+        proxies: int = 0,
+        address: str | None = None,
+    ) -> None:
+        """Serve a study until stopped with Ctrl+C, and print the links to send.
+
+        Args:
+            study_dir: as built.
+            host: network interface; 0.0.0.0 for all.
+            port: to listen at.
+            database: file of the answers; answers.sqlite in the study folder without it.
+            proxies: number of proxies before the server (1 behind one that does TLS).
+            address: that readers open, such as https://study.example.org, if it is another one.
+        """
+        app = make_app(study_dir, database, proxies)
+        for name, link in links(load_access(study_dir), address or f"http://{host}:{port}"):
+            print(f"{name}: {link}", flush=True)
+        run(app, host, port)
+
+    def analyse(
+        self, study_dir: str | Sequence[str], output_dir: str | None = None, database: str | None = None, seed: int = 0
+    ) -> None:
+        """Write report.json, answers.csv and report.html.
+
+        Args:
+            study_dir: as served; several surveys, separated by commas, are compared with each other.
+            output_dir: folder for the report; "analysis" in the (first) study folder without it.
+            database: file of the answers, if it is not in the study folder.
+            seed: of bootstraps and permutations.
+        """
+        from tools.study.report import write_report
+
+        folders = _names(study_dir)
+        if database is not None and len(folders) > 1:
+            raise ValueError("--database goes with one study; keep each study's answers in its folder")
+        output = Path(output_dir or Path(folders[0]) / "analysis")
+        write_report(folders, output, database, seed)
+        print(output / "report.html")
+
+    def plan(
+        self,
+        preference: float = 0.6,
+        readers: Sequence[int] = (3, 6, 9, 12, 18, 24),
+        pairs: Sequence[int] = (10, 20, 30, 40, 60, 80),
+        power: float = 0.8,
+        reader_sd: float | None = None,
+        pair_sd: float | None = None,
+        simulations: int = 1000,
+        seed: int = 0,
+        output: str | None = None,
+    ) -> None:
+        """How many readers and pairs find a preference between two models, by simulated studies.
+
+        Args:
+            preference: share of votes for the preferred model, between 0.5 and 1.
+            readers: numbers of readers to try.
+            pairs: numbers of pairs to try.
+            power: share of studies that shall find it at p < 0.05.
+            reader_sd: how much readers differ in their preference, in logits.
+            pair_sd: how much pairs differ, in logits; by default as in the CRF-GAN paper.
+            simulations: studies for each number of readers and pairs.
+            seed: of the simulations.
+            output: file to write as JSON.
+        """
+        from tools.study.planning import PAIR_SD, READER_SD, plan_text, power_table
+
+        table = power_table(
+            preference,
+            _numbers(readers),
+            _numbers(pairs),
+            power,
+            READER_SD if reader_sd is None else reader_sd,
+            PAIR_SD if pair_sd is None else pair_sd,
+            simulations,
+            seed,
+        )
+        print(plan_text(table))
+        if output:
+            from tools.files import whole_file
+
+            with whole_file(output) as partial:
+                partial.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+def _names(value: str | Sequence[str]) -> list[str]:
+    parts = value.split(",") if isinstance(value, str) else [str(part) for part in value]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _numbers(value: int | str | Sequence[int]) -> list[int]:
+    return [value] if isinstance(value, int) else [int(part) for part in _names(value)]
+
+
+def _readers(readers: int | Sequence[str]) -> tuple[str, ...]:
+    names = [f"reader {i}" for i in range(1, readers + 1)] if isinstance(readers, int) else list(readers)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"--readers is {readers!r}, expected a number from 1 up, or names that differ")
+    return tuple(names)
+
+
+def _models(models: str | Mapping[str, str]) -> dict[str, str]:
+    if isinstance(models, Mapping):
+        return {str(name): str(folder) for name, folder in models.items()}
+    found: dict[str, str] = {}
+    for part in _names(models):
+        name, _, folder = part.partition("=")
+        if not name.strip() or not folder.strip() or name.strip() in ("real", *found):
+            raise ValueError(
+                f"--models is {models!r}, expected a=DIR,b=DIR with a name for every model that is not 'real'"
+            )
+        found[name.strip()] = folder.strip()
+    return found

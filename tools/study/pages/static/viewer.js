@@ -1,0 +1,190 @@
+// Whole volumes in three planes: both images of a pair show the same plane, slice and window.
+"use strict";
+
+const viewer = (() => {
+  const { texts, display } = JSON.parse(document.getElementById("content").textContent);
+  const PLANES = ["axial", "coronal", "sagittal"];
+  const PRESETS = { lung: [1500, -600], mediastinum: [400, 40], abdomen: [350, 50], bone: [1800, 400], brain: [80, 40] };
+  const FULL = [display.high - display.low, (display.high + display.low) / 2];
+  const STEP_PX = 6; // of a finger's drag, for a slice
+  const at = (id) => document.getElementById(id);
+  const [depth, rows, columns] = display.shape || [1, 1, 1];
+  const count = { axial: depth, coronal: rows, sagittal: columns };
+
+  let volumes = [];
+  let canvases = [];
+  let plane = "axial";
+  let slices = {};
+  let width = FULL[0];
+  let level = FULL[1];
+  let wanted = false;
+
+  // head or front at the top, as the patient is looked at
+  function section(volume, index) {
+    if (plane === "axial") return [rows, columns, (y, x) => (index * rows + y) * columns + x];
+    if (plane === "coronal") return [depth, columns, (y, x) => ((depth - 1 - y) * rows + index) * columns + x];
+    return [depth, rows, (y, x) => ((depth - 1 - y) * rows + x) * columns + index];
+  }
+
+  function greys() {
+    const table = new Uint8ClampedArray(display.levels + 1);
+    const step = (display.high - display.low) / display.levels;
+    for (let i = 0; i <= display.levels; i++) {
+      table[i] = Math.round((((display.low + i * step - level) / Math.max(width, step)) + 0.5) * 255);
+    }
+    return table;
+  }
+
+  function draw() {
+    wanted = false;
+    const table = greys();
+    const [dz, dy, dx] = display.spacing;
+    canvases.forEach((canvas, i) => {
+      const [h, w, place] = section(volumes[i], slices[plane]);
+      canvas.width = w;
+      canvas.height = h;
+      const context = canvas.getContext("2d");
+      const picture = context.createImageData(w, h);
+      const volume = volumes[i];
+      for (let y = 0, at = 0; y < h; y++) {
+        for (let x = 0; x < w; x++, at += 4) {
+          const grey = table[volume[place(y, x)]];
+          picture.data[at] = picture.data[at + 1] = picture.data[at + 2] = grey;
+          picture.data[at + 3] = 255;
+        }
+      }
+      context.putImageData(picture, 0, 0);
+      const [my, mx] = plane === "axial" ? [dy, dx] : plane === "coronal" ? [dz, dx] : [dz, dy];
+      fit(canvas, h * my, w * mx);
+    });
+    at("slice").max = count[plane] - 1;
+    at("slice").value = slices[plane];
+    at("slice-number").textContent = `${slices[plane] + 1}/${count[plane]}`;
+    at("width-level").textContent = display.hounsfield
+      ? texts.width_level.replace("{width}", Math.round(width)).replace("{level}", Math.round(level))
+      : "";
+    mark();
+  }
+
+  // voxels are not always squares: the canvas is as tall and wide as the body, within its frame
+  function fit(canvas, height, width) {
+    const frame = canvas.parentElement;
+    const scale = Math.min((frame.clientHeight - 8) / height, (frame.clientWidth - 8) / width);
+    canvas.style.flex = "none";
+    canvas.style.margin = "auto";
+    canvas.style.width = `${Math.max(1, width * scale)}px`;
+    canvas.style.height = `${Math.max(1, height * scale)}px`;
+    canvas.style.objectFit = "fill";
+  }
+
+  function mark() {
+    for (const one of at("planes").children) one.setAttribute("aria-pressed", String(one.dataset.plane === plane));
+    for (const one of at("presets").children) {
+      const [w, l] = one.dataset.preset === "full" ? FULL : PRESETS[one.dataset.preset];
+      one.setAttribute("aria-pressed", String(w === width && l === level));
+    }
+  }
+
+  function redraw() {
+    if (!wanted && canvases.length) requestAnimationFrame(draw);
+    wanted = true;
+  }
+
+  function move(by) {
+    slices[plane] = Math.min(count[plane] - 1, Math.max(0, slices[plane] + by));
+    redraw();
+  }
+
+  function turn(to) {
+    plane = to;
+    redraw();
+  }
+
+  function preset(name) {
+    [width, level] = name === "full" ? FULL : PRESETS[name];
+    redraw();
+  }
+
+  // a drag changes the window (mouse) or the slice (finger); a click without a drag chooses
+  function listen(canvas, clicked) {
+    let last = null;
+    let moved = 0;
+    let rest = 0;
+    canvas.addEventListener("pointerdown", (event) => {
+      last = [event.clientX, event.clientY];
+      moved = rest = 0;
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!last) return;
+      const [dx, dy] = [event.clientX - last[0], event.clientY - last[1]];
+      last = [event.clientX, event.clientY];
+      moved += Math.abs(dx) + Math.abs(dy);
+      if (moved < 4) return;
+      if (event.pointerType === "touch") {
+        rest += dy;
+        move(Math.trunc(rest / STEP_PX));
+        rest %= STEP_PX;
+      } else {
+        const step = (display.high - display.low) / 500;
+        width = Math.min(FULL[0] * 1.5, Math.max(FULL[0] / 200, width + dx * step));
+        level = Math.min(display.high, Math.max(display.low, level + dy * step));
+        redraw();
+      }
+    });
+    canvas.addEventListener("pointerup", () => {
+      if (last && moved < 4) clicked();
+      last = null;
+    });
+    canvas.addEventListener("pointercancel", () => (last = null));
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        move(event.deltaY > 0 ? -1 : 1);
+      },
+      { passive: false },
+    );
+  }
+
+  function open(stacks, places, first, position, clicked) {
+    volumes = stacks.map((stack) => (display.levels > 255 ? new Uint16Array(stack) : new Uint8Array(stack)));
+    resized.disconnect();
+    canvases = places.map((place, i) => {
+      const canvas = document.createElement("canvas");
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", place.getAttribute("aria-label"));
+      place.replaceChildren(canvas);
+      listen(canvas, () => clicked(i));
+      resized.observe(place);
+      return canvas;
+    });
+    plane = first;
+    slices = Object.fromEntries(PLANES.map((name) => [name, Math.round(position * (count[name] - 1))]));
+    draw();
+  }
+
+  function press(key) {
+    const found = { a: "axial", c: "coronal", s: "sagittal" }[key.toLowerCase()];
+    if (found) turn(found);
+    else if (key === "PageUp" || key === "ArrowUp") move(1);
+    else if (key === "PageDown" || key === "ArrowDown") move(-1);
+    else return false;
+    return true;
+  }
+
+  function button(text, action, data) {
+    const made = Object.assign(document.createElement("button"), { type: "button", textContent: text });
+    Object.assign(made.dataset, data);
+    made.addEventListener("click", action);
+    return made;
+  }
+
+  at("planes").append(...PLANES.map((name) => button(texts[name], () => turn(name), { plane: name })));
+  const usual = display.hounsfield ? Object.keys(PRESETS) : [];
+  const presets = ["full", ...usual];
+  at("presets").append(...presets.map((name) => button(texts[`window_${name}`], () => preset(name), { preset: name })));
+  at("slice").addEventListener("input", () => move(Number(at("slice").value) - slices[plane]));
+  const resized = new ResizeObserver(redraw);
+  return { open, press };
+})();
