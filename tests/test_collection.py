@@ -101,7 +101,7 @@ def test_what_cannot_be_done_is_said(tmp_path):
         collection.generate("cyclegan_mri2ct_t2")
     with pytest.raises(ValueError, match="n is 0"):
         collection.generate(NAME, n=0)
-    with pytest.raises(FileNotFoundError, match="no weights at .* Train crf_gan_luna16 first"):
+    with pytest.raises(FileNotFoundError, match=r"no weights at .* Train crf_gan_luna16 first"):
         collection.generate(NAME, trained=tmp_path)
     with pytest.raises(FileNotFoundError, match="no such folder"):
         collection.bundles(tmp_path / "none")

@@ -22,22 +22,24 @@ ROOT = Path(__file__).parents[2]
 SERVE = """
 import sys
 from tools.study.server import make_app, run
-run(make_app(sys.argv[1]), "127.0.0.1", int(sys.argv[2]))
+folder, port, proxies = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+run(make_app(folder, proxies=proxies), "127.0.0.1", port, proxies)
 """
 
 
 class Server:
     """A process that serves a study; it may be killed and started again."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, proxies=0):
+        self.folder, self.proxies = folder, proxies
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([sys.executable, "-c", SERVE, str(self.folder), str(self.port)], cwd=ROOT)
+        arguments = (str(self.folder), str(self.port), str(self.proxies))
+        self.process = subprocess.Popen([sys.executable, "-c", SERVE, *arguments], cwd=ROOT)
         for _ in range(600):
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -83,8 +85,8 @@ def served(make_study):
     """A function that builds and serves a study for so many readers."""
     servers = []
 
-    def make(readers):
-        servers.append(Server(make_study(readers=tuple(f"reader {i}" for i in range(readers)))))
+    def make(readers, proxies=0):
+        servers.append(Server(make_study(readers=tuple(f"reader {i}" for i in range(readers))), proxies))
         return servers[-1]
 
     yield make
@@ -185,3 +187,16 @@ def test_one_answer_sent_many_times_at_once_counts_once(served):
     accepted = [turn % 2 for turn, response in enumerate(found) if response == {"accepted": 1}]
     assert accepted == [choice] * 6
     assert found.count({"error": "conflict"}) == 6
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_a_proxy_is_believed_only_if_there_is_one(served, proxies):
+    server = served(1, proxies)
+    token = load_access(server.folder).readers[0].token
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.1"}
+    connection.request("POST", f"/r/{token}/start", json.dumps({"page": "0" * 64}), headers)
+    response = connection.getresponse()
+    assert ("Secure" in response.getheader("Set-Cookie")) == bool(proxies)
+    assert response.getheader("Server") is None
+    connection.close()

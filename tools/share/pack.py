@@ -127,18 +127,16 @@ def pack_bundle(
     files["models/model.ts"] = checked(folder.name, files, filepath)
 
     stem = f"{folder.name}_v{metadata['version']}"
-    files[CHECKSUMS] = checksums(files).encode()
-    apart: dict[str, bytes] = {}
+    apart = set_apart(files, round(float(large_file_mb) * 1e6)) if large else {}
+    inside = {path: content for path, content in files.items() if path not in apart}
     if large:
-        apart = set_apart(files, round(float(large_file_mb) * 1e6))
-        files = {path: content for path, content in files.items() if path not in apart}
-        files[LARGE_FILES] = large_files_yaml(stem, apart, str(base_url)).encode()
-        files[CHECKSUMS] = checksums(files | apart).encode()
+        inside[LARGE_FILES] = large_files_yaml(stem, apart, str(base_url)).encode()
+    inside[CHECKSUMS] = checksums(inside | apart).encode()
     archive = Path(output_dir) / f"{stem}.zip"
     for path, content in apart.items():
         with whole_file(archive.parent / f"{stem}_{Path(path).name}") as partial:
             partial.write_bytes(content)
-    write_archive(archive, folder.name, files)
+    write_archive(archive, folder.name, inside)
     check_archive(archive)
     return archive
 

@@ -109,7 +109,7 @@ class StudyCommands:
         app = make_app(study_dir, database, proxies)
         for name, link in links(load_access(study_dir), address or f"http://{host}:{port}"):
             print(f"{name}: {link}", flush=True)
-        run(app, host, port)
+        run(app, host, port, proxies)
 
     def analyse(
         self, study_dir: str | Sequence[str], output_dir: str | None = None, database: str | None = None, seed: int = 0

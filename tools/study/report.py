@@ -170,7 +170,7 @@ def _trend(trend: Mapping[str, Any], unit: str) -> str:
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{round(value, digits) + 0:.{digits}f}"  # + 0: no -0.00
 
 
 def _write(path: Path, text: str) -> None:

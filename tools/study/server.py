@@ -17,6 +17,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import waitress
 from flask import Flask, Response, abort, jsonify, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -51,7 +52,7 @@ COOKIE = "sitting"
 LONGEST_REQUEST = 64 * 1024
 LONGEST_REASON = 2000
 LONGEST_MS = 24 * 3600 * 1000
-THREADS = 16
+THREADS, CONNECTIONS = 16, 500
 
 
 def make_app(study_dir: str | os.PathLike, database: str | os.PathLike | None = None, proxies: int = 0) -> Flask:
@@ -343,8 +344,15 @@ def links(access: Access, address: str) -> list[tuple[str, str]]:
     ]
 
 
-def run(app: Flask, host: str, port: int) -> None:
-    """Serve until stopped, without telling with what."""
-    from waitress import serve as waitress_serve
-
-    waitress_serve(app, host=host, port=port, threads=THREADS, ident=None, connection_limit=500)
+def run(app: Flask, host: str, port: int, proxies: int = 0) -> None:
+    """Serve until stopped, without telling with what; ``proxies`` as for `make_app`."""
+    waitress.serve(
+        app,
+        host=host,
+        port=port,
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        ident=None,
+        # waitress would take away what a proxy says before the application sees it
+        clear_untrusted_proxy_headers=not proxies,
+    )
