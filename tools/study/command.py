@@ -38,7 +38,7 @@ class StudyCommands:
         title: str = "",
         language: str = "en",
     ) -> None:
-        """Write a study folder and print the personal links.
+        """Write a study folder, which `serve` then serves.
 
         The same images, options and seed give the same study; only the links and each reader's order and sides, in
         readers.json, are drawn anew, so that nobody can compute them.
