@@ -9,6 +9,7 @@ import torch.distributed as dist
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 
+from tools.metrics import ms_ssim_diversity
 from tools.metrics.comparison import compare
 from tools.metrics.evaluation import EvaluationReport
 from tools.metrics.profile import profile_of, sets_of
@@ -82,7 +83,10 @@ def run_process(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/init", rank=rank, world_size=2)
     try:
-        run(f"{folder}/both", SYNTHETIC[slice(0, 3) if rank == 0 else slice(3, 8)])
+        mine = SYNTHETIC[slice(0, 3) if rank == 0 else slice(3, 8)]
+        run(f"{folder}/both", mine)
+        wide = [volumes.repeat(1, 1, 1, 2, 2) for volumes in (mine, REAL)]
+        run(f"{folder}/wide", *wide)
     finally:
         dist.destroy_process_group()
 
@@ -94,6 +98,31 @@ def test_two_processes_equal_one(tmp_path):
     alone, _ = result(tmp_path / "one")
     assert together == pytest.approx(alone)
     assert report["sets"]["model"]["images"] == 8
+    diversity = json.loads((tmp_path / "wide" / "report.json").read_text())["diversity"]
+    assert (diversity["model"]["pairs"], diversity["real"]["pairs"]) == (2 + 4, 2 + 1)  # none across processes
+
+
+def test_diversity_is_that_of_successive_volumes(tmp_path):
+    real, synthetic = (v.repeat(1, 1, 1, 2, 2) for v in (REAL, SYNTHETIC))
+    run(tmp_path / "all", synthetic, real)
+    report = json.loads((tmp_path / "all" / "report.json").read_text())
+    for name, given in (("real", real), ("model", synthetic)):
+        pairs = [ms_ssim_diversity(given[i : i + 2, 0]).ms_ssim for i in range(len(given) - 1)]
+        found = report["diversity"][name]
+        assert (found["pairs"], found["scales"]) == (len(given) - 1, 1)
+        assert found["ms_ssim"] == pytest.approx(np.mean(pairs), rel=1e-6)
+        assert found["std"] == pytest.approx(np.std(pairs), rel=1e-5)
+    run(tmp_path / "few", synthetic, real, pairs=2)
+    assert json.loads((tmp_path / "few" / "report.json").read_text())["diversity"]["model"]["pairs"] == 2
+    run(tmp_path / "none", synthetic, real, pairs=0)
+    assert json.loads((tmp_path / "none" / "report.json").read_text())["diversity"] == {}
+
+
+def test_volumes_without_room_for_the_window_have_no_diversity(tmp_path):
+    run(tmp_path)  # 8 voxels wide
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["diversity"] == {}
+    assert any("diversity of model is not measured" in warning for warning in report["warnings"])
 
 
 def test_other_shapes_are_named(tmp_path):

@@ -109,7 +109,7 @@ def test_from_a_config():
     key, additional = (parser.get_parsed_content(f"validate#{i}") for i in ("key", "additional"))
     fid, mmd = key["fid"], additional["mmd"]
     assert fid.args[0] is mmd.args[0]
-    with pytest.raises(KeyError, match="no distance 'is'"):
+    with pytest.raises(KeyError, match="no 'is', choose from"):
         fid.args[0]["is"]
 
 

@@ -64,9 +64,7 @@ def ms_ssim_diversity(
         raise ValueError(f"diversity is that between images of a set, which needs 2 or more; got {len(images)}")
     if pairs < 1:
         raise ValueError(f"pairs is {pairs}, expected 1 or more")
-    low, high = value_range
-    if not low < high:
-        raise ValueError(f"value_range is {value_range}, expected (low, high) with low < high")
+    low, high = _check_range(value_range)
     shape = tuple(images[0].shape)
     scales = scales_that_fit(shape)
     blank, values = set(), []
@@ -80,6 +78,56 @@ def ms_ssim_diversity(
             "they count as alike",
             stacklevel=2,
         )
+    return diversity_of(values, scales)
+
+
+class SuccessiveSimilarity:
+    """MS-SSIM of every image and the one before it, for sets that come image by image.
+
+    Args:
+        value_range: lowest and highest value, see `ms_ssim_diversity`.
+        pairs: at most; None for no limit.
+
+    Attributes:
+        values: of the pairs so far.
+        scales: number of scales, 0 as long as there is no image.
+    """
+
+    def __init__(self, value_range: tuple[float, float] = (-1.0, 1.0), pairs: int | None = None) -> None:
+        _check_range(value_range)
+        if pairs is not None and pairs < 1:
+            raise ValueError(f"pairs is {pairs}, expected 1 or more, or None for no limit")
+        self.value_range = value_range
+        self.pairs = pairs
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self.values: list[float] = []
+        self.scales = 0
+        self._last: torch.Tensor | None = None
+
+    def add(self, image: np.ndarray | torch.Tensor) -> None:
+        """Add an image [H, W] or [D, H, W].
+
+        Raises:
+            ValueError: another shape than before, a side shorter than the window of 11, NaN, or values outside the
+                range.
+        """
+        if self.pairs is not None and len(self.values) >= self.pairs:
+            return
+        shape = tuple(image.shape if self._last is None else self._last.shape)
+        image = _checked(image, f"image {len(self.values) + (self._last is not None)}", shape, self.value_range)
+        self.scales = self.scales or scales_that_fit(shape)
+        low, high = self.value_range
+        image = (image - low) / (high - low)
+        if self._last is not None:
+            self.values.append(ms_ssim(self._last, image, self.scales))
+        self._last = image
+
+
+def diversity_of(values: Sequence[float], scales: int) -> Diversity:
+    """The diversity of a set of which the MS-SSIM of some pairs is known."""
     return Diversity(float(np.mean(values)), float(np.std(values)), len(values), scales)
 
 
@@ -147,6 +195,13 @@ def _pairs(n: int, count: int, generator: np.random.Generator) -> list[tuple[int
     chosen = range(total) if total <= count else sorted(generator.choice(total, count, replace=False).tolist())
     later = [(1 + math.isqrt(1 + 8 * k)) // 2 for k in chosen]
     return [(k - j * (j - 1) // 2, j) for k, j in zip(chosen, later, strict=True)]
+
+
+def _check_range(value_range: tuple[float, float]) -> tuple[float, float]:
+    low, high = value_range
+    if not low < high:
+        raise ValueError(f"value_range is {value_range}, expected (low, high) with low < high")
+    return low, high
 
 
 def _checked(image: np.ndarray | torch.Tensor, name: str, shape: tuple, value_range: tuple[float, float]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -18,7 +19,9 @@ from monai.data import MetaTensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from tools.files import whole_file
 from tools.metrics.comparison import compare
+from tools.metrics.diversity import SuccessiveSimilarity, diversity_of
 from tools.metrics.layers import LAYERS
 from tools.metrics.profile import ImageProfile, Space, profile_of, saved_profiles, sets_of
 from tools.metrics.report import write_report
@@ -40,6 +43,8 @@ class EvaluationReport:
         real_key: of the real volumes.
         name: of the model in the report.
         resamples: for the intervals of distances; 0 for none.
+        pairs: of successive volumes of a set, at most, in each process, whose MS-SSIM is the measure of diversity; 0
+            leaves it out.
         layers: number of axial layers.
         seed: of halves and resampling.
         settings: what else a reader of the report should know.
@@ -53,6 +58,7 @@ class EvaluationReport:
         real_key: str = "image",
         name: str = "synthetic",
         resamples: int = 100,
+        pairs: int = 100,
         layers: int = LAYERS,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
@@ -63,11 +69,13 @@ class EvaluationReport:
         self.real_key = real_key
         self.name = name
         self.resamples = resamples
+        self.pairs = pairs
         self.layers = layers
         self.seed = seed
         self.settings = dict(settings or {})
         self._folders = {kind: self.output_dir / ".profiles" / kind for kind in ("real", "synthetic")}
         self._made = 0
+        self._similarity: dict[str, SuccessiveSimilarity | str] = {}
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self.start)
@@ -80,6 +88,8 @@ class EvaluationReport:
             shutil.rmtree(self.output_dir / ".profiles", ignore_errors=True)
         idist.barrier()
         self._made = 0
+        if self.pairs:
+            self._similarity = {kind: SuccessiveSimilarity(pairs=self.pairs) for kind in self._folders}
         mine = range(idist.get_rank(), len(self.real), idist.get_world_size())
         for index in tqdm(mine, desc="Real volumes", unit="volume", leave=False, disable=None):
             self.take_real(f"real_{index:05d}", self.real[index])
@@ -100,14 +110,20 @@ class EvaluationReport:
 
     def finish(self, engine: Engine) -> None:
         """Write the report."""
+        for kind, similarity in self._similarity.items():
+            found = similarity if isinstance(similarity, str) else [similarity.values, similarity.scales]
+            path = self.output_dir / ".profiles" / f"similarity_{kind}_{idist.get_rank()}.json"
+            with whole_file(path) as partial:
+                partial.write_text(json.dumps(found))
         idist.barrier()
         if idist.get_rank() == 0:
             profiles = {kind: saved_profiles(folder) for kind, folder in self._folders.items()}
             sets = sets_of({"real": profiles["real"], self.name: profiles["synthetic"]}, self.layers, self.seed)
             real = sets.pop("real")
             comparison = compare(real, sets, self.spaces, self.resamples, self.seed)
+            diversity = self._diversity(comparison["warnings"])
             settings = {"layers": self.layers, "seed": self.seed, "resamples": self.resamples, **self.settings}
-            write_report(self.output_dir, comparison, {"real": real, **sets}, settings, self.truth())
+            write_report(self.output_dir, comparison, {"real": real, **sets}, settings, self.truth(), diversity)
             self._log(comparison)
             shutil.rmtree(self.output_dir / ".profiles", ignore_errors=True)
         idist.barrier()
@@ -129,7 +145,30 @@ class EvaluationReport:
         device = volume.device if isinstance(volume, torch.Tensor) else "cpu"
         profile = profile_of(array[0].clip(-1, 1), name, self.spaces, self.layers, spacing, device=device)
         profile.save(self._folders[kind] / f"{re.sub(r'[^-.#=+A-Za-z0-9]', '_', name)}.npz")
+        similarity = self._similarity.get(kind)
+        if isinstance(similarity, SuccessiveSimilarity):
+            try:
+                similarity.add(torch.as_tensor(volume)[0].detach().float().clamp(-1, 1))
+            except ValueError as error:  # small volumes, or of different shape: all else can still be measured
+                self._similarity[kind] = str(error)
         return profile
+
+    def _diversity(self, warnings: list[str]) -> dict[str, dict[str, Any]]:
+        """MS-SSIM within both sets, from what all processes have found; what prevents it becomes a warning."""
+        result = {}
+        for kind in self._similarity:
+            name = self.name if kind == "synthetic" else kind
+            files = sorted((self.output_dir / ".profiles").glob(f"similarity_{kind}_*.json"))
+            found = [json.loads(path.read_text()) for path in files]
+            reasons = [reason for reason in found if isinstance(reason, str)]
+            values = [] if reasons else [value for values, _ in found for value in values]
+            if values:
+                result[name] = diversity_of(values, max(scales for _, scales in found))._asdict()
+            else:
+                reason = reasons[0] if reasons else "no process has two of its volumes"
+                warnings.append(f"the diversity of {name} is not measured: {reason}")
+                logger.warning("%s", warnings[-1])
+        return result
 
     def _log(self, comparison: Mapping[str, Any]) -> None:
         for space, content in comparison["spaces"].items():

@@ -14,7 +14,8 @@ The features of both sets are extracted once, however many distances are taken f
         "metric_cmp_fn": "$lambda current, best: current < best"
     }
 
-Smaller is better, hence the `metric_cmp_fn`.
+Smaller is better, hence the `metric_cmp_fn`. Scores of histograms and spectra, and the diversity of a set, are metrics
+too: `tools.metrics.set_scores`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from ignite.engine import Engine
 from ignite.metrics import MetricsLambda
 from monai.handlers import IgniteMetricHandler, from_engine
 from monai.metrics import CumulativeIterationMetric
-from monai.utils import convert_to_tensor, evenly_divisible_all_gather
 
 from tools.metrics.distances import frechet_distance, maximum_mean_discrepancy
+from tools.metrics.volumes import check_counts, plain_volumes
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,11 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
         self.value_range = (float(value_range[0]), float(value_range[1]))
         super().__init__()
 
+    @property
+    def names(self) -> list[str]:
+        """Of the distances."""
+        return list(self.distances)
+
     def reset(self) -> None:
         """Forget all volumes."""
         super().reset()
@@ -91,11 +97,9 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
         Raises:
             ValueError: for volumes that are missing, hold NaN or infinite values, or are in other units.
         """
-        if y is None:
-            raise ValueError("distances need real volumes (y) besides the synthetic ones (y_pred), got None")
         self._summary = None
         # All is checked before anything is computed, so that the message can name both ranges.
-        synthetic, real = self._plain("synthetic", y_pred), self._plain("real", y)
+        synthetic, real = plain_volumes("synthetic", y_pred), plain_volumes("real", y)
         extents = {name: _extents(volumes) for name, volumes in (("real", real), ("synthetic", synthetic))}
         self._check_range(extents)
         return [self._extract(synthetic), self._extract(real), extents["synthetic"], extents["real"]]
@@ -122,7 +126,7 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
             ValueError: see `aggregate`.
         """
         if self._summary is None:
-            self._check_volumes()
+            check_counts(volumes=0 if self._buffers is None else len(self._buffers[0]))
             synthetic, real, synthetic_extents, real_extents = self.get_buffer()
             self._summary = {
                 "feature_space": self.features.name,
@@ -134,21 +138,6 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
             self._warn_of_narrow_range(self._summary["real"]["value_range"])
             logger.info("distances in feature space %s: %s", self.features.name, self._summary["distances"])
         return self._summary
-
-    def _plain(self, name: str, volumes: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-        volumes = [convert_to_tensor(volume, track_meta=False).detach() for volume in volumes]
-        if not volumes:
-            raise ValueError(f"a batch has no {name} volumes; leave out empty batches")
-        for volume in volumes:
-            if volume.ndim != 4 or volume.shape[0] != 1:
-                raise ValueError(
-                    f"{name} volumes must be [batch, 1, depth, height, width] or a list of [1, depth, height, width], "
-                    f"got a volume of shape {tuple(volume.shape)}"
-                )
-            if not torch.isfinite(volume).all():
-                bad = int((~torch.isfinite(volume)).sum())
-                raise ValueError(f"a {name} volume has {bad} of {volume.numel()} voxels that are NaN or infinite")
-        return volumes
 
     def _extract(self, volumes: list[torch.Tensor]) -> torch.Tensor:
         if isinstance(self.features, torch.nn.Module):
@@ -176,22 +165,37 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
                 *(*real, low, high),
             )
 
-    def _check_volumes(self) -> None:
-        """An error on all processes if one has no volumes: gathering would wait for it for ever."""
-        counts = [0, 0] if self._buffers is None else [len(self._buffers[0]), len(self._buffers[1])]
-        counts = evenly_divisible_all_gather(torch.tensor([counts]))
-        if not counts.any():
-            raise ValueError("no volumes to take distances of: the evaluation was empty")
-        if not counts.any(dim=1).all():
-            empty = [rank for rank, count in enumerate(counts.tolist()) if not any(count)]
-            raise ValueError(f"process(es) {empty} were given no volumes; use fewer processes or more volumes")
+
+class SetMetric(IgniteMetricHandler):
+    """A metric with several scores for an engine: `SetMetric(...)["kl_256"]` is the one to attach.
+
+    All parts share one metric, which sees every volume once.
+
+    Args:
+        metric_fn: whose `aggregate()` is a dictionary of the numbers that its `names` announces.
+        output_transform: `engine.state.output` -> (synthetic, real) volumes.
+    """
+
+    def __init__(
+        self,
+        metric_fn: CumulativeIterationMetric,
+        output_transform: Callable = from_engine(["pred", "image"]),  # noqa: B008 - a function without state
+    ) -> None:
+        # save_details is for one score per image; these belong to the whole set.
+        super().__init__(metric_fn=metric_fn, output_transform=output_transform, save_details=False)
+
+    def __getitem__(self, name: str) -> MetricsLambda:
+        if name not in self.metric_fn.names:
+            raise KeyError(
+                f"{type(self.metric_fn).__name__} has no {name!r}, choose from {sorted(self.metric_fn.names)}"
+            )
+        return super().__getitem__(name)
 
 
-class FeatureDistances(IgniteMetricHandler):
+class FeatureDistances(SetMetric):
     """`FeatureDistanceMetric` for an engine: `FeatureDistances(...)["fid"]` is the metric to attach.
 
-    All such parts share one extraction of features. When they are computed, `engine.state.feature_spaces[name of the
-    space]` becomes the metric's `summary()`.
+    When the distances are computed, `engine.state.feature_spaces[name of the space]` becomes the metric's `summary()`.
 
     Args:
         features: see `FeatureDistanceMetric`.
@@ -207,14 +211,7 @@ class FeatureDistances(IgniteMetricHandler):
         output_transform: Callable = from_engine(["pred", "image"]),  # noqa: B008 - a function without state
         value_range: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
-        metric = FeatureDistanceMetric(features, distances, value_range)
-        # save_details is for one score per image; a distance belongs to the whole set.
-        super().__init__(metric_fn=metric, output_transform=output_transform, save_details=False)
-
-    def __getitem__(self, distance: str) -> MetricsLambda:
-        if distance not in self.metric_fn.distances:
-            raise KeyError(f"no distance {distance!r}, choose from {sorted(self.metric_fn.distances)}")
-        return super().__getitem__(distance)
+        super().__init__(FeatureDistanceMetric(features, distances, value_range), output_transform)
 
     def started(self, engine: Engine) -> None:
         """Reset, and remember the engine: `compute` is not told, and the parts attach this without `attach`."""
