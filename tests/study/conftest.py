@@ -4,29 +4,40 @@ import secrets
 
 import numpy as np
 import pytest
-from scipy import ndimage
+import torch
 
+from tools.data.phantoms.thorax import thorax_ct
+from tools.networks.hierarchical_gan import Generator
 from tools.study.build import Settings, build_2afc, build_survey
 from tools.study.folder import load_access, load_study
 from tools.study.server import make_app
 
 SHAPE = (20, 24, 28)
+COUNT = 10
+MODELS = ("crf_gan", "ha_gan")
 
 
-def hounsfield(rng, blur):
-    """A volume of HU that looks like nothing, from air to bone."""
-    noise = ndimage.gaussian_filter(rng.normal(0, 1, SHAPE), blur)
-    return np.clip(noise / noise.std() * 500 - 300, -1024, 900).astype(np.float32)
+def generated(weights):
+    """Volumes in HU of a small generator that was not trained: float32 [COUNT, *SHAPE]."""
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(weights)
+        network = Generator(image_size=32, latent_dim=64, base_channels=8)
+        volumes = network(torch.randn(COUNT, 64))[:, 0].numpy()
+    depth, height, width = SHAPE
+    volumes = np.clip(1.3 * volumes[:, :depth, :height, :width], -1, 1)  # training would bring it to the whole range
+    return (volumes + 1) * 812 - 1024
 
 
 @pytest.fixture(scope="session")
 def sets(tmp_path_factory):
-    """Folders of ten volumes each: real ones, and those of two models."""
-    root, rng = tmp_path_factory.mktemp("sets"), np.random.default_rng(0)
-    for name, blur in (("real", 1), ("crf_gan", 2), ("ha_gan", 3)):
+    """Folders of ten volumes each: phantoms, which stand for real ones, and those of two models."""
+    root = tmp_path_factory.mktemp("sets")
+    volumes = {"real": [thorax_ct([1, i], SHAPE).hu.astype(np.float32) for i in range(COUNT)]}
+    volumes |= {model: generated(weights) for weights, model in enumerate(MODELS)}
+    for name, of in volumes.items():
         (root / name).mkdir()
-        for i in range(10):
-            np.save(root / name / f"{name}_{i}.npy", hounsfield(rng, blur))
+        for i, volume in enumerate(of):
+            np.save(root / name / f"{name}_{i}.npy", volume)
     return root
 
 
@@ -39,7 +50,7 @@ def make_study(sets, tmp_path_factory):
         settings = Settings(**{"readers": ("anna", "bruno", "carla"), "seed": 1} | settings)
         if kind == "survey":
             return build_survey(output, str(sets / "real"), str(sets / "crf_gan"), scans, settings)
-        models = {name: str(sets / name) for name in ("crf_gan", "ha_gan")}
+        models = {name: str(sets / name) for name in MODELS}
         return build_2afc(output, str(sets / "real"), models, real_pairs, model_pairs, settings)
 
     return make

@@ -5,13 +5,18 @@ import itertools
 import json
 import re
 import struct
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tools.study.build import Settings, build_2afc
+from tools.study.database import Database
 from tools.study.folder import load_access, load_key, load_study
 from tools.study.server import make_app
+
+STUDY = str(Path(make_app.__code__.co_filename).parent)
 
 PLAIN = {"Server", "Date"}
 
@@ -158,3 +163,76 @@ def test_values_tell_nothing_by_their_steps(make_study, sets, tmp_path):
             stack = np.frombuffer(study.image_file(name).read_bytes(), "<u2")
             assert stack.max() <= study.display["levels"]
             assert len(np.unique(stack)) > 300
+
+
+class Work:
+    """What the server does while a request is answered: lines of the project that run, files read, and SQL."""
+
+    def __init__(self, monkeypatch):
+        self.done = []
+        read, connect = Path.read_bytes, Database._connection
+
+        def read_bytes(path):
+            content = read(path)
+            self.done.append(("read", len(content)))
+            return content
+
+        def connection(database):
+            db = connect(database)
+            db.set_trace_callback(lambda sql: self.done.append(("sql", re.sub(r"'[^']*'|[0-9.]+", "?", sql))))
+            return db
+
+        monkeypatch.setattr(Path, "read_bytes", read_bytes)
+        monkeypatch.setattr(Database, "_connection", connection)
+
+    def of(self, request):
+        """The steps, one after the other, and the response."""
+
+        def trace(frame, event, _):
+            if not frame.f_code.co_filename.startswith(STUDY):
+                return None
+            if event == "line":
+                self.done.append((frame.f_code.co_name, frame.f_lineno))
+            return trace
+
+        self.done = []
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            response = request()
+        finally:
+            sys.settrace(before)
+        return tuple(self.done), response
+
+
+@pytest.mark.parametrize("kind", ["2afc", "survey", "volumes"])
+def test_no_origin_takes_another_way_through_the_server(kind, make_study, reading, monkeypatch):
+    """Timing, without a clock: for every image, and for right and wrong answers, the same lines run, as many bytes are
+    read and the same SQL is done; nothing is kept from one request for another. What is left to differ is chance.
+    """
+    folder = make_study("survey" if kind == "survey" else "2afc", volumes=kind == "volumes")
+    key = load_key(folder)["images"]
+    by_content = {(folder / "images" / name).read_bytes(): image["origin"] for name, image in key.items()}
+    reader, work, ways = reading(folder), Work(monkeypatch), {}
+    reader.start()
+    while not (question := reader.question())["done"]:
+        origins = []
+        for slot, url in enumerate(question["images"]):
+            for turn in ("first", "again"):
+                steps, response = work.of(lambda url=url: reader.get(url))
+                assert sum(step[0] == "read" for step in steps) == 1
+                ways.setdefault((turn, slot), {}).setdefault(by_content[response.data], set()).add(steps)
+            origins.append(by_content[response.data])
+        # one and the other by turns; the last answer ends the sitting, whatever it is
+        choice = question["number_in_section"] % 2
+        if len(origins) == 2:
+            choice = origins.index(sorted(origins)[choice])
+        steps, _ = work.of(lambda question=question, choice=choice: reader.answer(question, choice))
+        if question["number"] < question["total"]:
+            chosen = origins[choice] if len(origins) == 2 else (origins[0], choice)
+            ways.setdefault((question["section"], "answer"), {}).setdefault(chosen, set()).add(steps)
+    for what, by_origin in ways.items():
+        assert len(by_origin) >= 2, what
+        assert len(set.union(*by_origin.values())) == 1, what
+    for slot in range(1 if kind == "survey" else 2):
+        assert ways["first", slot] == ways["again", slot]

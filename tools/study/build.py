@@ -8,18 +8,21 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tools.data.image_sets import find_images
-from tools.study.drawing import DrawnQuestion, Draws, VolumeFacts, check_comparable, facts_of, read_checked
-from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, new_access
+from tools.evaluate.intensity import Range
+from tools.study.comparing import VolumeFacts, Volumes, check_geometry, shown_window
+from tools.study.drawing import Drawn, Draws
+from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, Question, new_access
 from tools.study.order import balanced_sides
 from tools.study.pictures import (
     PLANES,
     centred,
     grey_png,
+    grey_values,
     levels_of,
     quantised,
     slice_picture,
@@ -43,6 +46,7 @@ class Settings:
         window: lowest and highest value shown; None finds out.
         volumes: readers scroll through whole volumes instead of seeing one slice.
         as_stored: take voxels for cubes, as the papers do.
+        image_size: resize every volume to a cube of so many voxels a side; None leaves them as they are.
         readers: names of readers, for the administrator and the analysis.
     """
 
@@ -53,6 +57,7 @@ class Settings:
     window: tuple[float, float] | None = None
     volumes: bool = False
     as_stored: bool = False
+    image_size: int | None = None
     readers: tuple[str, ...] = ("reader 1",)
 
 
@@ -90,10 +95,12 @@ def build_2afc(
     against = list(against or list(models)[:1])
     if unknown := [name for name in against if name not in models]:
         raise ValueError(f"--against names {', '.join(unknown)}, expected some of {', '.join(models)}")
+    if "real" in models:
+        raise ValueError("a model is named 'real', which the real volumes are called; give it another name")
     draws = _draws({"real": real, **models}, settings)
     questions = draws.questions("origin", [("real", against[i % len(against)]) for i in range(real_pairs)])
     questions += draws.questions("preference", [tuple(models)] * model_pairs)
-    return _write(output, "2afc", questions, list(models), settings)
+    return _write(output, "2afc", questions, draws.images, list(models), settings)
 
 
 def build_survey(output: str | os.PathLike, real: str, synthetic: str, scans: int, settings: Settings) -> Path:
@@ -101,26 +108,24 @@ def build_survey(output: str | os.PathLike, real: str, synthetic: str, scans: in
     if scans < 2 or scans % 2:
         raise ValueError(f"--scans is {scans}, expected an even number from 2 up: half of the scans are real")
     draws = _draws({"real": real, "synthetic": synthetic}, settings)
-    return _write(
-        output,
-        "survey",
-        draws.questions("survey", [("real",), ("synthetic",)] * (scans // 2)),
-        ["synthetic"],
-        settings,
-    )
+    questions = draws.questions("survey", [("real",), ("synthetic",)] * (scans // 2))
+    return _write(output, "survey", questions, draws.images, ["synthetic"], settings)
 
 
 def _draws(folders: Mapping[str, str], settings: Settings) -> Draws:
     if unknown := [plane for plane in settings.planes if plane not in PLANES]:
         raise ValueError(f"--planes holds {', '.join(unknown)}, expected some of {', '.join(PLANES)}")
-    load_texts(settings.language)
+    if settings.image_size is not None and (type(settings.image_size) is not int or settings.image_size < 2):
+        raise ValueError(f"--image_size is {settings.image_size!r}, expected voxels a side, such as 128")
+    load_texts(settings.language)  # refuses a language that there is not, before any volume is read
     return Draws({name: find_images(folder) for name, folder in folders.items()}, settings.planes, settings.seed)
 
 
 def _write(
     output: str | os.PathLike,
     kind: str,
-    questions: Sequence[DrawnQuestion],
+    questions: Sequence[Question],
+    images: Mapping[str, Drawn],
     models: Sequence[str],
     settings: Settings,
 ) -> Path:
@@ -129,14 +134,16 @@ def _write(
         raise FileExistsError(
             f"{output.absolute()} exists; choose another folder, or remove it (its links then stop working)"
         )
-    facts = facts_of(questions, settings.as_stored)
-    window, hounsfield = check_comparable(questions, facts, settings.window, settings.volumes)
-    display = _display(questions, facts, window, hounsfield, settings.volumes)
+    volumes = Volumes(settings.as_stored, settings.image_size)
+    facts = volumes.facts(images.values())
+    check_geometry(questions, images, facts, settings.volumes)
+    window, hounsfield = shown_window(questions, images, facts, settings.window)
+    display = _display(questions, images, facts, window, hounsfield, settings.volumes)
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{uuid.uuid4().hex}.partial.{output.name}")
     try:
-        _write_images(partial / IMAGES, questions, display, window, settings)
-        _write_texts(partial, kind, questions, models, display, settings)
+        _write_images(partial / IMAGES, questions, images, volumes, display, window, settings.volumes)
+        _write_texts(partial, kind, questions, images, models, display, settings)
         os.rename(partial, output)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -144,37 +151,40 @@ def _write(
 
 
 def _display(
-    questions: Sequence[DrawnQuestion],
+    questions: Sequence[Question],
+    images: Mapping[str, Drawn],
     facts: Mapping[str, VolumeFacts],
-    window: tuple[float, float],
+    window: Range,
     hounsfield: bool,
-    volumes: bool,
+    whole_volumes: bool,
 ) -> dict[str, Any]:
-    if volumes:
-        geometry = facts[questions[0].images[0].file.path].geometry
-        return volume_display(geometry, window, levels_of(window), hounsfield)
-    sizes = [facts[i.file.path].geometry.picture_size(q.plane) for q in questions for i in q.images]
-    return {"height": max(h for h, _ in sizes), "width": max(w for _, w in sizes), "low": window[0], "high": window[1]}
+    shown = [(facts[images[name].file.path].geometry, q.plane) for q in questions for name in q.images]
+    if whole_volumes:
+        return volume_display(shown[0][0], window, levels_of(window), hounsfield)
+    heights, widths = zip(*(geometry.picture_size(plane) for geometry, plane in shown), strict=True)
+    return {"height": max(heights), "width": max(widths), "low": window[0], "high": window[1]}
 
 
 def _write_images(
     folder: Path,
-    questions: Sequence[DrawnQuestion],
+    questions: Sequence[Question],
+    images: Mapping[str, Drawn],
+    volumes: Volumes,
     display: Mapping[str, Any],
-    window: tuple[float, float],
-    settings: Settings,
+    window: Range,
+    whole_volumes: bool,
 ) -> None:
     folder.mkdir(parents=True)
     for question in questions:
-        for image in question.images:
-            volume, geometry = read_checked(image.file, settings.as_stored)
-            if settings.volumes:
+        for name in question.images:
+            volume, geometry = volumes.read(images[name].file)
+            if whole_volumes:
                 content = quantised(volume, window, display["levels"]).tobytes()
             else:
                 index = round(question.position * (geometry.shape[PLANES.index(question.plane)] - 1))
-                picture = slice_picture(quantised(volume, window, 255), geometry, question.plane, index)
+                picture = slice_picture(grey_values(volume, window), geometry, question.plane, index)
                 content = grey_png(centred(picture, display["height"], display["width"]))
-            path = folder / image.name
+            path = folder / name
             path.write_bytes(content)
             os.utime(path, (DATE, DATE))
 
@@ -182,7 +192,8 @@ def _write_images(
 def _write_texts(
     folder: Path,
     kind: str,
-    questions: Sequence[DrawnQuestion],
+    questions: Sequence[Question],
+    images: Mapping[str, Drawn],
     models: Sequence[str],
     display: Mapping[str, Any],
     settings: Settings,
@@ -195,25 +206,16 @@ def _write_texts(
         "language": settings.language,
         "sections": sections,
         "display": dict(display),
-        "questions": [
-            {
-                "id": q.id,
-                "section": q.section,
-                "images": [i.name for i in q.images],
-                "plane": q.plane,
-                "position": q.position,
-            }
-            for q in questions
-        ],
+        "questions": [asdict(question) for question in questions],
     }
     manifest["fingerprint"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
     key = {
         "kind": KINDS[kind],
         "models": list(models),
         "seed": settings.seed,
-        "images": {i.name: {"origin": i.set, "source": i.file.id} for q in questions for i in q.images},
+        "images": {name: {"origin": of.set, "source": of.file.id} for name, of in images.items()},
     }
-    reference = [q.images[0].set == ("real" if q.section == "origin" else models[0]) for q in questions]
+    reference = [images[q.images[0]].set == ("real" if q.section == "origin" else models[0]) for q in questions]
     sides = balanced_sides([q.section for q in questions], reference, len(settings.readers))
     for name, content, mode in (
         (MANIFEST, manifest, 0o644),

@@ -35,6 +35,7 @@ class StudyCommands:
         planes: str | Sequence[str] = PLANES,
         against: str | Sequence[str] | None = None,
         as_stored: bool = False,
+        image_size: int | None = None,
         title: str = "",
         language: str = "en",
     ) -> None:
@@ -59,7 +60,8 @@ class StudyCommands:
             volumes: readers scroll through whole volumes in three planes and set the window.
             planes: axial,coronal,sagittal or some of them.
             against: for 2afc, models that real images are paired with, in turn; the first without it.
-            as_stored: take voxels for cubes, if sets differ only in the voxel size they state.
+            as_stored: take voxels for cubes, if volumes differ only in the voxel size they state.
+            image_size: resize every volume of all sets to a cube of so many voxels a side, if they differ in shape.
             title: shown to readers.
             language: of the page.
         """
@@ -72,6 +74,7 @@ class StudyCommands:
             window=window,
             volumes=bool(volumes),
             as_stored=bool(as_stored),
+            image_size=image_size,
             readers=_readers(names),
         )
         if kind == "2afc":

@@ -124,9 +124,7 @@ def load_study(folder: str | os.PathLike) -> Study:
         raise ValueError(
             f"{Path(folder) / MANIFEST} has format {content.get('format')}, expected {FORMAT}; build the study again"
         )
-    questions = tuple(
-        Question(q["id"], q["section"], tuple(q["images"]), q["plane"], q["position"]) for q in content["questions"]
-    )
+    questions = tuple(Question(**{**q, "images": tuple(q["images"])}) for q in content["questions"])
     return Study(
         folder=Path(folder),
         kind=content["kind"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +26,12 @@ class Geometry:
     shape: tuple[int, int, int]
     spacing: Spacing = (1.0, 1.0, 1.0)
 
-    def same_as(self, other: Geometry, tolerance: float = 0.01) -> bool:
-        """Equal shapes, and voxel sizes equal up to a hundredth."""
-        return self.shape == other.shape and np.allclose(self.spacing, other.spacing, rtol=tolerance)
+    def same_as(self, other: Geometry, plane: str | None = None, tolerance: float = 0.01) -> bool:
+        """Equal shapes, and voxel sizes equal up to a hundredth; with a plane only within it."""
+        axes = [axis for axis in range(3) if plane is None or axis != PLANES.index(plane)]
+        return all(self.shape[axis] == other.shape[axis] for axis in axes) and np.allclose(
+            [self.spacing[axis] for axis in axes], [other.spacing[axis] for axis in axes], rtol=tolerance
+        )
 
     def picture_size(self, plane: str) -> tuple[int, int]:
         """Height and width in pixels of a slice, with square pixels as fine as the finer voxel side."""
@@ -103,6 +105,16 @@ def quantised(volume: np.ndarray, window: tuple[float, float], levels: int) -> n
     return steps.astype(np.uint8 if levels <= GREY_LEVELS else "<u2")
 
 
+def grey_values(volume: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """Values of a window as uint8 grey.
+
+    They go through the steps of `levels_of` first. Whole HU spread over 255 greys leave a comb in a histogram that
+    fractions would not; so both have it.
+    """
+    levels = levels_of(window)
+    return np.rint(quantised(volume, window, levels) * (GREY_LEVELS / levels)).astype(np.uint8)
+
+
 def volume_display(geometry: Geometry, window: tuple[float, float], levels: int, hounsfield: bool) -> dict[str, Any]:
     """What the page must know to show a volume; the same for all volumes of a study."""
     return {
@@ -113,10 +125,3 @@ def volume_display(geometry: Geometry, window: tuple[float, float], levels: int,
         "levels": levels,
         "hounsfield": hounsfield,
     }
-
-
-def image_bytes(display: Mapping[str, Any]) -> int:
-    """Size in bytes of every image of a study."""
-    if "shape" in display:
-        return int(np.prod(display["shape"])) * (1 if display["levels"] <= GREY_LEVELS else 2)
-    return len(grey_png(np.zeros((display["height"], display["width"]), np.uint8)))
