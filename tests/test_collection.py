@@ -10,8 +10,8 @@ from monai.bundle import ConfigParser
 from monai.data import DataLoader
 from monai.transforms import Compose, ScaleIntensityd
 
-from tests.bundles.test_bundles import TINY
 from tests.share.test_pack import SETTINGS
+from tests.tiny import TINY
 from tools import collection
 from tools.collection import BUNDLES
 from tools.engines.checkpoint import save_model

@@ -12,14 +12,11 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from monai.bundle import (
     ConfigParser,
     ConfigWorkflow,
-    ckpt_export,
-    onnx_export,
     run,
     verify_metadata,
     verify_net_in_out,
@@ -27,59 +24,8 @@ from monai.bundle import (
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.tiny import REPOSITORY, TINY, config_file, tiny, tiny_phantoms, train_config, translates
 from tools import data
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-BUNDLES = sorted(path.name for path in (REPOSITORY / "bundles").iterdir() if path.is_dir())
-
-# Small networks and data; a bundle takes those that it knows.
-TINY = {
-    "image_size": 32,
-    "latent_dim": 16,
-    "base_channels": 16,
-    "discriminator_channels": 64,
-    "sub_encoder_channels": 64,
-    "channels": 8,
-    "batch_size": 2,
-    "max_epochs": 2,
-    "val_interval": 1,
-    "phantoms#count": 8,
-    "phantoms#shape": [48, 48, 48],
-}
-# Slices are many: fewer and smaller ones do. The learning rate must not depend on where a run is cut.
-TINY_TRANSLATION = TINY | {
-    "phantoms#count": 4,
-    "phantoms#shape": [20, 32, 32],
-    "batch_size": 8,
-    "constant_epochs": 2,
-}
-
-
-def config_file(bundle, *names):
-    files = [f"bundles/{bundle}/configs/{name}.json" for name in names]
-    return files[0] if len(files) == 1 else files
-
-
-def train_config(bundle):
-    return ConfigParser.load_config_file(config_file(bundle, "train"))
-
-
-def translates(bundle):
-    """Whether a bundle makes volumes from other volumes, not from latents."""
-    return "modalities" in train_config(bundle)
-
-
-def tiny(bundle, folder, **overrides):
-    """Overrides that make a bundle small, and have it write below ``folder``."""
-    parser = ConfigParser(train_config(bundle))
-    small = TINY_TRANSLATION if translates(bundle) else TINY
-    known = {key: value for key, value in small.items() if key.split("#")[0] in parser}
-    return {"bundle_root": str(folder), **known, **overrides}
-
-
-def tiny_phantoms(bundle):
-    """Where inference needs data as well."""
-    return {key: value for key, value in tiny(bundle, ".").items() if key.startswith("phantoms")}
 
 
 def update_names(bundle):
@@ -95,21 +41,6 @@ def assert_equal_networks(first, second):
     for name in first:
         for key, value in first[name].items():
             assert torch.equal(value, second[name][key]), f"{name}.{key}"
-
-
-@pytest.fixture(scope="module", params=BUNDLES)
-def bundle(request):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(REPOSITORY)
-        yield request.param
-
-
-@pytest.fixture(scope="module")
-def trained(bundle, tmp_path_factory):
-    """A folder in which the bundle was trained for two epochs on its phantoms."""
-    folder = tmp_path_factory.mktemp(bundle)
-    run(config_file=config_file(bundle, "train"), **tiny(bundle, folder))
-    return folder
 
 
 def test_necessary_files(bundle):
@@ -339,34 +270,6 @@ def test_two_processes_train_as_one(bundle, tmp_path):
     one = networks_of(alone, 1)
     for name, state in first.items():
         torch.testing.assert_close(state, one[name], rtol=1e-3, atol=1e-4)
-
-
-def test_export(bundle, trained, tmp_path):
-    """TorchScript and ONNX compute what the network computes."""
-    settings = json.loads((trained / "models" / "model.json").read_text())
-    overrides = {key: value for key, value in TINY.items() if key in settings}
-    common = {
-        "net_id": "network_def",
-        "ckpt_file": str(trained / "models" / "model.pt"),
-        "meta_file": config_file(bundle, "metadata"),
-        "config_file": config_file(bundle, "train"),
-    }
-    ckpt_export(filepath=str(tmp_path / "model.ts"), **common, **overrides)
-    parser = ConfigParser(train_config(bundle))
-    parser.update(overrides)
-    network = parser.get_parsed_content("network_def")
-    network.load_state_dict(torch.load(trained / "models" / "model.pt", weights_only=True))
-    given = json.loads(Path(config_file(bundle, "metadata")).read_text())["network_data_format"]["inputs"]["image"]
-    shape = [1, given["num_channels"], 32, 32] if translates(bundle) else [1, TINY["latent_dim"]]
-    with torch.no_grad():
-        inputs = torch.randn(shape)
-        expected = network.eval()(inputs)
-        torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(inputs), expected, rtol=0, atol=1e-5)
-
-    onnx_export(filepath=str(tmp_path / "model.onnx"), input_shape=shape, use_trace=True, **common, **overrides)
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    (output,) = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
-    np.testing.assert_allclose(output, expected.numpy(), rtol=0, atol=1e-4)
 
 
 def test_tracking_with_mlflow(bundle, tmp_path):

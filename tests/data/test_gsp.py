@@ -1,16 +1,13 @@
 """GSP and other folders of T1 volumes: what is found, what is left out, and on which side of the split it lies."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tests.real import REAL, needs_real
 from tools.data.gsp import GSP, gsp_datalist, subject
 from tools.data.readers import VolumeError
 from tools.data.volumes import find_volumes
-
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 def write(path, dimension=3):
@@ -115,7 +112,7 @@ def test_bad_volumes(tmp_path):
         gsp_datalist(tmp_path, "training")
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"real volumes are not at {REAL}")
+@needs_real
 def test_real_volumes():
     with pytest.warns(UserWarning, match="of the 2 volumes is for validation"):
         assert ids(REAL / "brain_t1", "validation") == ["icbm152_t1", "seg3d_mr"]

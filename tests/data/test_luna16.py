@@ -1,15 +1,14 @@
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tests.real import REAL, needs_real
 from tools.data.luna16 import LUNA16, luna16_datalist
 from tools.data.readers import VolumeError
 from tools.data.volumes import find_volumes
 
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 HEADER = (
     "ObjectType = Image\nNDims = 3\nBinaryData = True\nElementSpacing = 1 1 1\nDimSize = 2 2 2\n"
     "ElementType = MET_SHORT\nElementDataFile = {}.raw\n"
@@ -136,7 +135,7 @@ def test_all_bad(tmp_path):
     assert len(str(error.value).splitlines()) < 25
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"real volumes are not at {REAL}")
+@needs_real
 def test_real_volumes():
     assert len(luna16_datalist(REAL / "chest_ct", "training", validation_subsets=(1,))) == 2
     assert len(luna16_datalist(REAL / "chest_ct", "validation", validation_subsets=(0,))) == 2

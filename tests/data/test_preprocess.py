@@ -16,6 +16,8 @@ from monai.data import DataLoader
 from monai.transforms import Compose, RandFlipd
 
 import tools.preprocess
+from tests.real import REAL, needs_real
+from tests.tiny import REPOSITORY
 from tools.data.cache import cached_dataset
 from tools.data.gsp import gsp_datalist
 from tools.data.luna16 import luna16_datalist
@@ -25,10 +27,7 @@ from tools.data.readers import VolumeError, data_files, read_header
 from tools.preprocess import preprocess
 from tools.transforms import ct, ct_preprocessing, load_volume, t1_preprocessing
 
-ROOT = Path(__file__).resolve().parents[2]
-REAL = ROOT.parent / "shared" / "data"
 SIZE = 16
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"real volumes are not at {REAL}")
 
 
 def write(path, seed=0, shape=(20, 48, 40), oblique=False):
@@ -210,7 +209,7 @@ def test_survives_kill(dataset, tmp_path):
         write(dataset / "subset3" / f"k{k:02}.mhd", seed=k)
     output = tmp_path / "out"
     code = f"from tools.preprocess import preprocess; preprocess({str(dataset)!r}, {str(output)!r}, {SIZE}, workers=1)"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while len(list(output.rglob("*.nii"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -9,9 +9,9 @@ import SimpleITK as sitk
 from monai.data import NibabelReader
 from monai.transforms import LoadImage
 
+from tests.real import REAL, needs_real
 from tools.data.readers import SimpleITKReader, VolumeError, data_files, read_header, volume_suffix
 
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 NAMES = ["a.mhd", "z.mhd", "a.mha", "z.mha", "a.nii", "z.nii.gz"]
 
 
@@ -54,7 +54,7 @@ def test_agrees_with_nibabel(tmp_path):
     np.testing.assert_allclose(ours.affine.numpy(), theirs.affine.numpy(), atol=1e-5)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"real volumes are not at {REAL}")
+@needs_real
 def test_agrees_with_nibabel_on_real_volumes():
     for path in sorted(REAL.rglob("*.nii.gz")):
         ours, theirs = load(path), LoadImage(reader=NibabelReader)(str(path))

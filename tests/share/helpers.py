@@ -13,7 +13,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.tiny import REPOSITORY
+
 SCHEMA = REPOSITORY / "tests" / "bundles" / "metadata_schema.json"
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.share.helpers import REPOSITORY
 from tools.share.configs import Entry, config_files, config_sets, entries, load_config, unmet_references
 from tools.share.dependencies import follow
-from tools.share.requirements import needed_versions, pinned_versions, requirements_text
+from tools.share.requirements import CORE, needed_versions, pinned_versions, requirements_text
 
 LIBRARY = {
     "tools/__init__.py": "",
@@ -148,6 +148,11 @@ def test_every_bundle_leads_somewhere(bundle):
     versions, problems = needed_versions(needed.imports, [], pinned)
     assert problems == []
     assert not {"pytest", "ruff", "onnxruntime", "mlflow"} & set(versions)
+    metadata = load_config(folder / "configs" / "metadata.json")
+    listed = metadata["required_packages_version"]
+    assert listed.items() >= {name: version for name, version in versions.items() if name not in CORE}.items()
+    assert [metadata[f"{name}_version"] for name in ("monai", "pytorch", "numpy")] == [pinned[name] for name in CORE]
+    assert listed.items() <= pinned.items()
 
 
 def test_requirements():

@@ -10,8 +10,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, ckpt_export, onnx_export
 
-from tests.bundles.test_bundles import BUNDLES, TINY, config_file, train_config, translates
-from tests.share.helpers import REPOSITORY
+from tests.tiny import REPOSITORY, TINY, config_file, train_config, translates
 from tools.share.torchscript import normalised
 
 BATCHES = (1, 2, 5)
@@ -33,13 +32,6 @@ def inputs(bundle, batch):
     metadata = json.loads((REPOSITORY / config_file(bundle, "metadata")).read_text())
     channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
     return torch.randn([batch, channels, 32, 32] if translates(bundle) else [batch, TINY["latent_dim"]])
-
-
-@pytest.fixture(scope="module", params=BUNDLES)
-def bundle(request):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(REPOSITORY)
-        yield request.param
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from tests.bundles.test_bundles import TINY
-from tests.share.helpers import REPOSITORY, SCHEMA
+from tests.share.helpers import SCHEMA
+from tests.tiny import REPOSITORY, TINY
 from tools.__main__ import main
 from tools.share import pack as packing
 from tools.share import zoo
@@ -90,8 +90,6 @@ def test_an_unpacked_archive_passes_the_zoos_checks(archive, tmp_path):
     assert name["network_data_format"]["inputs"]["image"]["num_channels"] == 16
     assert name["network_data_format"]["outputs"]["pred"]["spatial_shape"] == [32, 32, 32]
     assert "matplotlib" in name["required_packages_version"]
-    assert zoo.check_new_version(folder, NAME, {}) == []
-    assert "is published already" in zoo.check_new_version(folder, NAME, {f"{NAME}_v0.1.0": {}})[0]
 
 
 def test_what_the_zoo_would_refuse(archive, tmp_path):
@@ -191,6 +189,11 @@ def test_versions(tmp_path, copied, trained, unchecked):
     with zipfile.ZipFile(path) as file:
         assert json.loads(file.read(f"{NAME}/configs/metadata.json"))["version"] == "0.2.0"
         assert "0.2.0: more" in file.read(f"{NAME}/docs/README.md").decode()
+    release = tmp_path / "model_info.json"
+    release.write_text(json.dumps({f"{NAME}_v0.1.0": {}}))
+    pack_bundle(NAME, version="0.2.0", model_info=release, **common)
+    with pytest.raises(ValueError, match=rf"version 0.1.0 of {NAME} is published already"):
+        pack_bundle(NAME, model_info=release, **common)
     (bundles / "net_v").mkdir()
     shutil.copytree(folder / "configs", bundles / "net_v" / "configs")
     with pytest.raises(ValueError, match="must not contain '_v'"):

@@ -11,10 +11,9 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.bundle import run
 
-from tests.bundles.test_bundles import BUNDLES, config_file, tiny, tiny_phantoms, train_config, translates
-from tests.share.helpers import REPOSITORY, SCHEMA, Stranger, as_options, served
+from tests.share.helpers import SCHEMA, Stranger, as_options, served
+from tests.tiny import REPOSITORY, tiny, tiny_phantoms, train_config, translates
 from tools import collection
 from tools.share import pack, zoo
 from tools.share.archive import check_archive
@@ -26,22 +25,7 @@ LISTED = (
 """What the archives' `requirements.txt` list."""
 
 
-@pytest.fixture(scope="module", params=BUNDLES)
-def bundle(request):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(REPOSITORY)
-        yield request.param
-
-
-@pytest.fixture(scope="module")
-def trained(bundle, tmp_path_factory):
-    """A folder in which the bundle was trained for an epoch on its phantoms."""
-    folder = tmp_path_factory.mktemp(f"trained_{bundle}")
-    run(config_file=config_file(bundle, "train"), **tiny(bundle, folder, max_epochs=1))
-    return folder
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def machine(tmp_path_factory):
     """One for all archives: they list the same packages."""
     folder = tmp_path_factory.mktemp("stranger")
@@ -51,7 +35,7 @@ def machine(tmp_path_factory):
     stranger.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def archive(bundle, trained, machine, tmp_path_factory):
     """Packed with its checks run on the stranger's machine."""
     with pytest.MonkeyPatch.context() as patch:
@@ -59,7 +43,7 @@ def archive(bundle, trained, machine, tmp_path_factory):
         return pack.pack_bundle(bundle, output_dir=tmp_path_factory.mktemp("release"), trained=trained, filepath=SCHEMA)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def downloaded(bundle, archive, machine, tmp_path_factory):
     """The folder of the bundle after `python -m monai.bundle download` from a local server."""
     folder = tmp_path_factory.mktemp("downloads")

@@ -3,7 +3,6 @@ import logging
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,8 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Lambdad, RandFlipd, Resized, ScaleIntensityRanged
 from scipy import ndimage
 
+from tests.real import REAL, needs_real
+from tests.tiny import REPOSITORY
 from tools.data.readers import VolumeError
 from tools.transforms import (
     CalibrateHUd,
@@ -25,9 +26,6 @@ from tools.transforms import (
     load_volume,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
-REAL = ROOT.parent / "shared" / "data"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"real volumes are not at {REAL}")
 AFFINE = torch.tensor([[0, 0, -0.7, 90], [0, -0.8, 0, 80], [2.5, 0, 0, -300], [0, 0, 0, 1]], dtype=torch.float64)
 
 
@@ -280,7 +278,7 @@ def test_digest_after_use_and_in_another_process(tmp_path):
     chain({"image": str(tmp_path / "a.mhd")})
     assert chain_digest(chain) == digest
     code = "from tools.transforms import *; print(chain_digest(ct_preprocessing(16)))"
-    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    other = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == digest
 
 

@@ -1,7 +1,6 @@
 """T1 preprocessing: what is taken for a head, how it is scaled, and where it lands."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from scipy import ndimage
 
+from tests.real import REAL, needs_real
 from tools.data.phantoms import Brain, brain_t1
 from tools.data.phantoms.brain import BRAIN_TISSUES
 from tools.data.phantoms.mr import MPRAGE, MRScanner, mr_image
@@ -27,8 +27,6 @@ from tools.transforms import (
     t1_preprocessing,
 )
 
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "brain_t1"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"real volumes are not at {REAL}")
 AFFINE = torch.tensor([[0, 0, -1.0, 90], [0, -1.2, 0, 80], [1.5, 0, 0, -30], [0, 0, 0, 1]], dtype=torch.float64)
 
 
@@ -201,7 +199,7 @@ def test_digest_follows_the_modules_that_are_used(monkeypatch):
 
 @needs_real
 def test_real_head():
-    path = REAL / "seg3d_mr.nii.gz"
+    path = REAL / "brain_t1" / "seg3d_mr.nii.gz"
     image = apply(RemoveBackgroundd, Compose(load_volume())({"image": str(path)})["image"])
     air = image[0] == 0
     assert 0.3 < air.float().mean() < 0.5
@@ -219,7 +217,7 @@ def test_real_head():
 
 @needs_real
 def test_real_template():
-    result = t1_preprocessing(64)({"image": str(REAL / "icbm152_t1.nii.gz")})["image"]
+    result = t1_preprocessing(64)({"image": str(REAL / "brain_t1" / "icbm152_t1.nii.gz")})["image"]
     assert 0.25 < (result > 0).float().mean() < 0.5
     assert 600 < result[result > 0].median() < 900
     nonzero = torch.nonzero(result[0])

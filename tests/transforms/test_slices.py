@@ -9,7 +9,7 @@ import torch
 from monai.data import MetaTensor
 from scipy import ndimage
 
-from tests.data.test_readers import REAL
+from tests.real import REAL, needs_real
 from tools.data.dicom import read_dicom_series
 from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError
@@ -160,7 +160,7 @@ def test_channels_are_saved_by_name(tmp_path):
         assert (voxels.max(), series.modality) == (value, "MR")
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
+@needs_real
 def test_real_mr_keeps_its_geometry(tmp_path):
     path = REAL / "abdomen_mr" / "totalsegmentator_example_mr.nii.gz"
     item = mr_slices(64)({"image": str(path), "id": "real"})
@@ -200,7 +200,7 @@ def test_abdomen_lies_below_the_lungs(tmp_path):
         ct_slices(40, (-1000, 1000), axial_range="chest")
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
+@needs_real
 def test_abdomen_of_real_scans():
     """A chest scan that ends in the upper abdomen: from its bottom to a little above the lung bases."""
     load = LoadStudyd("image")

@@ -15,7 +15,7 @@ from tools.files import whole_file
 from tools.share import zoo
 from tools.share.archive import CHECKSUMS, LARGE_FILES, check_archive, checksums, write_archive
 from tools.share.card import model_card, training_facts
-from tools.share.configs import load_config, unmet_references
+from tools.share.configs import config_sets, load_config, unmet_references
 from tools.share.content import (
     OWN_TOOLS,
     as_json,
@@ -44,6 +44,7 @@ def pack(
     filepath: str | None = None,
     large_file_mb: float | None = None,
     base_url: str | None = None,
+    model_info: str | None = None,
 ) -> str:
     """Write NAME_v<version>.zip: configs, documents, weights and the parts of `tools` that the bundle needs.
 
@@ -60,11 +61,12 @@ def pack(
         large_file_mb: weights above this many megabytes (of 10^6 bytes) are written beside the archive, to be fetched
             by `python -m monai.bundle download_large_files`; by default all weights are in the archive.
         base_url: where the large files will be, a folder's URL; needed with large_file_mb.
+        model_info: the `model_info.json` of a release page; a version that it has is published and refused.
 
     Returns:
         The archive's path and its SHA-256.
     """
-    path = pack_bundle(name, version, output_dir, trained, bundles_dir, filepath, large_file_mb, base_url)
+    path = pack_bundle(name, version, output_dir, trained, bundles_dir, filepath, large_file_mb, base_url, model_info)
     return f"{path}\nsha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
@@ -77,6 +79,7 @@ def pack_bundle(
     filepath: str | os.PathLike | None = None,
     large_file_mb: float | None = None,
     base_url: str | None = None,
+    model_info: str | os.PathLike | None = None,
 ) -> Path:
     """The path of the archive; arguments as of ``pack``.
 
@@ -114,6 +117,10 @@ def pack_bundle(
         raise refused(folder.name, problems)
 
     metadata = packed_metadata(metadata, found.settings, versions, version)
+    if model_info is not None:
+        problems = zoo.check_new_version(folder.name, metadata["version"], load_config(Path(model_info)))
+        if problems:
+            raise refused(folder.name, problems)
     large = large_file_mb is not None
     report_path = found.folder / "eval" / "report.json"
     report = json.loads(report_path.read_text()) if report_path.is_file() else None
@@ -153,12 +160,7 @@ def checked(name: str, files: Mapping[str, bytes], schema: str | os.PathLike | N
             path = folder / relative
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        sets = [
-            (path,) if "bundle_root" in load_config(path) else (folder / "configs" / "train.json", path)
-            for path in sorted((folder / "configs").glob("*.json"))
-            if path.name != "metadata.json"
-        ]
-        problems = [problem for files in sets for problem in unmet_references(files)]
+        problems = [problem for files in config_sets(folder) for problem in unmet_references(files)]
         problems += zoo.check_schema(folder, None if schema is None else str(schema))
         if problems:
             raise refused(name, problems)

@@ -77,9 +77,8 @@ def check_metadata(folder: Path) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def check_new_version(folder: Path, name: str, model_info: dict[str, Any]) -> list[str]:
+def check_new_version(name: str, version: str, model_info: dict[str, Any]) -> list[str]:
     """Whether this version is published already, according to a `model_info.json`."""
-    version = json.loads((folder / "configs" / "metadata.json").read_text()).get("version")
     if f"{name}_v{version}" not in model_info:
         return []
     return [

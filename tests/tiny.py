@@ -1,0 +1,57 @@
+"""Every bundle, so small that a test can train it."""
+
+from pathlib import Path
+
+from monai.bundle import ConfigParser
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BUNDLES = sorted(path.name for path in (REPOSITORY / "bundles").iterdir() if path.is_dir())
+
+# Small networks and data; a bundle takes those that it knows.
+TINY = {
+    "image_size": 32,
+    "latent_dim": 16,
+    "base_channels": 16,
+    "discriminator_channels": 64,
+    "sub_encoder_channels": 64,
+    "channels": 8,
+    "batch_size": 2,
+    "max_epochs": 2,
+    "val_interval": 1,
+    "phantoms#count": 8,
+    "phantoms#shape": [48, 48, 48],
+}
+# Slices are many: fewer and smaller ones do. The learning rate must not depend on where a run is cut.
+TINY_TRANSLATION = TINY | {
+    "phantoms#count": 4,
+    "phantoms#shape": [20, 32, 32],
+    "batch_size": 8,
+    "constant_epochs": 2,
+}
+
+
+def config_file(bundle, *names):
+    files = [str(REPOSITORY / "bundles" / bundle / "configs" / f"{name}.json") for name in names]
+    return files[0] if len(files) == 1 else files
+
+
+def train_config(bundle):
+    return ConfigParser.load_config_file(config_file(bundle, "train"))
+
+
+def translates(bundle):
+    """Whether a bundle makes volumes from other volumes, not from latents."""
+    return "modalities" in train_config(bundle)
+
+
+def tiny(bundle, folder, **overrides):
+    """Overrides that make a bundle small, and have it write below ``folder``."""
+    parser = ConfigParser(train_config(bundle))
+    small = TINY_TRANSLATION if translates(bundle) else TINY
+    known = {key: value for key, value in small.items() if key.split("#")[0] in parser}
+    return {"bundle_root": str(folder), **known, **overrides}
+
+
+def tiny_phantoms(bundle):
+    """Where inference needs data as well."""
+    return {key: value for key, value in tiny(bundle, ".").items() if key.startswith("phantoms")}
