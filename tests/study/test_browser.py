@@ -96,11 +96,11 @@ def browser():
 
 @pytest.fixture
 def serve():
-    """A function that serves a study in this process and returns its address."""
+    """A function that serves a study in this process, with `around` around its app, and returns its address."""
     servers = []
 
-    def start(folder):
-        server = create_server(make_app(folder), host="127.0.0.1", port=0, ident=None)
+    def start(folder, around=lambda app: app):
+        server = create_server(around(make_app(folder)), host="127.0.0.1", port=0, ident=None)
         threading.Thread(target=server.run, daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.effective_port}"
@@ -210,6 +210,45 @@ def test_survey_by_keyboard_with_a_reason(make_study, browser, serve):
     assert [(a.choice, a.reason) for a in answers] == [("cannot tell", "coste 1 e 2"), ("synthetic", "")]
 
 
+class Interfering:
+    """A proxy on the way: the first answer gets a page of its own, the acknowledgement of the second is dropped."""
+
+    def __init__(self, app):
+        self.app, self.seen = app, 0
+
+    def __call__(self, environ, start_response):
+        if not environ["PATH_INFO"].endswith("/answer"):
+            return self.app(environ, start_response)
+        self.seen += 1
+        if self.seen == 1:
+            start_response("200 OK", [("Content-Type", "text/html")])
+            return [b"<html>Please log in</html>"]
+        if self.seen == 2:
+            b"".join(self.app(environ, lambda *_: None))
+            start_response("502 Bad Gateway", [("Content-Type", "text/html")])
+            return [b"<html>Bad gateway</html>"]
+        return self.app(environ, start_response)
+
+
+def test_an_answer_is_sent_until_the_server_has_it(make_study, browser, serve):
+    folder = make_study("survey", scans=2, planes=("axial",))
+    page, proxies = Page(browser(DESK), "proxy"), []
+
+    def around(app):
+        proxies.append(Interfering(app))
+        return proxies[0]
+
+    page.driver.get(f"{serve(folder, around)}/r/{load_access(folder).readers[0].token}")
+    page.one("#start").click()
+    page.ready(1)
+    page.keys("2", Keys.ENTER)
+    page.wait(lambda: "sent again" in page.one("#status").text)
+    page.shoot("no_connection")
+    page.ready(2)
+    assert proxies[0].seen == 3
+    assert [(a.number, a.choice) for a in answers_of(folder, 1)[1]] == [(1, "synthetic")]
+
+
 def test_leaving_the_page_ends_the_sitting(make_study, browser, serve):
     folder = make_study()
     page = Page(browser(DESK), "left")
@@ -272,6 +311,10 @@ def test_whole_volumes_are_scrolled_turned_and_windowed(make_study, browser, ser
     page.keys("a", Keys.PAGE_UP, Keys.PAGE_UP, Keys.PAGE_DOWN)
     index = round(asked.question.position * (study.display["shape"][0] - 1)) + 1
     assert int(page.one("#slice").get_attribute("value")) == index
+    page.keys("w")
+    assert page.one("#width-level").text == "W 1705 L -212"
+    page.keys("W", "l")
+    assert page.one("#width-level").text == "W 1624 L -131"
     lung = next(b for b in page.find("#presets button") if b.text == "lung")
     lung.click()
     assert page.one("#width-level").text == "W 1500 L -600"

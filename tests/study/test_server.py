@@ -207,6 +207,20 @@ def test_a_closed_study_accepts_nothing(study, reading):
     assert [s.state for s in database(study).sittings()] == ["finished", "abandoned"]
 
 
+def test_the_administrators_page_speaks_the_readers_languages(make_study, reading):
+    folder = make_study(language="it")
+    app, admin = make_app(folder), load_access(folder).admin
+    reader = reading(folder, app=app)
+    reader.start()
+    reader.post("leave")
+    page = reader.get(f"/admin/{admin}").get_data(as_text=True)
+    for text in ("Domande: 10", "interrotta", "pagina lasciata", "Consenti", "Chiudi lo studio"):
+        assert text in page
+    assert "Close the study" in reader.get(f"/admin/{admin}?language=en").get_data(as_text=True)
+    closed = reader.client.post(f"/admin/{admin}/close?language=en", data={"sure": "yes"}, follow_redirects=True)
+    assert "Closed on" in closed.get_data(as_text=True)
+
+
 def test_headers_keep_links_and_images_in_the_hospital(study, reading):
     reader = reading(study)
     reader.read_to_the_end()

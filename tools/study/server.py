@@ -254,9 +254,13 @@ def _add_admin(app: Flask, study: Study, access: Access, answers: Database) -> N
                     "can_release": sitting is not None and sitting.state == "abandoned" and not sitting.released,
                 }
             )
+        language = _language(study)
         return render_template(
             "admin.html.j2",
             study=study,
+            texts=load_texts(language),
+            language=language,
+            languages=languages(),
             rows=rows,
             total=len(study.questions),
             closed=_time(answers.closed()),
@@ -269,13 +273,13 @@ def _add_admin(app: Flask, study: Study, access: Access, answers: Database) -> N
         if request.form.get("sure") != "yes":
             abort(400)
         answers.close()
-        return redirect(url_for("admin", token=access.admin), 303)
+        return redirect(url_for("admin", token=access.admin, language=_language(study)), 303)
 
     @app.post("/admin/<token>/release/<int:number>")
     @for_admin
     def release(number: int) -> Response:
         answers.release(number)
-        return redirect(url_for("admin", token=access.admin), 303)
+        return redirect(url_for("admin", token=access.admin, language=_language(study)), 303)
 
 
 def _checked_answer(asked: Asked, content: Mapping[str, Any]) -> Answer:

@@ -37,13 +37,15 @@ async function post(url, content) {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ ...content, page }),
       });
-      if (response.status < 500) {
+      // what is not the server's own word comes from a proxy on the way
+      const own = (response.headers.get("Content-Type") || "").startsWith("application/json");
+      if (own && response.status < 500) {
         const found = await response.json();
         at("status").textContent = "";
         return found;
       }
-    } catch (error) {
-      if (error instanceof SyntaxError) return { error: "failed" };
+    } catch {
+      // no connection, or it broke off
     }
     at("status").textContent = texts.retrying;
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));

@@ -7,6 +7,7 @@ const viewer = (() => {
   const PRESETS = { lung: [1500, -600], mediastinum: [400, 40], abdomen: [350, 50], bone: [1800, 400], brain: [80, 40] };
   const FULL = [display.high - display.low, (display.high + display.low) / 2];
   const STEP_PX = 6; // of a finger's drag, for a slice
+  const SCROLL_PX = 30; // of a touchpad, for a slice; a wheel's notch, which is more, is one slice
   const at = (id) => document.getElementById(id);
   const [depth, rows, columns] = display.shape || [1, 1, 1];
   const count = { axial: depth, coronal: rows, sagittal: columns };
@@ -105,14 +106,24 @@ const viewer = (() => {
     redraw();
   }
 
+  // by shares of the whole range
+  function adjust(wider, higher) {
+    width = Math.min(FULL[0] * 1.5, Math.max(FULL[0] / 200, width + wider * FULL[0]));
+    level = Math.min(display.high, Math.max(display.low, level + higher * FULL[0]));
+    redraw();
+  }
+
   // a drag changes the window (mouse) or the slice (finger); a click without a drag chooses
   function listen(canvas, clicked) {
     let last = null;
     let moved = 0;
+    let still = 0; // how far a click or a tap may stray
     let rest = 0;
+    let scrolled = 0;
     canvas.addEventListener("pointerdown", (event) => {
       last = [event.clientX, event.clientY];
       moved = rest = 0;
+      still = event.pointerType === "touch" ? 10 : 4;
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -120,20 +131,17 @@ const viewer = (() => {
       const [dx, dy] = [event.clientX - last[0], event.clientY - last[1]];
       last = [event.clientX, event.clientY];
       moved += Math.abs(dx) + Math.abs(dy);
-      if (moved < 4) return;
+      if (moved < still) return;
       if (event.pointerType === "touch") {
         rest += dy;
         move(Math.trunc(rest / STEP_PX));
         rest %= STEP_PX;
       } else {
-        const step = (display.high - display.low) / 500;
-        width = Math.min(FULL[0] * 1.5, Math.max(FULL[0] / 200, width + dx * step));
-        level = Math.min(display.high, Math.max(display.low, level + dy * step));
-        redraw();
+        adjust(dx / 500, dy / 500);
       }
     });
     canvas.addEventListener("pointerup", () => {
-      if (last && moved < 4) clicked();
+      if (last && moved < still) clicked();
       last = null;
     });
     canvas.addEventListener("pointercancel", () => (last = null));
@@ -141,7 +149,10 @@ const viewer = (() => {
       "wheel",
       (event) => {
         event.preventDefault();
-        move(event.deltaY > 0 ? -1 : 1);
+        const by = event.deltaMode ? event.deltaY * SCROLL_PX : event.deltaY;
+        scrolled += Math.max(-SCROLL_PX, Math.min(SCROLL_PX, by));
+        move(-Math.trunc(scrolled / SCROLL_PX));
+        scrolled %= SCROLL_PX;
       },
       { passive: false },
     );
@@ -167,6 +178,8 @@ const viewer = (() => {
   function press(key) {
     const found = { a: "axial", c: "coronal", s: "sagittal" }[key.toLowerCase()];
     if (found) turn(found);
+    else if (key === "w" || key === "W") adjust(key === "w" ? 0.05 : -0.05, 0);
+    else if (key === "l" || key === "L") adjust(0, key === "l" ? 0.05 : -0.05);
     else if (key === "PageUp" || key === "ArrowUp") move(1);
     else if (key === "PageDown" || key === "ArrowDown") move(-1);
     else return false;
