@@ -8,6 +8,7 @@ from monai.networks.nets import PatchDiscriminator
 
 from tools.engines import AlternatingTrainer, Draws, Update
 from tools.losses.cyclegan import CycleGANObjective
+from tools.losses.structure import self_similarity
 from tools.networks.cyclegan import TranslationGenerator
 
 SIZE = 32
@@ -44,6 +45,23 @@ def squares(logits, verdict):
 def distance(a, b):
     pairs = list(zip(a.flatten().tolist(), b.flatten().tolist(), strict=True))
     return sum(abs(x - y) for x, y in pairs) / len(pairs)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("modalities", [1, 2])
+def test_structure_is_compared_with_every_modality(modalities):
+    objective = make_objective(modalities, structure_weight=5)
+    drawn = objective.draw(make_batch(modalities), Draws(0, 0))
+    mr, ct = drawn["mr"], drawn["ct"]
+    fake_ct, fake_mr = objective.generator_mr2ct(mr), objective.generator_ct2mr(ct)
+    of_mr = [self_similarity(mr[:, m : m + 1]) for m in range(modalities)]
+    of_fake_mr = [self_similarity(fake_mr[:, m : m + 1]) for m in range(modalities)]
+    expected = {
+        "structure_ct": 5 * sum(distance(self_similarity(fake_ct), one) for one in of_mr) / modalities,
+        "structure_mr": 5 * sum(distance(one, self_similarity(ct)) for one in of_fake_mr) / modalities,
+    }
+    found = objective.generators_loss(drawn)
+    assert {name: found[name].item() for name in expected} == pytest.approx(expected, rel=1e-4)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.losses.image_pool import ImagePool
+from tools.losses.structure import structure_loss
 
 if TYPE_CHECKING:
     from tools.engines.draws import Draws
@@ -23,11 +24,13 @@ class CycleGANObjective:
 
         (D_CT(G(mr)) - 1)^2 + sum over modalities m of (D_m(F(ct)_m) - 1)^2
         + cycle_weight (|G(F(ct)) - ct| + sum over m of |F(G(mr))_m - mr_m|)
-        + cycle_weight identity_weight (|G(ct) - ct| + |F(mr) - mr|),
+        + cycle_weight identity_weight (|G(ct) - ct| + |F(mr) - mr|)
+        + structure_weight (structure(G(mr), mr) + structure(F(ct), ct)),
 
-    each term a mean over pixels. The last line needs a generator that accepts its own output, so it is there with one
-    MR modality only. The discriminators judge the images that the generators' update made and, half of the
-    time, an earlier one from a pool instead (Shrivastava et al. 2017).
+    each term a mean over pixels. The identity needs a generator that accepts its own output, so it is there with one
+    MR modality only. The last line is not in the paper, and off by default (`tools.losses.structure`). The
+    discriminators judge the images that the generators' update made and, half of the time, an earlier one from a pool
+    instead (Shrivastava et al. 2017).
 
     Args:
         generator_mr2ct, generator_ct2mr: G and F, [B, M * slices, H, W] to [B, slices, H, W] and back.
@@ -38,6 +41,7 @@ class CycleGANObjective:
         flip: probability of a left-right flip, the same for all modalities of a slice.
         cycle_weight: of every modality's cycle loss.
         identity_weight: of the identity loss, relative to the cycle loss; 0 for none.
+        structure_weight: of the structure loss, the mean over modalities; 0, the paper, for none.
         pool_size: how many past images a pool remembers, 0 for no pool.
     """
 
@@ -51,6 +55,7 @@ class CycleGANObjective:
         flip: float = 0.5,
         cycle_weight: float = 10.0,
         identity_weight: float = 0.5,
+        structure_weight: float = 0.0,
         pool_size: int = 50,
     ) -> None:
         self.generator_mr2ct = generator_mr2ct
@@ -61,6 +66,7 @@ class CycleGANObjective:
         self.flip = flip
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight if len(self.discriminators_mr) == 1 else 0.0
+        self.structure_weight = structure_weight
         self.pool_ct = ImagePool(pool_size)
         self.pool_mr = ImagePool(pool_size)
 
@@ -111,6 +117,10 @@ class CycleGANObjective:
             weight = self.cycle_weight * self.identity_weight
             terms["identity_ct"] = weight * F.l1_loss(self.generator_mr2ct(ct), ct)
             terms["identity_mr"] = weight * F.l1_loss(self.generator_ct2mr(mr), mr)
+        if self.structure_weight > 0:
+            weight = self.structure_weight / len(self.discriminators_mr)
+            terms["structure_ct"] = weight * sum(structure_loss(fake_ct, one) for one in self.split(mr))
+            terms["structure_mr"] = weight * sum(structure_loss(one, ct) for one in self.split(fake_mr))
         return terms
 
     def discriminators_loss(self, batch: dict) -> dict[str, Tensor]:
