@@ -17,7 +17,8 @@ from tools.data.phantoms import (
     abdomen_t2,
     abdomen_true_ct,
 )
-from tools.data.phantoms.abdomen import abdomen_labels, patient_hu, tissue_class
+from tools.data.phantoms.abdomen import abdomen_labels, patient_hu
+from tools.data.phantoms.abdomen_tissues import tissue_class
 from tools.data.phantoms.mr import (
     LIPID,
     FastSpinEcho,

@@ -1,21 +1,13 @@
 """Phantoms: parametric anatomy, imaged and written to disk in the layout of the dataset it stands in for.
 
 ``shapes`` has solids on a grid, ``fields`` random fields, ``lesions`` puts a disease into a tissue. ``thorax_anatomy``,
-``brain_anatomy`` and ``abdomen_anatomy`` draw a patient, ``thorax``, ``brain`` and ``abdomen`` paint a label map and
-give its tissues, ``ct`` and ``mr`` image a label map, ``luna16``, ``gsp`` and ``chaos`` write the volumes into a
-``folder``.
+``brain_anatomy`` and ``abdomen_anatomy`` draw a patient, ``thorax``, ``brain`` and ``abdomen`` (with
+``abdomen_painting`` and ``abdomen_tissues``) paint a label map and give its tissues, ``ct`` and ``mr`` image a label
+map, ``luna16``, ``gsp`` and ``chaos`` write the volumes into a ``folder``.
 """
 
-from tools.data.phantoms.abdomen import (
-    ABDOMEN_CT,
-    ABDOMEN_MR,
-    Abdomen,
-    AbdomenBody,
-    abdomen_ct,
-    abdomen_t1,
-    abdomen_t2,
-    abdomen_true_ct,
-)
+from tools.data.phantoms.abdomen import AbdomenBody, abdomen_ct, abdomen_t1, abdomen_t2, abdomen_true_ct
+from tools.data.phantoms.abdomen_tissues import ABDOMEN_CT, ABDOMEN_MR, Abdomen
 from tools.data.phantoms.brain import BRAIN_TISSUES, Brain, brain_labels, brain_t1
 from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms

@@ -25,16 +25,14 @@ from tqdm import tqdm
 from tools.data.dicom_writer import write_dicom_series
 from tools.data.phantoms.abdomen import (
     DEFAULT_SHAPE,
-    STEATOSIS,
-    Abdomen,
     AbdomenBody,
     Volume,
     abdomen_ct,
     abdomen_t1,
     abdomen_t2,
     abdomen_true_ct,
-    tissue_class,
 )
+from tools.data.phantoms.abdomen_tissues import STEATOSIS, Abdomen, tissue_class
 from tools.data.phantoms.folder import checked_settings, write_folder
 
 VERSION = 1
