@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from tools.study import command
 from tools.study.database import Database
 from tools.study.folder import load_access, load_key, load_study
 from tools.study.server import HEADERS, links, make_app
@@ -256,6 +257,22 @@ def test_links_are_printed_for_everybody(study):
     assert list(shown) == ["administrator", "anna", "bruno", "carla"]
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "http://127.0.0.1:8080"),
+        ({"host": "0.0.0.0", "port": 90}, "http://reading-room:90"),
+        ({"address": "https://study.example.org"}, "https://study.example.org"),
+    ],
+)
+def test_printed_links_can_be_opened(study, options, expected, monkeypatch, capsys):
+    """0.0.0.0 means all of the computer's addresses and is none that a browser could open."""
+    monkeypatch.setattr(command, "run", lambda *_: None)
+    monkeypatch.setattr(command.socket, "gethostname", lambda: "reading-room")
+    command.StudyCommands().serve(str(study), **options)
+    assert f"anna: {expected}/r/{load_access(study).readers[0].token}\n" in capsys.readouterr().out
+
+
 def test_serving_needs_no_key(study, reading):
     (study / "key" / "key.json").unlink()
     assert len(reading(study).read_to_the_end()) == 10
@@ -279,6 +296,28 @@ def test_database_is_safe_by_its_settings(study):
     connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (1, 2, *row[2:]))
+
+
+def test_a_commit_that_fails_is_no_answer_and_no_harm(study, monkeypatch):
+    """A full disk: nothing is acknowledged, and the same thread works once there is room."""
+    kept, fail = database(study), [True]
+    connection = kept._connection()
+
+    class FullDisk:
+        def __getattr__(self, name):
+            return getattr(connection, name)
+
+        def execute(self, sql, *values):
+            if sql == "COMMIT" and fail:
+                raise sqlite3.OperationalError("database or disk is full")
+            return connection.execute(sql, *values)
+
+    monkeypatch.setattr(kept, "_connection", FullDisk)
+    with pytest.raises(sqlite3.OperationalError):
+        kept.start(1, "c", "p")
+    fail.clear()
+    assert kept.sittings() == []
+    assert kept.start(1, "c", "p").state == "open"
 
 
 def test_every_language_has_every_text():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -110,7 +111,8 @@ class StudyCommands:
             address: that readers open, such as https://study.example.org, if it is another one.
         """
         app = make_app(study_dir, database, proxies)
-        for name, link in links(load_access(study_dir), address or f"http://{host}:{port}"):
+        own = socket.gethostname() if host in ("0.0.0.0", "::") else host
+        for name, link in links(load_access(study_dir), address or f"http://{own}:{port}"):
             print(f"{name}: {link}", flush=True)
         run(app, host, port, proxies)
 

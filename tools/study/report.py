@@ -88,6 +88,7 @@ def _page(report: Mapping[str, Any], results: Sequence[Result]) -> str:
         "share": _share,
         "clustered": _clustered,
         "test": _test,
+        "chi_squared": _chi_squared,
         "number": _number,
         "trend": _trend,
     }
@@ -159,6 +160,15 @@ def _test(result: Mapping[str, Any]) -> str:
         return f"not computed: {result['missing']}"
     p = result["p"]
     return f"p = {p:.3g}" if p >= 1e-4 else f"p = {p:.2e}"
+
+
+def _chi_squared(result: Mapping[str, Any]) -> str:
+    """Statistic, degrees of freedom and p of a Chi-squared test."""
+    if "missing" in result:
+        return _test(result)
+    plural = "" if result["degrees_of_freedom"] == 1 else "s"
+    freedom = f"{result['degrees_of_freedom']} degree{plural} of freedom"
+    return f"Chi-squared {result['statistic']:.2f} with {freedom}, {_test(result)}"
 
 
 def _trend(trend: Mapping[str, Any], unit: str) -> str:
