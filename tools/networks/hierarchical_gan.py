@@ -99,11 +99,15 @@ class EmbeddingGenerator(nn.Module):
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """[B, L] and, if there are classes, class indices [B] -> A, [B, 2c, S/4, S/4, S/4]."""
+        return self.stages(self.first_features(latent, label))
+
+    def first_features(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """What the stages begin with, [B, 16c, 4, 4, 4]; arguments as of ``forward``."""
         if self.num_classes > 0:
             if label is None:
                 raise ValueError("this generator is conditional: it needs a class index for every latent vector.")
             latent = torch.cat([latent, F.one_hot(label, self.num_classes).to(latent.dtype)], dim=1)
-        return self.stages(self.linear(latent).view(-1, self.width, 4, 4, 4))
+        return self.linear(latent).view(-1, self.width, 4, 4, 4)
 
 
 class SubVolumeDecoder(nn.Sequential):
