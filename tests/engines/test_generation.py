@@ -7,6 +7,7 @@ from monai.engines import SupervisedEvaluator
 from torch import nn
 
 from tools.engines import OneByOneInferer, PrepareLatents, Progress, TensorBoardMontage, tensorboard_writer
+from tools.networks.hierarchical_gan import Generator
 
 
 class Sum(nn.Module):
@@ -73,3 +74,15 @@ def test_tensorboard_gets_a_picture_of_every_validation(tmp_path):
     (picture,) = events.Images("samples")
     assert picture.step == 1
     assert picture.height > 4
+
+
+def test_slabs_give_the_same_volumes():
+    torch.manual_seed(0)
+    network = Generator(32, latent_dim=8, base_channels=16, num_classes=2).eval()
+    latents, label = torch.randn(2, 8), torch.tensor([0, 1])
+    with torch.no_grad():
+        whole = OneByOneInferer()(latents, network, label=label)
+        slabs = OneByOneInferer(slab_length=8)(latents, network, label=label)
+    torch.testing.assert_close(slabs, whole, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="slab_length is -1"):
+        OneByOneInferer(slab_length=-1)

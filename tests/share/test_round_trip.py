@@ -122,10 +122,9 @@ def test_archive_has_what_the_bundle_needs_and_nothing_else(bundle, archive):
     assert {"LICENSE", "SHA256SUMS", "requirements.txt", "docs/README.md", "models/model.ts"} <= set(names)
     for folder in ("tests", "tools/study", "tools/benchmark", "tools/evaluate", "tools/share", "tools/__main__"):
         assert not [name for name in names if name.startswith(folder)]
-    family = "cyclegan" if translates(bundle) else "hierarchical_gan"
+    networks = ["cyclegan"] if translates(bundle) else ["hierarchical_gan", "slabwise"]
     assert [name for name in names if name.startswith("tools/networks/")] == [
-        "tools/networks/__init__.py",
-        f"tools/networks/{family}.py",
+        f"tools/networks/{name}.py" for name in ("__init__", *networks)
     ]
     for name, text in texts.items():
         assert str(REPOSITORY).encode() not in text, name

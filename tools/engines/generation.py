@@ -10,6 +10,8 @@ from monai.engines.utils import PrepareBatch
 from monai.inferers import Inferer
 from torch import Tensor
 
+from tools.networks.slabwise import SlabwiseGenerator
+
 
 class PrepareLatents(PrepareBatch):
     """Hand a ``SupervisedEvaluator`` latents as input and real volumes, if there are any, as what to compare with.
@@ -43,8 +45,20 @@ class OneByOneInferer(Inferer):
 
     Linear algebra rounds differently for other batch sizes; this way a volume depends on its seed alone. A volume
     is large enough to keep a device busy.
+
+    Args:
+        slab_length: axial slices that the generator's last layers make at a time; 0 makes whole volumes, which is
+            faster as long as they fit into memory.
     """
 
+    def __init__(self, slab_length: int = 0) -> None:
+        super().__init__()
+        if slab_length < 0:
+            raise ValueError(f"slab_length is {slab_length}, expected slices of a slab, or 0 for whole volumes")
+        self.slab_length = slab_length
+
     def __call__(self, inputs: Tensor, network: Callable, *args: Any, label: Tensor | None = None, **kwargs: Any):
+        if self.slab_length > 0:
+            network = SlabwiseGenerator(network, self.slab_length)
         labels = [None] * len(inputs) if label is None else label.split(1)
         return torch.cat([network(z, y, *args, **kwargs) for z, y in zip(inputs.split(1), labels, strict=True)])
