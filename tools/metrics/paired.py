@@ -16,7 +16,8 @@ from tools.transforms.body import body_mask
 from tools.transforms.ct import BODY
 
 TISSUES = {"air": (-np.inf, -930.0), "lung": (-930.0, BODY), "soft": (BODY, 200.0), "bone": (200.0, np.inf)}
-"""HU of the tissue classes inside the body. "soft" includes fat. Vessels and kidneys full of contrast agent count as
+"""HU of the tissue classes inside the body, a convention: the limits lie between the ranges that textbooks give (lungs
+-950 to -550, fat -100, organs and blood 0 to 70, compact bone from 250). "soft" includes fat. Vessels and kidneys full of contrast agent count as
 bone: where a label map exists, it decides better.
 """
 
