@@ -17,8 +17,8 @@ from tools.transforms.ct import BODY
 
 TISSUES = {"air": (-np.inf, -930.0), "lung": (-930.0, BODY), "soft": (BODY, 200.0), "bone": (200.0, np.inf)}
 """HU of the tissue classes inside the body, a convention: the limits lie between the ranges that textbooks give (lungs
--950 to -550, fat -100, organs and blood 0 to 70, compact bone from 250). "soft" includes fat. Vessels and kidneys full of contrast agent count as
-bone: where a label map exists, it decides better.
+-950 to -550, fat -100, organs and blood 0 to 70, compact bone from 250). "soft" includes fat. Vessels and kidneys full
+of contrast agent count as bone: where a label map exists, it decides better.
 """
 
 RELATIVE_ELECTRON_DENSITY = ((-1000.0, 0.0), (100.0, 1.1), (3000.0, 2.492))
