@@ -1,13 +1,24 @@
 """Generation inside MONAI's evaluator: one latent at a time, with the class it belongs to."""
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator
+from monai.transforms import Orientation
 from torch import nn
 
-from tools.engines import OneByOneInferer, PrepareLatents, Progress, TensorBoardMontage, tensorboard_writer
+from tools.engines import (
+    OneByOneInferer,
+    PrepareLatents,
+    Progress,
+    TensorBoardMontage,
+    tensorboard_writer,
+    write_by_slabs,
+)
 from tools.networks.hierarchical_gan import Generator
+from tools.transforms.volume import PlaceVolumed
 
 
 class Sum(nn.Module):
@@ -86,3 +97,34 @@ def test_slabs_give_the_same_volumes():
     torch.testing.assert_close(slabs, whole, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="slab_length is -1"):
         OneByOneInferer(slab_length=-1)
+
+
+@pytest.mark.parametrize("label", [None, torch.tensor([1])])
+def test_a_file_written_by_slabs_is_what_inference_writes(tmp_path, label):
+    """As inference.json: generate, place, window, round, turn to RAS."""
+    torch.manual_seed(0)
+    generator = Generator(32, 16, base_channels=8, num_classes=0 if label is None else 2)
+    latent = torch.randn(1, 16)
+    window, field_of_view = (-1024, 600), (320.0, 350.0, 360.0)
+    write_by_slabs(generator, latent, tmp_path / "large.nii", window, field_of_view, label, slab_length=10)
+
+    with torch.no_grad():
+        volume = generator(latent, label)[0]
+    placed = PlaceVolumed("pred", field_of_view)({"pred": volume, "name": "v"})["pred"]
+    expected = Orientation("RAS", labels=None)((placed + 1) / 2 * 1624 - 1024)
+    written = nib.load(tmp_path / "large.nii")
+    assert written.get_data_dtype() == np.int16
+    assert nib.aff2axcodes(written.affine) == ("L", "P", "S")
+    ras = nib.as_closest_canonical(written)
+    np.testing.assert_allclose(ras.affine, expected.affine, atol=1e-4)
+    np.testing.assert_allclose(ras.get_fdata(), expected[0], atol=0.51)
+    assert [path.name for path in tmp_path.iterdir()] == ["large.nii"]
+
+
+def test_slabs_go_to_one_plain_file(tmp_path):
+    generator = Generator(32, 16, base_channels=8)
+    with pytest.raises(ValueError, match=r"ends in \.nii"):
+        write_by_slabs(generator, torch.randn(1, 16), tmp_path / "large.nii.gz", (-1, 1), (1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="got 2 latents"):
+        write_by_slabs(generator, torch.randn(2, 16), tmp_path / "large.nii", (-1, 1), (1.0, 1.0, 1.0))
+    assert not any(tmp_path.iterdir())

@@ -92,6 +92,30 @@ def test_crf_loss_sees_the_whole_image(drawn):
 
 
 @torch.no_grad()
+def test_the_crf_is_trained_on_what_the_generators_update_made(drawn):
+    """Not made again: neither G nor D runs on fakes. D's verdict is that of the same D on the same slab."""
+    objective, start = make_objective(), drawn["start"]
+    embedding, slab = generated(objective, drawn["generator_latent"], start)
+    expected = objective.crf(axial_nodes(embedding), objective.discriminator(slab, start)[0]).mean(dim=1)
+    objective.generator_loss(drawn)
+    calls = []
+    objective.generator.embed.register_forward_hook(lambda *_: calls.append("embed"))
+    objective.discriminator.register_forward_hook(lambda *_: calls.append("judge"))
+    terms = objective.crf_loss(drawn)
+    assert calls == ["judge"]  # the real slab
+    assert terms["fake"].item() == pytest.approx(mean(-log_sigmoid(-x.item()) for x in expected), rel=1e-5)
+    assert drawn["made"] == {}
+
+
+@torch.no_grad()
+def test_the_crfs_own_fakes_as_in_the_papers_code(drawn):
+    objective = make_objective(reuse_fakes=False)
+    alone = objective.crf_loss(drawn)["fake"]
+    objective.generator_loss(drawn)
+    assert torch.equal(objective.crf_loss(drawn)["fake"], alone)
+
+
+@torch.no_grad()
 def test_encoder_loss(drawn):
     objective = make_objective()
     slab = slab_of(drawn["image"], drawn["start"])

@@ -3,7 +3,7 @@
 from tools.engines.checkpoint import BestModel, ModelLoader, TrainingCheckpoint, model_settings
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
-from tools.engines.generation import OneByOneInferer, PrepareLatents
+from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_slabs
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.schedule import constant_then_linear
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
@@ -27,4 +27,5 @@ __all__ = [
     "model_settings",
     "rank_and_world_size",
     "tensorboard_writer",
+    "write_by_slabs",
 ]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import torch
 from monai.engines.utils import PrepareBatch
 from monai.inferers import Inferer
-from torch import Tensor
+from torch import Tensor, nn
+from tqdm import tqdm
 
+from tools.files import whole_file
 from tools.networks.slabwise import SlabwiseGenerator
+from tools.transforms.volume import PlaceVolumed
 
 
 class PrepareLatents(PrepareBatch):
@@ -61,4 +68,59 @@ class OneByOneInferer(Inferer):
         if self.slab_length > 0:
             network = SlabwiseGenerator(network, self.slab_length)
         labels = [None] * len(inputs) if label is None else label.split(1)
-        return torch.cat([network(z, y, *args, **kwargs) for z, y in zip(inputs.split(1), labels, strict=True)])
+        volumes = [network(z, y, *args, **kwargs) for z, y in zip(inputs.split(1), labels, strict=True)]
+        return volumes[0] if len(volumes) == 1 else torch.cat(volumes)
+
+
+def write_by_slabs(
+    generator: nn.Module,
+    latent: Tensor,
+    path: str | os.PathLike,
+    window: tuple[float, float],
+    field_of_view: Sequence[float],
+    label: Tensor | None = None,
+    slab_length: int = 32,
+) -> None:
+    """Generate a volume that need not fit into memory, into a NIfTI file that grows slab by slab.
+
+    It is the volume of ``inference.json``, in whole numbers; its axes run to the left, the back and the head, in which
+    order the slabs come out of the generator. A progress bar shows it.
+
+    Args:
+        generator: CRF-GAN's or HA-GAN's, on the device that generates.
+        latent: [1, L], there too; see `tools.transforms.latent.LatentFromSeedd` for that of a seed.
+        path: ends in `.nii`: slabs are written as they come, and a compressed file would take hours to read again.
+        window: values of -1 and 1 in the file, for instance (-1024, 600) HU.
+        field_of_view: extent in mm [axial, rows, columns].
+        label: class index [1] for a conditional generator.
+        slab_length: axial slices at a time.
+
+    Raises:
+        ValueError: several latents, or a path with another ending.
+    """
+    if len(latent) != 1:
+        raise ValueError(f"got {len(latent)} latents, expected one: a file holds one volume")
+    if Path(path).suffix != ".nii":
+        raise ValueError(f"path is {path}, expected one that ends in .nii")
+    slabwise = SlabwiseGenerator(generator, slab_length)
+    embedding = slabwise.embed(latent, label)
+    side = 4 * embedding.shape[-1]
+    placed = PlaceVolumed("volume", field_of_view)(
+        {"volume": torch.empty(1, side, side, side, device="meta"), "name": ""}
+    )
+    # in the file columns come first
+    affine = placed["volume"].affine.numpy()[:, [2, 1, 0, 3]]
+    header = nib.Nifti1Image(np.broadcast_to(np.int16(0), (side,) * 3), affine, dtype=np.int16).header
+    header.set_xyzt_units("mm")
+    header["vox_offset"] = header.single_vox_offset
+    low, high = window
+    with (
+        whole_file(path) as partial,
+        partial.open("wb") as file,
+        tqdm(total=side, unit="slice", desc="Generation") as bar,
+    ):
+        header.write_to(file)
+        for _, slab in slabwise.decode(embedding):
+            values = ((slab.float() + 1) / 2 * (high - low) + low).round()
+            file.write(values.to(torch.int16).cpu().numpy().tobytes())
+            bar.update(slab.shape[2])

@@ -37,6 +37,8 @@ class AlternatingTrainer(Trainer):
         draw: (batch, Draws) -> batch with all random numbers of the iteration, the objective's ``draw``.
         seed: of the draws.
         precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales its losses).
+        compile: compile the networks' passes by TorchInductor, which needs a C++ compiler, and minutes before the first
+            step: for long runs. Validation, whose shapes differ, is not compiled.
         accumulation: split each batch into this many parts, one after the other, and step once: less memory, the
             same gradient.
         ema: average of a network's weights, moved after each update of that network.
@@ -53,6 +55,7 @@ class AlternatingTrainer(Trainer):
         draw: Callable[[dict, Draws], dict],
         seed: int = 0,
         precision: str = "fp32",
+        compile: bool = False,
         accumulation: int = 1,
         ema: ExponentialMovingAverage | None = None,
         epoch_length: int | None = None,
@@ -77,6 +80,7 @@ class AlternatingTrainer(Trainer):
         self.draw = draw
         self.seed = seed
         self.precision = precision
+        self.compile = compile
         self.accumulation = accumulation
         self.ema = ema
         self.scalers = {
@@ -85,7 +89,19 @@ class AlternatingTrainer(Trainer):
         self.networks = {name: network for update in updates for name, network in update.networks.items()}
         self.add_event_handler(Events.STARTED, lambda engine: share_weights(engine.networks.values(), engine.ema))
 
+        if compile:
+            for network in self.networks.values():
+                network.compile(dynamic=False)
+
+    def run(self) -> None:
+        with torch.compiler.set_stance("force_eager" if self.compile else "default"):
+            super().run()
+
     def _iteration(self, engine: AlternatingTrainer, batchdata: dict) -> list[dict]:
+        with torch.compiler.set_stance("default"):
+            return self._run_updates(engine, batchdata)
+
+    def _run_updates(self, engine: AlternatingTrainer, batchdata: dict) -> list[dict]:
         iteration = engine.state.iteration - 1
         draws = Draws(self.seed, iteration, engine.state.device, *rank_and_world_size())
         batch = self.draw(_to_device(batchdata, engine.state.device), draws)

@@ -17,10 +17,11 @@ class UpsampleConv3d(nn.Conv3d):
 
     Args:
         in_channels, out_channels: channels of input and output.
-        fuse_from: smallest cubic input (by its number of voxels) for which the transposed form is used.
+        fuse_from: smallest side of a cubic input (or one with as many voxels) for which the transposed form is used;
+            infinity for the plain form.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, fuse_from: int = 8) -> None:
+    def __init__(self, in_channels: int, out_channels: int, fuse_from: float = 8) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
         self.fuse_from = fuse_from
         # Which of the 3 taps fall on each of the 4: in one dimension with kernel (a, b, c) and input x,

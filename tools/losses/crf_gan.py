@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from tools.layers import MeanFieldCRF, axial_nodes
 from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator, image_slab
+
+if TYPE_CHECKING:
+    from tools.engines.draws import Draws
 
 
 class CRFGANObjective(HierarchicalObjective):
@@ -25,6 +30,9 @@ class CRFGANObjective(HierarchicalObjective):
         crf_weight: w at the first iteration.
         crf_iterations: number of iterations over which w falls linearly to 0.
         classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
+        reuse_fakes: train the CRF on what the generator's update has just made, before its step, with the verdict
+            that D, which stands still in between, gave then. False makes volumes anew from other latents, as the
+            paper's code does.
     """
 
     generating_updates = ("discriminator", "generator", "crf")
@@ -40,6 +48,7 @@ class CRFGANObjective(HierarchicalObjective):
         crf_weight: float = 0.5,
         crf_iterations: int = 60_000,
         classification_weight: float = 0.1,
+        reuse_fakes: bool = True,
     ) -> None:
         if feedback not in ("blend", "sum"):
             raise ValueError(f"feedback is {feedback!r}, expected 'blend' or 'sum'.")
@@ -48,6 +57,11 @@ class CRFGANObjective(HierarchicalObjective):
         self.feedback = feedback
         self.crf_weight = crf_weight
         self.crf_iterations = crf_iterations
+        self.reuse_fakes = reuse_fakes
+
+    def draw(self, batch: dict, draws: Draws) -> dict:
+        """As the base's, and "made", where the generator's update leaves its fakes by the number of their first row."""
+        return super().draw(batch, draws) | {"row": torch.arange(len(batch["image"])), "made": {}}
 
     def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D(x_r)."""
@@ -61,6 +75,8 @@ class CRFGANObjective(HierarchicalObjective):
         """-log D(G2(G1(z)_r)) and -log CRF(G1(z)), blended or summed, and the class of the generated slab."""
         embedding = self.embed(batch, "generator")
         verdict, classes = self.judge_generated(embedding, batch)
+        if self.reuse_fakes:
+            batch["made"][int(batch["row"][0])] = (embedding.detach(), verdict.detach())
         if self.feedback == "sum":
             terms = {
                 "discriminator": call_it(verdict, real=True),
@@ -76,14 +92,22 @@ class CRFGANObjective(HierarchicalObjective):
     def crf_loss(self, batch: dict) -> dict[str, Tensor]:
         """-log CRF(hE(x)) - log(1 - CRF(G1(z)))."""
         with torch.no_grad():
-            fake_embedding = self.embed(batch, "crf")
-            fake_verdict, _ = self.judge_generated(fake_embedding, batch)
-            real_embedding = self.encoder(batch["image"])
+            fake_embedding, fake_verdict = self.made(batch)
+            # volume by volume: its first layer is the largest tensor of a training step
+            real_embedding = torch.cat([self.encoder(volume) for volume in batch["image"].split(1)])
             real_verdict, _ = self.judge_real(batch)
         return {
             "real": call_it(self.consistency(real_embedding, real_verdict), real=True),
             "fake": call_it(self.consistency(fake_embedding, fake_verdict), real=False),
         }
+
+    def made(self, batch: dict) -> tuple[Tensor, Tensor]:
+        """Embeddings of generated volumes and D's verdict on them, for the CRF."""
+        fakes = batch["made"].pop(int(batch["row"][0]), None)
+        if fakes is not None:
+            return fakes
+        embedding = self.embed(batch, "crf")
+        return embedding, self.judge_generated(embedding, batch)[0]
 
     def consistency(self, embedding: Tensor, verdict: Tensor) -> Tensor:
         """The CRF's verdict [B, 1]: the mean over its nodes, each of which starts from D's logit."""

@@ -6,7 +6,7 @@ Sources: Shiri et al., "Comparative clinical evaluation of memory-efficient synt
 batch normalisation in the generator; its parameter counts (Table 3) and its code are those of nearest upsampling,
 3^3 convolutions and group normalisation, which are built here.
 
-With S the side of the volumes, a power of two from 32 to 512:
+With S the side of the volumes, a power of two from 32 to 1024:
 
     latent z [B, 1024] --G1--> embedding A [B, 64, S/4, S/4, S/4] --G2--> volume [B, 1, S, S, S]
 
@@ -26,7 +26,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from tools.layers import UpsampleConv3d
 
-IMAGE_SIZES = (32, 64, 128, 256, 512)
+IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
 _GROUPS = 8  # of every group normalisation in this family
 
 
@@ -34,11 +34,11 @@ def check_image_size(image_size: int) -> int:
     """Return ``image_size`` if the family can be built for it.
 
     Raises:
-        ValueError: it is not a power of two from 32 to 512.
+        ValueError: it is not a power of two from 32 to 1024.
     """
     if image_size not in IMAGE_SIZES:
         raise ValueError(
-            f"image_size is {image_size}, expected a power of two from 32 to 512: {IMAGE_SIZES}. "
+            f"image_size is {image_size}, expected a power of two from 32 to 1024: {IMAGE_SIZES}. "
             "Volumes of another size are resized by the preprocessing."
         )
     return image_size
@@ -61,7 +61,7 @@ def embedding_slab(embedding: Tensor, start: int) -> Tensor:
 
 def _normalised(conv: nn.Module, channels: int) -> nn.Sequential:
     """A convolution, group normalisation and ReLU."""
-    return nn.Sequential(conv, nn.GroupNorm(_GROUPS, channels), nn.ReLU())
+    return nn.Sequential(conv, nn.GroupNorm(_GROUPS, channels), nn.ReLU(inplace=True))
 
 
 def _doubling_widths(last: int, number: int) -> list[int]:
@@ -73,8 +73,8 @@ class EmbeddingGenerator(nn.Module):
     """G1: latent vector (and class) to embedding A.
 
     A linear layer gives 16c channels of 4^3; stages of 3^3 convolutions halve the channels and double the side until
-    it is S/4. Small sizes reach S/4 early and keep it in the last stages; 512 needs one stage more, which is added
-    where it costs least, at 8^3.
+    it is S/4. Small sizes reach S/4 early and keep it in the last stages; 512 needs one stage more and 1024 two, which
+    are added where they cost least, at 8^3 and 16^3.
 
     Args:
         image_size: S.
@@ -124,7 +124,7 @@ class Generator(nn.Module):
     Group normalisation in G2 takes its statistics from what it is given: a slab in training, the volume in inference.
 
     Args:
-        image_size: side S of the volume, a power of two from 32 to 512.
+        image_size: side S of the volume, a power of two from 32 to 1024.
         latent_dim: size L of the latent vector.
         base_channels: c, the width of the last hidden layer.
         num_classes: number of classes for conditional generation, 0 for none.
@@ -191,7 +191,7 @@ class SubVolumeDiscriminator(nn.Module):
 
         def add(before: int, after: int, kernel, stride, padding) -> None:
             conv = nn.Conv3d(before, after, kernel, stride, padding)
-            self.features.extend([spectral_norm(conv), nn.LeakyReLU(0.2)])
+            self.features.extend([spectral_norm(conv), nn.LeakyReLU(0.2, inplace=True)])
 
         # S/8 x S x S is halved until 4 x 32 x 32, then the axial axis is used up faster than the other two
         for before, after in pairwise(widths):
@@ -200,7 +200,7 @@ class SubVolumeDiscriminator(nn.Module):
         add(d // 4, d // 2, (2, 4, 4), 2, (0, 1, 1))
         add(d // 2, d, (1, 4, 4), (1, 2, 2), (0, 1, 1))
         add(d, d // 4, (1, 4, 4), 1, 0)
-        self.hidden = nn.Sequential(spectral_norm(nn.Linear(d // 4 + 1, d // 8)), nn.LeakyReLU(0.2))
+        self.hidden = nn.Sequential(spectral_norm(nn.Linear(d // 4 + 1, d // 8)), nn.LeakyReLU(0.2, inplace=True))
         self.verdict = spectral_norm(nn.Linear(d // 8, 1))
         self.classifier = spectral_norm(nn.Linear(d // 8, num_classes)) if num_classes > 0 else None
 
@@ -227,7 +227,9 @@ class LowResolutionDiscriminator(nn.Sequential):
         super().__init__()
         widths = [1, *_doubling_widths(channels, int(log2(image_size // 16)))]
         for before, after in pairwise(widths):  # until 4 x 4 x 4
-            self.extend([spectral_norm(nn.Conv3d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)])
+            self.extend(
+                [spectral_norm(nn.Conv3d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2, inplace=True)]
+            )
         self.extend([spectral_norm(nn.Conv3d(channels, 1 + num_classes, 4)), nn.Flatten()])
 
 
