@@ -13,6 +13,8 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from tools.benchmark.comparison import TABLES, comparisons, failures, markdown
+from tools.benchmark.comparison import compare as compare_plain_and_fast
 from tools.benchmark.machine import describe_machine, describe_versions
 from tools.benchmark.options import chosen_device, further_entries, names, number, numbers
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases, schedule
@@ -35,6 +37,8 @@ def benchmark(
     threads: int | None = None,
     overrides: Mapping[str, Any] | None = None,
     output_dir: str = "benchmark",
+    compare: str | Sequence[str] | None = None,
+    slab_length: int = 0,
 ) -> None:
     """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
 
@@ -43,6 +47,11 @@ def benchmark(
     every case anew. A case that does not fit into memory is "-"; one that fails for another reason is "failed", the
     others go on, and the exit status is 1. Memory is what torch's tensors take on a GPU; on a CPU the peak resident
     set of the whole process, so that sizes for which the memory does not suffice end when the system kills it.
+
+    With --compare instead: how much faster, and in how much less memory, the bundles do their work than the original
+    algorithms written plainly (nearest upsampling before convolution, new fakes for every update, fp32, Adam as torch
+    has it by default; generation of whole volumes, translation slice by slice, scikit-image's resize). Both run in
+    turn; the report, output_dir/comparison.md, .csv and .json, has ratios, and how far the results are apart.
 
     Args:
         bundles: names of folders in `bundles`, separated by commas; ratios are to the first.
@@ -59,6 +68,8 @@ def benchmark(
             it has cores: threads wait for the slowest of them.
         overrides: further entries of train.json, such as "{'base_channels': 16}".
         output_dir: folder for the report.
+        compare: training, generation, translation, preparation, or several, separated by commas.
+        slab_length: in a comparison, axial slices that the fast way generates at a time, 0 for all.
     """
     bundles, tables = names("bundles", bundles, bundle_names()), names("tables", tables, TITLES)
     image_sizes, batch_sizes = numbers("image_sizes", image_sizes), numbers("batch_sizes", batch_sizes)
@@ -73,14 +84,6 @@ def benchmark(
     folder = Path(str(output_dir))
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"output_dir {folder} is a file, expected a folder or nothing.")
-
-    # of all, whatever is asked for: a bundle that cannot be built at a size is an error before anything runs
-    parameters = {
-        Key("parameters", size, None, bundle): [Outcome(OK, learnable_parameters(bundle, size, overrides))]
-        for size in image_sizes
-        for bundle in bundles
-    }
-    outcomes: dict[Key, list[Outcome]] = parameters if "parameters" in tables else {}
     settings = {
         "precision": precision,
         "device": str(torch_device),
@@ -89,13 +92,32 @@ def benchmark(
         "warmup": warmup,
         "overrides": overrides,
     }
-    cases = schedule(tables, bundles, image_sizes, batch_sizes, speed_batch_size, rounds, **settings)
     about = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(torch_device),
         "versions": describe_versions(torch_device),
         "settings": settings | {"rounds": rounds},
     }
+    if compare is not None:
+        slab_length = number("slab_length", slab_length, least=0)
+        whats = names("compare", compare, TABLES)
+        wanted = comparisons(
+            whats, bundles, image_sizes, batch_size=speed_batch_size, slab_length=slab_length, **settings
+        )
+        rows = compare_plain_and_fast(wanted, rounds, folder, about)
+        print(markdown(rows, about))
+        if failed := failures(rows):
+            sys.exit("\n  ".join([f"{len(failed)} of {len(rows)} comparisons failed, messages are above:", *failed]))
+        return
+
+    # of all, whatever is asked for: a bundle that cannot be built at a size is an error before anything runs
+    parameters = {
+        Key("parameters", size, None, bundle): [Outcome(OK, learnable_parameters(bundle, size, overrides))]
+        for size in image_sizes
+        for bundle in bundles
+    }
+    outcomes: dict[Key, list[Outcome]] = parameters if "parameters" in tables else {}
+    cases = schedule(tables, bundles, image_sizes, batch_sizes, speed_batch_size, rounds, **settings)
 
     def report() -> str:
         rows = make_rows(outcomes, bundles[0])

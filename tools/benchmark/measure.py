@@ -1,9 +1,10 @@
-"""What one case measures, in a process of its own: peak memory or speed of training."""
+"""What one case measures, in a process of its own."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,13 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from tools.benchmark.equality import (
+    generation_difference,
+    preparation_difference,
+    training_difference,
+    translation_difference,
+)
+from tools.benchmark.inference import generation, preparation, translation
 from tools.benchmark.training import build_trainer, causes
 from tools.engines import AlternatingTrainer
 
@@ -26,11 +34,13 @@ class Case:
     """One measurement.
 
     Args:
-        table: "memory" or "speed".
-        bundle, image_size, batch_size, precision, overrides: what is trained.
+        table: "memory" or "speed" of training, or a key of ``MEASURES``.
+        bundle, image_size, batch_size, precision, overrides: what is trained or used.
         device: of torch.
         threads: that torch may use on the CPU.
-        steps, warmup: iterations that are timed, and those before them; for "speed" only.
+        steps, warmup: iterations (or repetitions) that are timed, and those before them; not for "memory".
+        plain: as the original algorithm is written, not as fast as the bundle can.
+        slab_length: axial slices that are generated at a time, 0 for all.
     """
 
     table: str
@@ -43,22 +53,42 @@ class Case:
     steps: int = 1
     warmup: int = 0
     overrides: dict[str, Any] = field(default_factory=dict)
+    plain: bool = False
+    slab_length: int = 0
 
     def __str__(self) -> str:
-        return f"{self.table} of {self.bundle} at {self.image_size}, batch {self.batch_size}"
+        how = "plain " if self.plain else ""
+        return f"{how}{self.table} of {self.bundle} at {self.image_size}, batch {self.batch_size}"
+
+
+MEASURES: dict[str, Callable[[Case, torch.device], float]] = {
+    "generation": generation,
+    "translation": translation,
+    "preparation": preparation,
+    "training_difference": training_difference,
+    "generation_difference": generation_difference,
+    "translation_difference": translation_difference,
+    "preparation_difference": preparation_difference,
+}
 
 
 def measure(case: Case) -> dict[str, float]:
-    """The case's "value": MB for "memory", iterations per second for "speed".
+    """The case's "value": MB for "memory", iterations per second for "speed", else what the measure says.
 
-    With "memory" comes "before": MB that the process held before anything of the bundle was built.
+    With it come "before" and, but for "memory", "peak": MB that the process held before anything of the bundle was
+    built, and at most.
     """
     torch.set_num_threads(case.threads)
     device = torch.device(case.device)
     before = peak_memory(device)
-    trainer = build_trainer(case.bundle, case.image_size, case.batch_size, case.precision, device, dict(case.overrides))
+    if case.table in MEASURES:
+        value = MEASURES[case.table](case, device)
+        return {"value": value, "before": before / MB, "peak": peak_memory(device) / MB}
+    overrides = case.overrides | ({"plain": True} if case.plain else {})
+    trainer = build_trainer(case.bundle, case.image_size, case.batch_size, case.precision, device, overrides)
     if case.table == "speed":
-        return {"value": iterations_per_second(trainer, case.steps, case.warmup)}
+        value = iterations_per_second(trainer, case.steps, case.warmup)
+        return {"value": value, "before": before / MB, "peak": peak_memory(device) / MB}
     # until every update, also a lazy one, has run again when all optimizers hold their state
     train(trainer, iterations=1 + max(update.every for update in trainer.updates))
     return {"value": peak_memory(device) / MB, "before": before / MB}

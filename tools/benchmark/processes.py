@@ -28,13 +28,14 @@ class Outcome:
     Args:
         status: ``OK``, ``OUT_OF_MEMORY`` or ``FAILED``.
         value: what was measured, None unless OK.
-        before: MB held before the case began, where that was measured.
+        before, peak: MB held before the case began, and at most, where that was measured.
         message: what the process said, unless OK.
     """
 
     status: str
     value: float | None = None
     before: float | None = None
+    peak: float | None = None
     message: str = ""
 
 

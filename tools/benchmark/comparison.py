@@ -1,0 +1,209 @@
+"""Plain against fast: the original algorithms, written plainly, beside what the bundles do by default."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from tools.benchmark.measure import Case
+from tools.benchmark.processes import FAILED, OK, Outcome, run_cases
+from tools.benchmark.training import read_config
+from tools.files import whole_file
+
+TABLES = {"training": "speed", "generation": "generation", "translation": "translation", "preparation": "preparation"}
+"""What can be compared, and the measure of its time."""
+
+DIFFERENCES = {
+    "training": "of losses and gradients, relative",
+    "generation": "of a voxel in [-1, 1], at most",
+    "translation": "of a pixel in [-1, 1], at most",
+    "preparation": "in HU away from edges, mean",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Args:
+        what, bundle, image_size, precision: what is compared; the precision is that of the fast way, plain is fp32.
+        plain, fast: seconds (of a training step, a volume, a scan), medians of the rounds; None if it did not work.
+        ratio, ratio_low, ratio_high: plain over fast, median and range over the rounds.
+        plain_peak, fast_peak: MB, the peak resident set of the process or what torch allocated on the GPU.
+        peak_ratio: fast over plain.
+        difference: of what both compute, see ``DIFFERENCES``.
+        failed: whether something else than a lack of memory kept one of them from being measured.
+    """
+
+    what: str
+    bundle: str
+    image_size: int
+    precision: str
+    plain: float | None
+    fast: float | None
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    plain_peak: float | None
+    fast_peak: float | None
+    peak_ratio: float | None
+    difference: float | None
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A case and the same done plainly, and a third that tells how far their results are apart."""
+
+    what: str
+    plain: Case
+    fast: Case
+    difference: Case
+
+    def seconds(self, outcome: Outcome) -> float:
+        return 1 / outcome.value if self.what == "training" else outcome.value
+
+
+def comparisons(
+    whats: Sequence[str],
+    bundles: Sequence[str],
+    image_sizes: Sequence[int],
+    overrides: Mapping[str, Any],
+    **common: Any,
+) -> list[Comparison]:
+    """What is to be compared; ``common`` are fields of ``Case`` that all share.
+
+    Raises:
+        ValueError: none of the bundles can do it.
+    """
+    found = []
+    for what in whats:
+        able = [bundle for bundle in bundles if what in abilities(bundle)]
+        if not able:
+            wanted = "cyclegan_mri2ct_inout" if what == "translation" else "crf_gan_luna16"
+            raise ValueError(f"compare: none of {', '.join(bundles)} has {what}; --bundles {wanted} has.")
+        for bundle in able[:1] if what == "preparation" else able:  # which all bundles of CT share
+            for size in image_sizes:
+                fast = Case(TABLES[what], bundle, size, overrides=dict(overrides), **common)
+                # what is compared with is never compiled, nor in another precision
+                entries = {key: value for key, value in overrides.items() if key != "compile"}
+                plain = replace(fast, plain=True, precision="fp32", overrides=entries, slab_length=0)
+                difference = replace(fast, table=f"{what}_difference", steps=1, warmup=0, overrides=entries)
+                found.append(Comparison(what, plain, fast, difference))
+    return found
+
+
+def abilities(bundle: str) -> set[str]:
+    """Which comparisons a bundle has a plain form for."""
+    parser = read_config(bundle, {})
+    if "modalities" in parser:
+        return {"translation"}
+    return {"training", "generation"} | ({"preparation"} if "luna16" in bundle else set())
+
+
+def compare(wanted: Sequence[Comparison], rounds: int, folder: Path, about: Mapping[str, Any]) -> list[Row]:
+    """Run plain and fast in turn, round by round, and write the report anew after each comparison."""
+    rows: list[Row] = []
+    write(folder, rows, about)  # a folder that cannot be written to shows now and not after hours
+    with tqdm(total=len(wanted) * (2 * rounds + 1), unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
+        for comparison in wanted:
+            outcomes = list(_run(comparison, rounds, bar))
+            rows.append(row(comparison, outcomes[:-1:2], outcomes[1:-1:2], outcomes[-1]))
+            write(folder, rows, about)
+    return rows
+
+
+def _run(comparison: Comparison, rounds: int, bar: tqdm) -> Iterator[Outcome]:
+    """Plain, fast, plain, fast, ..., and at last how far they are apart."""
+    for _, outcome in run_cases([*[comparison.plain, comparison.fast] * rounds, comparison.difference]):
+        bar.update()
+        yield outcome
+
+
+def row(comparison: Comparison, plain: Sequence[Outcome], fast: Sequence[Outcome], difference: Outcome) -> Row:
+    """The line of a comparison from its rounds. Ratios are those of neighbours in time."""
+
+    def middle(outcomes: Sequence[Outcome]) -> float | None:
+        return median(map(comparison.seconds, outcomes)) if all(o.status == OK for o in outcomes) else None
+
+    def peak(outcomes: Sequence[Outcome]) -> float | None:
+        return max(o.peak for o in outcomes) if all(o.status == OK for o in outcomes) else None
+
+    slow, quick = middle(plain), middle(fast)
+    ratios = []
+    if slow is not None and quick is not None:
+        ratios = [comparison.seconds(p) / comparison.seconds(f) for p, f in zip(plain, fast, strict=True)]
+    before, after = peak(plain), peak(fast)
+    case = comparison.fast
+    return Row(
+        what=comparison.what,
+        bundle=case.bundle,
+        image_size=case.image_size,
+        precision=case.precision,
+        plain=slow,
+        fast=quick,
+        ratio=median(ratios) if ratios else None,
+        ratio_low=min(ratios, default=None),
+        ratio_high=max(ratios, default=None),
+        plain_peak=before,
+        fast_peak=after,
+        peak_ratio=after / before if before and after else None,
+        difference=difference.value,
+        failed=any(outcome.status == FAILED for outcome in [*plain, *fast, difference]),
+    )
+
+
+def markdown(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
+    """The report: a line for each comparison, and what it was made with."""
+    lines = [
+        "| | bundle | size | precision | plain, s | fast, s | times as fast | plain, MB | fast, MB | of the memory "
+        "| difference |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        spread = "-" if r.ratio is None else f"{r.ratio:.2f} ({r.ratio_low:.2f} to {r.ratio_high:.2f})"
+        cells = [
+            *(r.what, r.bundle, f"{r.image_size}", r.precision, number(r.plain, "{:.3g}"), number(r.fast, "{:.3g}")),
+            *(spread, number(r.plain_peak, "{:.0f}"), number(r.fast_peak, "{:.0f}"), number(r.peak_ratio, "{:.2f}")),
+            number(r.difference, "{:.1e}"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    seen = dict.fromkeys(r.what for r in rows)
+    lines += ["", "Differences: " + "; ".join(f"{what}: {DIFFERENCES[what]}" for what in seen) + "."] if rows else []
+    lines += ["", *(f"- {key}: {value}" for key, value in about.items())]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float | None, form: str) -> str:
+    """A number, or a dash for what did not work."""
+    return "-" if value is None else form.format(value)
+
+
+def write(folder: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
+    """comparison.md, .csv and .json."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, [field.name for field in fields(Row)])
+    writer.writeheader()
+    writer.writerows(asdict(r) for r in rows)
+    texts = {
+        "md": markdown(rows, about),
+        "csv": table.getvalue(),
+        "json": json.dumps({**about, "rows": [asdict(r) for r in rows]}, indent=2) + "\n",
+    }
+    for ending, text in texts.items():
+        with whole_file(folder / f"comparison.{ending}") as partial:
+            partial.write_text(text, encoding="utf-8", newline="")
+
+
+def failures(rows: Sequence[Row]) -> list[str]:
+    """What failed, in words."""
+    return [f"{r.what} of {r.bundle} at {r.image_size}" for r in rows if r.failed]

@@ -1,0 +1,104 @@
+"""That the fast way computes what the plain one does: outputs, losses and gradients side by side."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tools.benchmark.inference import generator, preprocessing, translator, write_scan
+from tools.benchmark.training import build_trainer
+from tools.engines import AlternatingTrainer, Draws, OneByOneInferer, SlabInferer
+from tools.engines.trainer import PRECISIONS
+
+if TYPE_CHECKING:
+    from tools.benchmark.measure import Case
+
+EDGE = 25.0
+"""HU from voxel to voxel: where it changes by more, there is an edge."""
+
+
+def training_difference(case: Case, device: torch.device) -> float:
+    """The largest difference of a loss or a gradient in one step, relative to the plain one.
+
+    Both ways start from the same weights, batch and random numbers; no step is taken, so that every update sees the
+    same networks. Gradients are compared update by update, by their Euclidean norm. The fast way trains the CRF on the
+    generator's fakes, where the plain one makes new ones: here it is given the same latents for them.
+    """
+    plain, fast = (
+        build_trainer(
+            case.bundle,
+            case.image_size,
+            case.batch_size,
+            precision,
+            device,
+            {**case.overrides, "plain": is_plain},
+        )
+        for is_plain, precision in ((True, "fp32"), (False, case.precision))
+    )
+    for name, network in fast.networks.items():
+        network.load_state_dict(plain.networks[name].state_dict())
+    (images,) = plain.data_loader
+    worst = 0.0
+    for expected, found in zip(losses_and_gradients(plain, images), losses_and_gradients(fast, images), strict=True):
+        worst = max(worst, relative_difference(found, expected))
+    return worst
+
+
+def losses_and_gradients(trainer: AlternatingTrainer, images: dict[str, Tensor]) -> list[Tensor]:
+    """For every update its loss and, flattened, its gradient."""
+    device = trainer.state.device
+    images = {key: value.to(device) for key, value in images.items()}
+    batch = trainer.draw(images, Draws(trainer.seed, 0, device))
+    if "crf_latent" in batch:
+        batch["crf_latent"] = batch["generator_latent"]
+    for network in trainer.networks.values():
+        network.eval()  # spectral normalisation stands still, however often it is asked
+    results = []
+    precision = PRECISIONS[trainer.precision]
+    for update in trainer.updates:
+        for name, network in trainer.networks.items():
+            network.requires_grad_(name in update.networks)
+        with torch.autocast(device.type, precision, enabled=precision is not None):
+            loss = sum(update.loss(batch).values())
+        gradients = torch.autograd.grad(loss, update.parameters, allow_unused=True)
+        results += [loss.detach(), torch.cat([g.flatten() for g in gradients if g is not None])]
+    return results
+
+
+def generation_difference(case: Case, device: torch.device) -> float:
+    """The largest difference of a voxel between a volume made plainly and one made fast, both in [-1, 1]."""
+    with torch.inference_mode():
+        volumes = []
+        for plain in (True, False):
+            network, latent = generator(case, device, plain)
+            enabled = case.precision != "fp32" and not plain
+            with torch.autocast(device.type, PRECISIONS[case.precision], enabled=enabled):
+                volumes.append(OneByOneInferer()(latent, network).float())
+        return float((volumes[0] - volumes[1]).abs().max())
+
+
+def translation_difference(case: Case, device: torch.device) -> float:
+    """The largest difference of a pixel between slices translated one by one and as a volume, both in [-1, 1]."""
+    network, volume = translator(case, device)
+    one_by_one = SlabInferer(batch_size=1)(volume, network)
+    with torch.autocast(device.type, PRECISIONS[case.precision], enabled=case.precision != "fp32"):
+        return float((SlabInferer()(volume, network) - one_by_one).abs().max())
+
+
+def preparation_difference(case: Case, device: torch.device) -> float:
+    """The mean difference in HU of a scan resized plainly and fast, away from edges."""
+    with tempfile.TemporaryDirectory() as folder:
+        item = {"image": str(write_scan(Path(folder)))}
+        plain, fast = (preprocessing(case.image_size, way)(item)["image"][0].numpy() for way in (True, False))
+    slopes = np.max([np.abs(np.gradient(plain, axis=axis)) for axis in range(3)], axis=0)
+    return float(np.abs(plain - fast)[slopes < EDGE].mean())
+
+
+def relative_difference(found: Tensor, expected: Tensor) -> float:
+    """Euclidean, relative to the expected."""
+    return float((found.double() - expected.double()).norm() / expected.double().norm())

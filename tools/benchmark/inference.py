@@ -1,0 +1,138 @@
+"""What using a bundle costs: generating a volume, translating one, and preparing one for training."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import SimpleITK as sitk
+import torch
+from monai.transforms import Compose, MapTransform
+from monai.utils import convert_to_dst_type
+from torch import Tensor
+
+from tools.benchmark.training import read_config
+from tools.data.phantoms.thorax import thorax_ct
+from tools.engines import OneByOneInferer, SlabInferer, write_by_slabs
+from tools.engines.trainer import PRECISIONS
+from tools.transforms.ct import ct_preprocessing
+from tools.transforms.spatial import ResizeVolumed
+
+if TYPE_CHECKING:
+    from tools.benchmark.measure import Case
+
+SCAN = (300, 512, 512)
+"""Slices, rows and columns of a scan as LUNA16 has them."""
+
+SLICES = 32
+"""Of the volumes that are translated; the papers' MR have 25 to 45."""
+
+
+def generation(case: Case, device: torch.device) -> float:
+    """Seconds for one volume of a GAN; with ``slab_length`` into a file, slab by slab."""
+    network, latent = generator(case, device, case.plain)
+
+    def write() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            write_by_slabs(
+                network, latent, Path(folder) / "volume.nii", (-1024, 600), (1, 1, 1), None, case.slab_length
+            )
+
+    def make() -> None:
+        OneByOneInferer()(latent, network)
+
+    return seconds(write if case.slab_length > 0 else make, case, device)
+
+
+def generator(case: Case, device: torch.device, plain: bool) -> tuple[torch.nn.Module, Tensor]:
+    """A GAN's generator with random weights, the same for both forms, and a latent."""
+    parser = read_config(
+        case.bundle,
+        {**case.overrides, "image_size": case.image_size, "device": device, "plain": plain},
+    )
+    torch.manual_seed(0)
+    network = parser.get_parsed_content("network").eval()
+    return network, torch.randn(1, parser.get_parsed_content("latent_dim")).to(device)
+
+
+def translation(case: Case, device: torch.device) -> float:
+    """Seconds for a volume of ``SLICES`` slices through a CycleGAN, plainly slice by slice."""
+    network, volume = translator(case, device)
+    inferer = SlabInferer(batch_size=1) if case.plain else SlabInferer()
+    return seconds(lambda: inferer(volume, network), case, device)
+
+
+def translator(case: Case, device: torch.device) -> tuple[torch.nn.Module, Tensor]:
+    """A CycleGAN's generator from MR to CT with random weights, and a volume [1, modalities, SLICES, S, S]."""
+    parser = read_config(case.bundle, {**case.overrides, "image_size": case.image_size, "device": device})
+    torch.manual_seed(0)
+    network = parser.get_parsed_content("network").eval()
+    modalities = len(parser.get_parsed_content("modalities"))
+    volume = torch.empty(1, modalities, SLICES, case.image_size, case.image_size).uniform_(-1, 1)
+    return network, volume.to(device)
+
+
+def preparation(case: Case, device: torch.device) -> float:
+    """Seconds from a scan's file to the cube of HU that training sees, plainly with scikit-image's ``resize``."""
+    chain = preprocessing(case.image_size, case.plain)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_scan(Path(folder))
+        return seconds(lambda: chain({"image": str(path)}), case, device)
+
+
+def preprocessing(image_size: int, plain: bool) -> Compose:
+    """The bundles' chain for CT; plainly with the resizing of the papers' code."""
+    chain = ct_preprocessing(image_size)
+    if not plain:
+        return chain
+    slow = [PlainResized("image", image_size) if isinstance(t, ResizeVolumed) else t for t in chain.transforms]
+    return Compose(slow)
+
+
+def write_scan(folder: Path) -> Path:
+    """A chest phantom in the size of a LUNA16 scan: .mhd and .raw."""
+    phantom = thorax_ct(0, SCAN)
+    image = sitk.GetImageFromArray(phantom.hu)
+    image.SetSpacing(phantom.spacing)
+    sitk.WriteImage(image, str(folder / "scan.mhd"))
+    return folder / "scan.mhd"
+
+
+class PlainResized(MapTransform):
+    """``skimage.transform.resize`` of [1, axial, H, W] to a cube, as HA-GAN's and CRF-GAN's scripts call it."""
+
+    def __init__(self, keys: str, image_size: int) -> None:
+        super().__init__(keys)
+        self.image_size = image_size
+
+    def __call__(self, data):
+        try:
+            from skimage.transform import resize
+        except ImportError as error:
+            raise ValueError("the plain preparation needs scikit-image: pip install scikit-image") from error
+        d = dict(data)
+        for key in self.key_iterator(d):
+            cube = resize(d[key][0].numpy(), (self.image_size,) * 3, mode="constant", cval=-1024)
+            d[key] = convert_to_dst_type(cube[None], d[key])[0]
+        return d
+
+
+def seconds(act: Callable[[], object], case: Case, device: torch.device) -> float:
+    """Mean duration of an action over ``steps`` times, after ``warmup`` others."""
+    enabled = case.precision != "fp32"
+    with torch.inference_mode(), torch.autocast(device.type, PRECISIONS[case.precision], enabled=enabled):
+        for _ in range(case.warmup):
+            act()
+        started = _now(device)
+        for _ in range(case.steps):
+            act()
+        return (_now(device) - started) / case.steps
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
