@@ -2,15 +2,19 @@
 
 import csv
 import json
+import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tools.__main__ import main
 from tools.benchmark import benchmark
-from tools.benchmark.measure import MB, Case, is_out_of_memory, peak_memory
+from tools.benchmark import comparison as comparing
+from tools.benchmark.comparison import comparisons
+from tools.benchmark.measure import MB, Case, is_out_of_memory, measure, peak_memory
 from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome, judge, schedule
 from tools.benchmark.published import MEMORY, PARAMETERS, SPEED
 from tools.benchmark.report import Key, make_rows, markdown
@@ -252,3 +256,121 @@ def test_the_command_line(tmp_path, capsys):
     assert "| 64³ | 57,079,938 | 57.07 M |" in shown
     assert "| 128³ | 57,209,762 | 57.20 M |" in shown
     assert shown.strip() == (tmp_path / "benchmark.md").read_text().strip()
+
+
+SMALL = {"base_channels": 16, "latent_dim": 16, "discriminator_channels": 64}
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """Training, plain and fast, of small networks."""
+    folder = tmp_path_factory.mktemp("comparison")
+    options = {"image_sizes": 32, "steps": 1, "warmup": 0, "rounds": 1, "threads": 1, "device": "cpu"}
+    benchmark(CRF, compare="training", overrides=SMALL, output_dir=folder, **options)
+    return json.loads((folder / "comparison.json").read_text()), (folder / "comparison.md").read_text()
+
+
+def test_the_report_of_a_comparison(compared):
+    report, text = compared
+    (made,) = report["rows"]
+    assert (made["what"], made["bundle"], made["image_size"], made["failed"]) == ("training", CRF, 32, False)
+    assert made["difference"] < 1e-12
+    assert made["ratio"] == pytest.approx(made["plain"] / made["fast"])
+    assert made["peak_ratio"] == pytest.approx(made["fast_peak"] / made["plain_peak"])
+    assert "| training | crf_gan_luna16 | 32 | fp32 |" in text
+    assert "losses and gradients, relative" in text
+
+
+@pytest.mark.parametrize("bundle", [CRF, HA])
+def test_a_mistake_in_the_fast_way_would_be_seen(bundle, monkeypatch):
+    """The check of equality compares what training computes: one wrong tap is found."""
+    from tools.layers import UpsampleConv3d
+
+    case = Case("training_difference", bundle, 64, 2, overrides=SMALL)
+    assert measure(case)["value"] < 1e-12
+    generation = replace(case, table="generation_difference")
+    assert measure(generation)["value"] < 1e-5
+    original = UpsampleConv3d.forward
+
+    def wrong(layer, x):
+        y = original(layer, x)
+        return y if layer.fuse_from == math.inf else y * 1.01
+
+    monkeypatch.setattr(UpsampleConv3d, "forward", wrong)
+    assert measure(case)["value"] > 1e-3
+    assert measure(generation)["value"] > 1e-3
+
+
+def test_the_plain_form_is_the_original_algorithm():
+    """No transposed convolutions, no fake twice, Adam as torch has it."""
+    plain, fast = (
+        build_trainer(CRF, 32, 2, "fp32", torch.device("cpu"), SMALL | {"plain": way}) for way in (True, False)
+    )
+    assert [update.optimizer.defaults["fused"] for update in plain.updates] == [False] * 4
+    assert [update.optimizer.defaults["fused"] for update in fast.updates] == [True] * 4
+
+    def calls(trainer):
+        seen = []
+        trainer.networks["generator"].embed.register_forward_hook(lambda *_: seen.append("embed"))
+        trainer.state.epoch_length = 1
+        trainer.run()
+        return len(seen)
+
+    with torch.profiler.profile() as profile:
+        assert calls(plain) == 3  # for D, G and the CRF
+    assert "aten::conv_transpose3d" not in {event.key for event in profile.key_averages()}
+    assert calls(fast) == 2
+
+
+def test_translation_and_preparation_are_compared(tmp_path, monkeypatch):
+    from tools.benchmark import inference
+
+    monkeypatch.setattr(inference, "SCAN", (24, 64, 64))
+    monkeypatch.setattr(inference, "SLICES", 3)
+    for what, bundle in (("translation", "cyclegan_mri2ct_inout"), ("preparation", CRF)):
+        overrides = {"channels": 8} if what == "translation" else {}
+        case = Case(what, bundle, 32, 2, overrides=overrides)
+        assert measure(case)["value"] > 0
+        assert measure(replace(case, plain=True))["value"] > 0
+        assert measure(replace(case, table=f"{what}_difference"))["value"] < (1e-4 if what == "translation" else 5)
+
+
+def test_ratios_of_a_comparison_are_pair_by_pair():
+    (comparison,) = comparisons(["training"], [CRF], [64], {"compile": True}, batch_size=2, steps=7)
+    assert (comparison.plain.plain, comparison.plain.overrides, comparison.fast.overrides) == (
+        True,
+        {},
+        {"compile": True},
+    )
+    found = comparing.row(
+        comparison,
+        [Outcome(OK, 0.5, peak=4.0), Outcome(OK, 0.25, peak=5.0)],
+        [Outcome(OK, 1.0, peak=2.0), Outcome(OK, 0.75, peak=1.0)],
+        Outcome(OK, 1e-7),
+    )
+    assert (found.plain, found.fast) == pytest.approx((3.0, (1 + 4 / 3) / 2))
+    assert (found.ratio, found.ratio_low, found.ratio_high) == pytest.approx((2.5, 2.0, 3.0))
+    assert (found.plain_peak, found.fast_peak, found.peak_ratio) == (5.0, 2.0, 0.4)
+
+
+def test_what_does_not_fit_has_no_ratio():
+    (comparison,) = comparisons(["generation"], [CRF], [1024], {}, batch_size=2, slab_length=32)
+    assert (comparison.plain.slab_length, comparison.fast.slab_length) == (0, 32)
+    gone = Outcome(OUT_OF_MEMORY, message="killed")
+    found = comparing.row(comparison, [gone], [Outcome(OK, 9.0, peak=7.0)], gone)
+    assert (found.plain, found.fast, found.ratio, found.failed) == (None, 9.0, None, False)
+    assert comparing.row(comparison, [Outcome(FAILED)], [Outcome(OK, 9.0, peak=7.0)], gone).failed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"compare": "speed"}, "compare is 'speed', expected different names out of training, generation"),
+        ({"compare": "translation"}, "none of crf_gan_luna16 has translation; --bundles cyclegan_mri2ct_inout"),
+        ({"compare": "generation", "slab_length": -1}, "slab_length is -1"),
+    ],
+)
+def test_bad_comparisons_are_refused_before_anything_runs(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        benchmark(CRF, image_sizes=64, output_dir=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()

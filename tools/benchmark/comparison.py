@@ -97,7 +97,7 @@ def comparisons(
                 # what is compared with is never compiled, nor in another precision
                 entries = {key: value for key, value in overrides.items() if key != "compile"}
                 plain = replace(fast, plain=True, precision="fp32", overrides=entries, slab_length=0)
-                difference = replace(fast, table=f"{what}_difference", steps=1, warmup=0, overrides=entries)
+                difference = replace(fast, table=f"{what}_difference", batch_size=1, overrides=entries)
                 found.append(Comparison(what, plain, fast, difference))
     return found
 
