@@ -109,7 +109,7 @@ def test_the_crf_is_trained_on_what_the_generators_update_made(drawn):
 
 @torch.no_grad()
 def test_the_crfs_own_fakes_as_in_the_papers_code(drawn):
-    objective = make_objective(reuse_fakes=False)
+    objective = make_objective(plain=True)
     alone = objective.crf_loss(drawn)["fake"]
     objective.generator_loss(drawn)
     assert torch.equal(objective.crf_loss(drawn)["fake"], alone)

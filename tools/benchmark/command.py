@@ -39,6 +39,7 @@ def benchmark(
     output_dir: str = "benchmark",
     compare: str | Sequence[str] | None = None,
     slab_length: int = 0,
+    differences: bool = True,
 ) -> None:
     """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
 
@@ -70,6 +71,7 @@ def benchmark(
         output_dir: folder for the report.
         compare: training, generation, translation, preparation, or several, separated by commas.
         slab_length: in a comparison, axial slices that the fast way generates at a time, 0 for all.
+        differences: whether a comparison also says how far the results of both ways are apart.
     """
     bundles, tables = names("bundles", bundles, bundle_names()), names("tables", tables, TITLES)
     image_sizes, batch_sizes = numbers("image_sizes", image_sizes), numbers("batch_sizes", batch_sizes)
@@ -104,7 +106,7 @@ def benchmark(
         wanted = comparisons(
             whats, bundles, image_sizes, batch_size=speed_batch_size, slab_length=slab_length, **settings
         )
-        rows = compare_plain_and_fast(wanted, rounds, folder, about)
+        rows = compare_plain_and_fast(wanted, rounds, folder, about, differences)
         print(markdown(rows, about))
         if failed := failures(rows):
             sys.exit("\n  ".join([f"{len(failed)} of {len(rows)} comparisons failed, messages are above:", *failed]))

@@ -110,26 +110,32 @@ def abilities(bundle: str) -> set[str]:
     return {"training", "generation"} | ({"preparation"} if "luna16" in bundle else set())
 
 
-def compare(wanted: Sequence[Comparison], rounds: int, folder: Path, about: Mapping[str, Any]) -> list[Row]:
+def compare(
+    wanted: Sequence[Comparison], rounds: int, folder: Path, about: Mapping[str, Any], differences: bool = True
+) -> list[Row]:
     """Run plain and fast in turn, round by round, and write the report anew after each comparison."""
+    cases = [[*[c.plain, c.fast] * rounds, *([c.difference] if differences else [])] for c in wanted]
     rows: list[Row] = []
     write(folder, rows, about)  # a folder that cannot be written to shows now and not after hours
-    with tqdm(total=len(wanted) * (2 * rounds + 1), unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
-        for comparison in wanted:
-            outcomes = list(_run(comparison, rounds, bar))
-            rows.append(row(comparison, outcomes[:-1:2], outcomes[1:-1:2], outcomes[-1]))
+    with tqdm(total=sum(map(len, cases)), unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
+        for comparison, own in zip(wanted, cases, strict=True):
+            outcomes = list(_run(own, bar))
+            timed, rest = outcomes[: 2 * rounds], outcomes[2 * rounds :]
+            rows.append(row(comparison, timed[::2], timed[1::2], *rest))
             write(folder, rows, about)
     return rows
 
 
-def _run(comparison: Comparison, rounds: int, bar: tqdm) -> Iterator[Outcome]:
+def _run(cases: Sequence[Case], bar: tqdm) -> Iterator[Outcome]:
     """Plain, fast, plain, fast, ..., and at last how far they are apart."""
-    for _, outcome in run_cases([*[comparison.plain, comparison.fast] * rounds, comparison.difference]):
+    for _, outcome in run_cases(cases):
         bar.update()
         yield outcome
 
 
-def row(comparison: Comparison, plain: Sequence[Outcome], fast: Sequence[Outcome], difference: Outcome) -> Row:
+def row(
+    comparison: Comparison, plain: Sequence[Outcome], fast: Sequence[Outcome], difference: Outcome | None = None
+) -> Row:
     """The line of a comparison from its rounds. Ratios are those of neighbours in time."""
 
     def middle(outcomes: Sequence[Outcome]) -> float | None:
@@ -157,8 +163,8 @@ def row(comparison: Comparison, plain: Sequence[Outcome], fast: Sequence[Outcome
         plain_peak=before,
         fast_peak=after,
         peak_ratio=after / before if before and after else None,
-        difference=difference.value,
-        failed=any(outcome.status == FAILED for outcome in [*plain, *fast, difference]),
+        difference=None if difference is None else difference.value,
+        failed=any(outcome.status == FAILED for outcome in [*plain, *fast, difference] if outcome),
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from tools.layers import MeanFieldCRF, axial_nodes
 from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator, image_slab
+from tools.networks.slabwise import encode_whole
 
 if TYPE_CHECKING:
     from tools.engines.draws import Draws
@@ -30,9 +31,9 @@ class CRFGANObjective(HierarchicalObjective):
         crf_weight: w at the first iteration.
         crf_iterations: number of iterations over which w falls linearly to 0.
         classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
-        reuse_fakes: train the CRF on what the generator's update has just made, before its step, with the verdict
-            that D, which stands still in between, gave then. False makes volumes anew from other latents, as the
-            paper's code does.
+        plain: as the paper's code does, make new volumes for the CRF's update, and send the batch through hE at once.
+            By default the CRF is trained on what the generator's update has just made, before its step, with the
+            verdict that D, which stands still in between, gave then.
     """
 
     generating_updates = ("discriminator", "generator", "crf")
@@ -48,7 +49,7 @@ class CRFGANObjective(HierarchicalObjective):
         crf_weight: float = 0.5,
         crf_iterations: int = 60_000,
         classification_weight: float = 0.1,
-        reuse_fakes: bool = True,
+        plain: bool = False,
     ) -> None:
         if feedback not in ("blend", "sum"):
             raise ValueError(f"feedback is {feedback!r}, expected 'blend' or 'sum'.")
@@ -57,7 +58,7 @@ class CRFGANObjective(HierarchicalObjective):
         self.feedback = feedback
         self.crf_weight = crf_weight
         self.crf_iterations = crf_iterations
-        self.reuse_fakes = reuse_fakes
+        self.plain = plain
 
     def draw(self, batch: dict, draws: Draws) -> dict:
         """As the base's, and "made", where the generator's update leaves its fakes by the number of their first row."""
@@ -75,7 +76,7 @@ class CRFGANObjective(HierarchicalObjective):
         """-log D(G2(G1(z)_r)) and -log CRF(G1(z)), blended or summed, and the class of the generated slab."""
         embedding = self.embed(batch, "generator")
         verdict, classes = self.judge_generated(embedding, batch)
-        if self.reuse_fakes:
+        if not self.plain:
             batch["made"][int(batch["row"][0])] = (embedding.detach(), verdict.detach())
         if self.feedback == "sum":
             terms = {
@@ -93,8 +94,8 @@ class CRFGANObjective(HierarchicalObjective):
         """-log CRF(hE(x)) - log(1 - CRF(G1(z)))."""
         with torch.no_grad():
             fake_embedding, fake_verdict = self.made(batch)
-            # volume by volume: its first layer is the largest tensor of a training step
-            real_embedding = torch.cat([self.encoder(volume) for volume in batch["image"].split(1)])
+            image = batch["image"]
+            real_embedding = self.encoder(image) if self.plain else encode_whole(self.encoder, image)
             real_verdict, _ = self.judge_real(batch)
         return {
             "real": call_it(self.consistency(real_embedding, real_verdict), real=True),
