@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tools.layers.crf import MeanFieldCRF, axial_nodes
+from tools.layers.crf import MeanFieldCRF, axial_nodes, axial_similarity
 
 
 def mean_field_with_loops(features, unary, weight, iterations):
@@ -73,6 +73,23 @@ def test_blank_region_stays_finite():
     features = torch.randn(1, 4, 6)
     features[0, 2] = 0
     assert crf(features, torch.randn(1, 4)).isfinite().all()
+
+
+def test_similarity_of_slices_is_that_of_nodes():
+    """Values and gradients, and a blank slice has neither similarity nor NaN."""
+    embedding = torch.randn(2, 3, 4, 5, 6, dtype=torch.float64)
+    embedding[1, :, 2] = 0
+    embedding.requires_grad_()
+    nodes = torch.nn.functional.normalize(axial_nodes(embedding), dim=2)
+    towards = torch.randn(2, 4, 4, dtype=torch.float64)
+    expected, found = nodes @ nodes.mT, axial_similarity(embedding)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    (gradient,) = torch.autograd.grad(found, embedding, towards)
+    (correct,) = torch.autograd.grad(expected, embedding, towards)
+    assert gradient.isfinite().all()
+    seen = torch.ones(2, 1, 4, 1, 1, dtype=torch.bool)
+    seen[1, :, 2] = False  # where a direction does not exist, nor does its gradient
+    torch.testing.assert_close(gradient * seen, correct * seen, rtol=0, atol=1e-10)
 
 
 def test_nodes_are_axial_slices():

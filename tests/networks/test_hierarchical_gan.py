@@ -46,7 +46,7 @@ def test_parameters_of_ha_gan(size, exact, printed):
     assert printed in (int(total / 1e4) / 100, round(total / 1e6, 1))
 
 
-@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512, 1024])
 def test_shapes_of_ha_gan_at_every_size(size):
     with torch.device("meta"):
         generator, encoder, sub_encoder = HierarchicalGenerator(size), HalfEncoder(), SubEncoder(size)
@@ -64,7 +64,7 @@ def test_shapes_of_ha_gan_at_every_size(size):
         assert reconstructor(volume).shape == volume.shape
 
 
-@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512, 1024])
 def test_shapes_at_every_size(size):
     """Forward passes on torch's meta device: all shapes, no arithmetic."""
     with torch.device("meta"):
@@ -136,7 +136,7 @@ def test_discriminator_sees_the_position_and_is_1_lipschitz_per_layer():
             assert torch.linalg.matrix_norm(module.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("size", [0, 16, 48, 100, 1024])
+@pytest.mark.parametrize("size", [0, 16, 48, 100, 2048])
 def test_other_sizes_are_refused(size):
     with pytest.raises(ValueError, match=f"image_size is {size}, expected a power of two"):
         Generator(size)

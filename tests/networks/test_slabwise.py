@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from tools.layers import UpsampleConv3d
-from tools.networks.hierarchical_gan import Generator, HalfEncoder, HierarchicalGenerator
-from tools.networks.slabwise import SlabwiseGenerator, encode_whole
+from tools.networks.hierarchical_gan import Generator, HierarchicalGenerator
+from tools.networks.slabwise import SlabwiseGenerator
 
 
 def made(network=Generator, **options):
@@ -60,24 +60,3 @@ def test_no_layer_sees_more_than_a_slab():
 def test_length_is_checked():
     with pytest.raises(ValueError, match="length is 0, expected 1 or more"):
         SlabwiseGenerator(made(), 0)
-
-
-@pytest.mark.parametrize("length", [1, 3, 5, 16, 100])
-def test_encoding_by_slabs_is_encoding_the_whole(length):
-    torch.manual_seed(0)
-    encoder = HalfEncoder(8).double()
-    for module in encoder.modules():
-        if isinstance(module, nn.GroupNorm):
-            nn.init.normal_(module.weight, 1, 0.3)
-            nn.init.normal_(module.bias, 0, 0.3)
-    volume = torch.randn(2, 1, 32, 32, 32, dtype=torch.float64)
-    encoded = encode_whole(encoder, volume, length)
-    torch.testing.assert_close(encoded, encoder(volume), rtol=0, atol=1e-11)
-    assert not encoded.requires_grad
-
-
-def test_encoding_by_slabs_under_autocast():
-    encoder = HalfEncoder(8)
-    volume = torch.randn(1, 1, 32, 32, 32)
-    with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(encode_whole(encoder, volume), encoder(volume), rtol=0, atol=0.1, check_dtype=False)

@@ -140,6 +140,7 @@ class AlternatingTrainer(Trainer):
             clip_grads_with_norm_(update.parameters, update.max_grad_norm, norm)
         scaler.step(update.optimizer)
         scaler.update()
+        update.optimizer.zero_grad(set_to_none=True)  # gradients are as large as the networks: not kept for later
         if self.ema is not None and self.ema.source[0] in update.networks.values():
             self.ema.update()
         return {update.name: total} | {f"{update.name}/{name}": value for name, value in values.items()}

@@ -47,7 +47,15 @@ class MeanFieldCRF(nn.Module):
                 f"expected node features [batch, {self.num_nodes}, dimensions], got {tuple(features.shape)}."
             )
         directions = F.normalize(features, dim=2)
-        pairwise = directions @ directions.mT * (0.5 * (self.weight + self.weight.mT))
+        return self.mean_field(directions @ directions.mT, unary)
+
+    def mean_field(self, similarity: Tensor, unary: Tensor) -> Tensor:
+        """As ``forward``, from the nodes' cosine similarities [batch, nodes, nodes]."""
+        if similarity.shape[1:] != (self.num_nodes, self.num_nodes):
+            raise ValueError(
+                f"expected similarities [batch, {self.num_nodes}, {self.num_nodes}], got {tuple(similarity.shape)}."
+            )
+        pairwise = similarity * (0.5 * (self.weight + self.weight.mT))
         unary = unary.expand(-1, self.num_nodes)
         logits = unary
         for _ in range(self.iterations):
@@ -62,3 +70,16 @@ def axial_nodes(embedding: Tensor) -> Tensor:
     which makes its nodes groups of channels that span the whole volume; here a node is a region.
     """
     return embedding.transpose(1, 2).flatten(2)
+
+
+def axial_similarity(embedding: Tensor) -> Tensor:
+    """Cosine similarity of an embedding's axial slices: [batch, channels, A, H, W] -> [batch, A, A].
+
+    That of ``axial_nodes``, but from products within each channel: nothing as large as the embedding is copied.
+    """
+    slices = embedding.flatten(3)  # [batch, channels, A, H * W]
+    products = slices @ slices.mT
+    # the sum over channels leaves the range of fp16
+    products = products.sum(dim=1, dtype=torch.promote_types(products.dtype, torch.float32))
+    lengths = products.diagonal(dim1=1, dim2=2).clamp_min(1e-24).sqrt()  # a blank slice is like no other
+    return products / (lengths.unsqueeze(1) * lengths.unsqueeze(2))

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tools.layers import MeanFieldCRF, axial_nodes
+from tools.layers import MeanFieldCRF, axial_nodes, axial_similarity
 from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator, image_slab
-from tools.networks.slabwise import encode_whole
 
 if TYPE_CHECKING:
     from tools.engines.draws import Draws
@@ -95,7 +94,9 @@ class CRFGANObjective(HierarchicalObjective):
         with torch.no_grad():
             fake_embedding, fake_verdict = self.made(batch)
             image = batch["image"]
-            real_embedding = self.encoder(image) if self.plain else encode_whole(self.encoder, image)
+            # volume by volume: the first layer is the largest tensor of a training step
+            parts = [image] if self.plain else image.split(1)
+            real_embedding = torch.cat([self.encoder(part) for part in parts])
             real_verdict, _ = self.judge_real(batch)
         return {
             "real": call_it(self.consistency(real_embedding, real_verdict), real=True),
@@ -112,7 +113,11 @@ class CRFGANObjective(HierarchicalObjective):
 
     def consistency(self, embedding: Tensor, verdict: Tensor) -> Tensor:
         """The CRF's verdict [B, 1]: the mean over its nodes, each of which starts from D's logit."""
-        return self.crf(axial_nodes(embedding), verdict).mean(dim=1, keepdim=True)
+        if self.plain:
+            logits = self.crf(axial_nodes(embedding), verdict)
+        else:
+            logits = self.crf.mean_field(axial_similarity(embedding), verdict)
+        return logits.mean(dim=1, keepdim=True)
 
     def crf_weight_at(self, iteration: int) -> float:
         """Weight w of the CRF in the blend at an iteration, counted from 0."""

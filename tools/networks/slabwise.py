@@ -1,4 +1,4 @@
-"""Whole volumes slab by slab, where their hidden layers would take too much memory: generating, and encoding.
+"""Generation of a volume slab by slab, for volumes whose hidden layers do not fit into memory.
 
 The generator of CRF-GAN and HA-GAN is the same function of the whole embedding in inference. What keeps slabs from
 being made one by one is group normalisation, whose statistics are those of the whole volume. So every hidden layer is
@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.layers import UpsampleConv3d
-from tools.networks.hierarchical_gan import Generator, HalfEncoder
+from tools.networks.hierarchical_gan import Generator
 
 
 class SlabwiseGenerator(nn.Module):
@@ -73,29 +72,6 @@ class SlabwiseGenerator(nn.Module):
             yield start, squash(_slices_of(last, hidden, start - 2 * below, end - 2 * below))
 
 
-@torch.no_grad()
-def encode_whole(encoder: HalfEncoder, volume: Tensor, length: int = 32) -> Tensor:
-    """hE on whole volumes with their own statistics, without gradient.
-
-    The first layer, [c, S/2, S/2, S/2], is the largest tensor of a training step: one volume at a time is encoded, and
-    no more than its input and output are whole in any layer.
-
-    Args:
-        encoder: hE.
-        volume: [B, 1, S, S, S].
-        length: axial slices of a layer's output that are computed at a time.
-
-    Returns:
-        Embeddings [B, 2c, S/4, S/4, S/4].
-    """
-    embeddings = []
-    for x in volume.split(1):
-        for stage in encoder:
-            x = _stage_by_slabs(stage, x, length)
-        embeddings.append(x)
-    return torch.cat(embeddings)
-
-
 def _ranges(slices: int, length: int) -> Iterator[tuple[int, int]]:
     """[first, end) of consecutive parts of at most ``length`` slices."""
     for first in range(0, slices, length):
@@ -103,35 +79,28 @@ def _ranges(slices: int, length: int) -> Iterator[tuple[int, int]]:
 
 
 def _slices_of(layer: nn.Conv3d, x: Tensor, first: int, end: int) -> Tensor:
-    """Axial slices [first, end) of ``layer(x)``, from those slices of ``x`` that they depend on."""
-    if isinstance(layer, UpsampleConv3d):
-        # one slice more on each side than is under them, so that padding only acts where the volume ends
-        below, above = max(0, first // 2 - 1), min(x.shape[2], -(-end // 2) + 1)
-        return layer(x[:, :, below:above])[:, :, first - 2 * below : end - 2 * below]
-    kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
-    below, above = first * stride - padding, (end - 1) * stride - padding + kernel
-    under = x[:, :, max(0, below) : min(above, x.shape[2])]
-    under = F.pad(under, (0, 0, 0, 0, max(0, -below), max(0, above - x.shape[2])))
-    return F.conv3d(under, layer.weight, layer.bias, layer.stride, (0, *layer.padding[1:]))
+    """Axial slices [first, end) of ``layer(x)``, from those slices of ``x`` that they depend on.
+
+    ``layer`` is a 3^3 convolution with padding 1, or one after doubling.
+    """
+    factor = 2 if isinstance(layer, UpsampleConv3d) else 1
+    # one slice more on each side than is under them, so that padding only acts where the volume ends
+    below, above = max(0, first // factor - 1), min(x.shape[2], -(-end // factor) + 1)
+    return layer(x[:, :, below:above])[:, :, first - factor * below : end - factor * below]
 
 
 def _stage_by_slabs(stage: nn.Sequential, x: Tensor, length: int) -> Tensor:
     """A convolution, group normalisation and activation of a whole volume, with only the result in full size."""
     layer, norm, activation = stage
-    if isinstance(layer, UpsampleConv3d):
-        side = [2 * n for n in x.shape[2:]]
-    else:
-        sizes = zip(x.shape[2:], layer.kernel_size, layer.stride, layer.padding, strict=True)
-        side = [(n + 2 * padding - kernel) // stride + 1 for n, kernel, stride, padding in sizes]
-    result: Tensor | None = None
+    factor = 2 if isinstance(layer, UpsampleConv3d) else 1
+    batch, _, *side = x.shape
+    result = x.new_empty(batch, layer.out_channels, *(factor * n for n in side))
     statistics = _Statistics(norm)
-    for first, end in _ranges(side[0], length):
+    for first, end in _ranges(result.shape[2], length):
         slab = _slices_of(layer, x, first, end)
-        if result is None:
-            result = slab.new_empty(len(x), layer.out_channels, *side)  # under autocast not of x's type
         statistics.add(slab)
         result[:, :, first:end] = slab
-    for first, end in _ranges(side[0], length):
+    for first, end in _ranges(result.shape[2], length):
         result[:, :, first:end] = activation(statistics.normalise(result[:, :, first:end]))
     return result
 
