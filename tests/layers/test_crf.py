@@ -75,9 +75,10 @@ def test_blank_region_stays_finite():
     assert crf(features, torch.randn(1, 4)).isfinite().all()
 
 
-def test_similarity_of_slices_is_that_of_nodes():
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_similarity_of_slices_is_that_of_nodes(layout):
     """Values and gradients, and a blank slice has neither similarity nor NaN."""
-    embedding = torch.randn(2, 3, 4, 5, 6, dtype=torch.float64)
+    embedding = torch.randn(2, 3, 4, 5, 6, dtype=torch.float64).to(memory_format=layout)
     embedding[1, :, 2] = 0
     embedding.requires_grad_()
     nodes = torch.nn.functional.normalize(axial_nodes(embedding), dim=2)
@@ -90,6 +91,14 @@ def test_similarity_of_slices_is_that_of_nodes():
     seen = torch.ones(2, 1, 4, 1, 1, dtype=torch.bool)
     seen[1, :, 2] = False  # where a direction does not exist, nor does its gradient
     torch.testing.assert_close(gradient * seen, correct * seen, rtol=0, atol=1e-10)
+
+
+def test_similarity_of_large_slices_in_half_precision():
+    """Sums of squares of a slice are far outside the range of fp16."""
+    embedding = 2 * torch.rand(1, 8, 3, 128, 128)
+    with torch.autocast("cpu", torch.float16):
+        found = axial_similarity(embedding)
+    torch.testing.assert_close(found, axial_similarity(embedding), rtol=0, atol=5e-3)
 
 
 def test_nodes_are_axial_slices():

@@ -75,11 +75,14 @@ def axial_nodes(embedding: Tensor) -> Tensor:
 def axial_similarity(embedding: Tensor) -> Tensor:
     """Cosine similarity of an embedding's axial slices: [batch, channels, A, H, W] -> [batch, A, A].
 
-    That of ``axial_nodes``, but from products within each channel: nothing as large as the embedding is copied.
+    That of ``axial_nodes``; but in the channels-last layout, nothing as large as the embedding is copied.
     """
-    slices = embedding.flatten(3)  # [batch, channels, A, H * W]
-    products = slices @ slices.mT
-    # the sum over channels leaves the range of fp16
-    products = products.sum(dim=1, dtype=torch.promote_types(products.dtype, torch.float32))
+    slices = embedding.movedim(1, -1).flatten(2)  # [batch, A, H * W * channels]
+    # means of products: sums would leave the range of fp16
+    other = slices.detach().mT
+    products = torch.baddbmm(slices.new_zeros(1, 1, 1), slices, other, beta=0, alpha=1 / slices.shape[2])
+    # the same value with the gradient of both factors, which the backward pass then multiplies once and not twice
+    products = products + products.mT - products.detach()
+    products = products.to(torch.promote_types(products.dtype, torch.float32))
     lengths = products.diagonal(dim1=1, dim2=2).clamp_min(1e-24).sqrt()  # a blank slice is like no other
     return products / (lengths.unsqueeze(1) * lengths.unsqueeze(2))

@@ -172,6 +172,13 @@ class HalfEncoder(nn.Sequential):
             _normalised(nn.Conv3d(c, 2 * c, 4, stride=2, padding=1), 2 * c),
         )
 
+    def forward(self, volume: Tensor) -> Tensor:
+        # layer by layer: nested containers would hold a stage's input, as large as its output, until its end
+        for stage in self:
+            for layer in stage:
+                volume = layer(volume)
+        return volume
+
 
 class SubVolumeDiscriminator(nn.Module):
     """D: is this slab, at this position, real? Spectral normalisation in every layer, leaky ReLU (0.2) between them.
