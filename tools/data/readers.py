@@ -112,10 +112,18 @@ class SimpleITKReader(ImageReader):
     Gives what MONAI's `ITKReader` and `NibabelReader` give: axes (x, y, z), affine in RAS, no channel.
     Compressed data are checked against their checksum, which ITK does not do.
 
+    Args:
+        axial_first: give axes (z, y, x) with the affine that belongs to them: the order in the file, in which no voxel
+            has to be moved.
+
     `LoadImage` catches what `read` raises and tries its other readers, which would accept a 4D or a truncated volume.
     So `read` only passes the name on, and `get_data` reads; its `VolumeError` reaches the caller (as the cause of the
     RuntimeError of MONAI's `Compose`).
     """
+
+    def __init__(self, axial_first: bool = False) -> None:
+        super().__init__()
+        self.axial_first = axial_first
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         return all(volume_suffix(name) for name in ensure_tuple(filename))
@@ -131,7 +139,7 @@ class SimpleITKReader(ImageReader):
         """Reads the file.
 
         Returns:
-            the voxels [x, y, z] in the type in which they are stored, and their metadata.
+            the voxels [x, y, z], or [z, y, x], in the type in which they are stored, and their metadata.
 
         Raises:
             VolumeError: as `read_header`, or the data are damaged.
@@ -144,11 +152,14 @@ class SimpleITKReader(ImageReader):
         if array.dtype.kind == "f" and volume_suffix(img) in (".nii", ".nii.gz"):
             # ITK turns what is not finite in NIfTI into 0, which is water in CT
             array = np.asarray(nib.load(img).dataobj, array.dtype).reshape(array.shape)
+        affine = header.affine
+        if self.axial_first:
+            array, affine = array.T, affine[:, [2, 1, 0, 3]]
         return array, {
-            MetaKeys.AFFINE: header.affine,
-            MetaKeys.ORIGINAL_AFFINE: header.affine.copy(),
+            MetaKeys.AFFINE: affine,
+            MetaKeys.ORIGINAL_AFFINE: affine.copy(),
             MetaKeys.SPACE: SpaceKeys.RAS,
-            MetaKeys.SPATIAL_SHAPE: np.asarray(header.shape),
+            MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape),
             MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),  # MONAI's mark for "there is none"
         }
 

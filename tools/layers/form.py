@@ -13,8 +13,8 @@ from tools.layers.upsample import UpsampleConv3d
 def set_form(network: nn.Module, plain: bool = False) -> nn.Module:
     """Arrange a 3D network to be fast, or plain.
 
-    Fast is the channels-last layout, in which convolutions and group normalisation need no reordering of voxels, with
-    volumes doubled and convolved in one operation, and activations in place. Plain is torch's default layout, volumes
+    Fast is the channels-last layout, in which convolutions and normalisation need no reordering of voxels, with volumes
+    doubled and convolved in one operation, and activations in place. Plain is torch's default layout, volumes
     doubled before they are convolved, and activations that leave their input alone.
 
     Args:

@@ -75,10 +75,11 @@ class CalibrateHUd(MapTransform):
                     *(name, peak, *AIR),
                 )
             calibrated = voxels * (-1000.0 / peak if calibrates else 1.0)
-            calibrated.masked_fill_(voxels < AIR[0], PADDING)
+            unmeasured = voxels < AIR[0]
             for value in padding:
                 if value >= AIR[0]:
-                    calibrated.masked_fill_(voxels == value, PADDING)
+                    unmeasured |= voxels == value
+            calibrated.masked_fill_(unmeasured, PADDING)
             d[key] = convert_to_dst_type(calibrated, image)[0]
             if isinstance(image, MetaTensor):
                 d[key].meta["air_peak"] = float("nan") if peak is None else peak

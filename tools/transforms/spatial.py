@@ -26,7 +26,7 @@ def load_volume() -> list:
     `imshow` of a slice is upright and seen from the feet, as radiologists see it.
     """
     return [
-        LoadImaged(keys="image", reader="tools.data.readers.SimpleITKReader"),
+        LoadImaged(keys="image", reader="tools.data.readers.SimpleITKReader", axial_first=True),
         EnsureChannelFirstd(keys="image"),
         Orientationd(keys="image", axcodes="SPL", labels=None),
     ]
