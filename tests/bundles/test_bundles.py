@@ -6,8 +6,6 @@ Every folder in ``bundles`` is put through all of it, small enough for a test. A
 import csv
 import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel
@@ -24,6 +22,7 @@ from monai.bundle import (
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.processes import in_two_processes
 from tests.tiny import REPOSITORY, TINY, config_file, tiny, tiny_phantoms, train_config, translates
 from tools import data
 
@@ -224,6 +223,10 @@ def test_evaluation(bundle, trained, tmp_path):
     assert "untrained network" in page
 
 
+def run_in_process(rank, files, overrides):
+    run(config_file=files, **overrides)
+
+
 def test_two_processes_train_as_one(bundle, tmp_path):
     """Equal weights in both, those of one process with the joined batch, and one writer."""
     saved = f"'{tmp_path}/rank' + str(@rank) + '.pt'"
@@ -247,20 +250,7 @@ def test_two_processes_train_as_one(bundle, tmp_path):
     overrides = tiny(bundle, together, max_epochs=1, **own)
     overlays = [str(tmp_path / name) for name in ("plain.json", "look.json")]
     files = [*config_file(bundle, "train", "multi_gpu_train"), *overlays]
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=2",
-        "-m",
-        "monai.bundle",
-    ]
-    command += ["run", "--config_file", str(files)]
-    for key, value in overrides.items():
-        command += [f"--{key}", str(value)]
-    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+    in_two_processes(run_in_process, files, overrides)
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2))
     assert_equal_networks(first, second)
     assert len(list((together / "models").glob("checkpoint_epoch=1.pt"))) == 1

@@ -159,3 +159,23 @@ def test_nan_is_not_read_as_zero(tmp_path, suffix):
     nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / f"a{suffix}")
     array, _ = SimpleITKReader().get_data(str(tmp_path / f"a{suffix}"))
     assert np.array_equal(array, volume, equal_nan=True)
+
+
+@pytest.mark.parametrize("direction", [(1, 0, 0, 0, 1, 0, 0, 0, 1), (0, 0, 1, 1, 0, 0, 0, 1, 0)])
+def test_axial_slices_first_in_the_order_of_the_file(tmp_path, direction):
+    """The same voxels at the same places; the order is another only where slices follow one another in the file."""
+    image = sitk.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+    image.SetDirection(direction)
+    image.SetSpacing((2.0, 3.0, 5.0))
+    image.SetOrigin((7.0, 11.0, 13.0))
+    sitk.WriteImage(image, str(tmp_path / "v.mhd"))
+    plain, meta = SimpleITKReader().get_data(str(tmp_path / "v.mhd"))
+    first, first_meta = SimpleITKReader(axial_first=True).get_data(str(tmp_path / "v.mhd"))
+    reordered = direction[8] == 1
+    assert first.shape == (plain.shape[::-1] if reordered else plain.shape)
+    assert first.flags.c_contiguous == reordered
+    for index in np.ndindex(plain.shape):
+        there = index[::-1] if reordered else index
+        assert first[there] == plain[index]
+        np.testing.assert_allclose(first_meta["affine"] @ [*there, 1], meta["affine"] @ [*index, 1])
+    assert tuple(first_meta["spatial_shape"]) == first.shape

@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing
 from ignite.engine import Events
 from torch import nn
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
+from tests.processes import in_two_processes
 from tools.engines import Draws, ExponentialMovingAverage, Update
 from tools.engines.trainer import average_over_processes, split
 
@@ -242,7 +242,7 @@ def _process(rank, folder):
 
 
 def test_two_processes_equal_one_on_the_joined_batch(tmp_path):
-    torch.multiprocessing.spawn(_process, args=(str(tmp_path),), nprocs=2)
+    in_two_processes(_process, str(tmp_path))
     (first, output, calls), (second, _, _) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert torch.equal(first, second)
     assert calls == 3 * 2  # one all-reduce per update: three iterations of two
@@ -269,7 +269,7 @@ def _bad_process(rank, folder):
 
 def test_a_bad_batch_in_one_process_stops_both(tmp_path):
     """Otherwise the other would wait for ever."""
-    torch.multiprocessing.spawn(_bad_process, args=(str(tmp_path),), nprocs=2)
+    in_two_processes(_bad_process, str(tmp_path))
     for rank in range(2):
         assert "update 'critic' has a loss of nan" in torch.load(tmp_path / f"{rank}.pt")
 

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 
+from tests.processes import in_two_processes
 from tools.metrics import ms_ssim_diversity
 from tools.metrics.comparison import compare
 from tools.metrics.evaluation import EvaluationReport
@@ -93,7 +94,7 @@ def run_process(rank, folder):
 
 def test_two_processes_equal_one(tmp_path):
     run(tmp_path / "one")
-    torch.multiprocessing.spawn(run_process, args=(str(tmp_path),), nprocs=2)
+    in_two_processes(run_process, str(tmp_path))
     together, report = result(tmp_path / "both")
     alone, _ = result(tmp_path / "one")
     assert together == pytest.approx(alone)

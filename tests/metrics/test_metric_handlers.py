@@ -11,6 +11,7 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, from_engine
 
+from tests.processes import in_two_processes
 from tools.metrics.distances import frechet_distance, maximum_mean_discrepancy
 from tools.metrics.handlers import FeatureDistanceMetric, FeatureDistances
 
@@ -192,7 +193,7 @@ def run_process(rank, folder):
 
 
 def test_two_processes_equal_one(tmp_path):
-    torch.multiprocessing.spawn(run_process, args=(str(tmp_path),), nprocs=2)
+    in_two_processes(run_process, str(tmp_path))
     for rank in range(2):
         result = json.loads((tmp_path / f"{rank}.json").read_text())
         assert result.pop("message").startswith("process(es) [0] were given no volumes")

@@ -12,6 +12,7 @@ from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.metrics import MultiScaleSSIMMetric
 
+from tests.processes import in_two_processes
 from tools.metrics import (
     histogram_correlation,
     histogram_intersection,
@@ -184,7 +185,7 @@ def run_process(rank, folder):
 
 
 def test_two_processes_share_the_volumes(tmp_path):
-    torch.multiprocessing.spawn(run_process, args=(str(tmp_path),), nprocs=2)
+    in_two_processes(run_process, str(tmp_path))
     whole = evaluated(list(zip(SYNTHETIC[:5], REAL[:5], strict=True)))
     pairs = [evaluated([(SYNTHETIC[i], REAL[i]), (SYNTHETIC[i + 1], REAL[i + 1])])["ms_ssim"] for i in (0, 2, 3)]
     for rank in range(2):

@@ -113,8 +113,8 @@ class SimpleITKReader(ImageReader):
     Compressed data are checked against their checksum, which ITK does not do.
 
     Args:
-        axial_first: give axes (z, y, x) with the affine that belongs to them: the order in the file, in which no voxel
-            has to be moved.
+        axial_first: where z is the head-foot axis, give axes (z, y, x) with the affine that belongs to them: the order
+            in the file, in which no voxel has to be moved to have axial slices first.
 
     `LoadImage` catches what `read` raises and tries its other readers, which would accept a 4D or a truncated volume.
     So `read` only passes the name on, and `get_data` reads; its `VolumeError` reaches the caller (as the cause of the
@@ -153,7 +153,7 @@ class SimpleITKReader(ImageReader):
             # ITK turns what is not finite in NIfTI into 0, which is water in CT
             array = np.asarray(nib.load(img).dataobj, array.dtype).reshape(array.shape)
         affine = header.affine
-        if self.axial_first:
+        if self.axial_first and np.abs(affine[2, :3]).argmax() == 2:
             array, affine = array.T, affine[:, [2, 1, 0, 3]]
         return array, {
             MetaKeys.AFFINE: affine,
