@@ -336,12 +336,9 @@ def test_translation_and_preparation_are_compared(tmp_path, monkeypatch):
 
 
 def test_ratios_of_a_comparison_are_pair_by_pair():
-    (comparison,) = comparisons(["training"], [CRF], [64], {"compile": True}, batch_size=2, steps=7)
-    assert (comparison.plain.plain, comparison.plain.overrides, comparison.fast.overrides) == (
-        True,
-        {},
-        {"compile": True},
-    )
+    (comparison,) = comparisons(["training"], [CRF], [64], {}, batch_size=2, steps=7, precision="bf16")
+    assert (comparison.plain.plain, comparison.fast.plain) == (True, False)
+    assert (comparison.plain.precision, comparison.fast.precision) == ("fp32", "bf16")
     found = comparing.row(
         comparison,
         [Outcome(OK, 0.5, peak=4.0), Outcome(OK, 0.25, peak=5.0)],

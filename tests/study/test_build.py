@@ -4,13 +4,13 @@ import io
 import json
 import os
 import struct
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.real import REAL, needs_real
 from tools.data.phantoms import write_luna16_phantoms
 from tools.study.build import Settings, build_2afc, build_survey
 from tools.study.folder import load_access, load_key, load_study
@@ -18,7 +18,6 @@ from tools.study.order import reading_order
 from tools.study.pictures import Geometry, centred, grey_png, grey_values, levels_of, quantised, slice_picture
 
 MODELS = ("crf_gan", "ha_gan")
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "chest_ct"
 
 
 def contents(folder):
@@ -168,11 +167,11 @@ def test_other_geometry_is_refused_and_the_message_says_what_to_do(sets, tmp_pat
         assert (display["shape"] if volumes else [display["height"], display["width"]]) == [28] * (3 if volumes else 2)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
+@needs_real
 def test_real_scans_against_phantoms(tmp_path):
     """Scans of 512 x 512 pixels in thick slices beside volumes of another grid: the first message is all one needs."""
     phantoms = write_luna16_phantoms(tmp_path / "phantoms", 2, shape=(32, 40, 40), progress=False)
-    arguments = (str(REAL), {"m": str(phantoms)}, 2, 0)
+    arguments = (str(REAL / "chest_ct"), {"m": str(phantoms)}, 2, 0)
     with pytest.raises(ValueError, match="--image_size 40"):
         build_2afc(tmp_path / "s", *arguments, Settings())
     for volumes in (False, True):

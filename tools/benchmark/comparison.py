@@ -94,10 +94,8 @@ def comparisons(
         for bundle in able[:1] if what == "preparation" else able:  # which all bundles of CT share
             for size in image_sizes:
                 fast = Case(TABLES[what], bundle, size, overrides=dict(overrides), **common)
-                # what is compared with is never compiled, nor in another precision
-                entries = {key: value for key, value in overrides.items() if key != "compile"}
-                plain = replace(fast, plain=True, precision="fp32", overrides=entries, slab_length=0)
-                difference = replace(fast, table=f"{what}_difference", batch_size=1, overrides=entries)
+                plain = replace(fast, plain=True, precision="fp32", slab_length=0)
+                difference = replace(fast, table=f"{what}_difference", batch_size=1)
                 found.append(Comparison(what, plain, fast, difference))
     return found
 
