@@ -120,7 +120,8 @@ def test_readers_cannot_compare_names_nor_order(read):
     assert len(set(everything)) == len(everything)
     shown = [[hashlib.sha256(r.data).hexdigest() for r in images(reader)] for reader in readers]
     assert len({tuple(sorted(of)) for of in shown}) == 1
-    assert len({tuple(of) for of in shown}) == 4
+    # of six scans there are 720 orders: two of the four readers share theirs in 1 study of 120, three or two pairs hardly ever
+    assert len({tuple(of) for of in shown}) >= 3
 
 
 def test_the_place_on_the_screen_says_nothing(read):
