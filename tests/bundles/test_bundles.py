@@ -5,6 +5,7 @@ Every folder in ``bundles`` is put through all of it, small enough for a test. A
 
 import csv
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.processes import in_two_processes
-from tests.tiny import REPOSITORY, TINY, config_file, tiny, tiny_phantoms, train_config, translates
+from tests.tiny import REPOSITORY, TINY, config_file, copy_phantoms, tiny, tiny_phantoms, train_config, translates
 from tools import data
 
 
@@ -70,8 +71,9 @@ def test_metadata(bundle):
 @pytest.mark.parametrize(
     ("kind", "names"), [("train", ["train"]), ("train", ["train", "evaluate"]), ("infer", ["inference"])]
 )
-def test_properties(bundle, kind, names, tmp_path):
+def test_properties(bundle, trained, kind, names, tmp_path):
     """Also before there are any weights: tools look at a bundle before they run it."""
+    copy_phantoms(trained, tmp_path)
     overrides = tiny(bundle, tmp_path)
     if kind == "infer":
         overrides = {"bundle_root": str(tmp_path)} | (tiny_phantoms(bundle) if translates(bundle) else {})
@@ -112,10 +114,27 @@ def test_training_leaves_a_model_and_shows_itself(bundle, trained):
     assert (checkpoint["epoch"], checkpoint["iteration"]) == (2, 2 * checkpoint["epoch_length"])
 
 
-def test_resumed_training_equals_uninterrupted_training(bundle, trained, tmp_path):
-    run(config_file=config_file(bundle, "train"), **tiny(bundle, tmp_path, max_epochs=1))
-    run(config_file=config_file(bundle, "train"), **tiny(bundle, tmp_path, resume="auto"))
-    assert_equal_networks(networks_of(tmp_path, 2), networks_of(trained, 2))
+@pytest.fixture(scope="session")
+def first_epoch(bundle, trained, tmp_path_factory):
+    """A folder in which the bundle was trained for one epoch, followed by MLflow; tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp(f"{bundle}_first_epoch")
+    copy_phantoms(trained, folder)
+    run(config_file=config_file(bundle, "train"), tracking="mlflow", **tiny(bundle, folder, max_epochs=1))
+    return folder
+
+
+def test_tracking_with_mlflow(bundle, first_epoch):
+    database = sqlite3.connect(next((first_epoch / "eval").glob("*.db")))
+    logged = {key for (key,) in database.execute("SELECT DISTINCT key FROM metrics")}
+    database.close()
+    assert {"fid", *update_names(bundle)} <= logged
+
+
+def test_resumed_training_equals_uninterrupted_training(bundle, trained, first_epoch, tmp_path):
+    folder = tmp_path / "resumed"
+    shutil.copytree(first_epoch, folder)
+    run(config_file=config_file(bundle, "train"), **tiny(bundle, folder, resume="auto"))
+    assert_equal_networks(networks_of(folder, 2), networks_of(trained, 2))
 
 
 def test_generation(bundle, trained, tmp_path):
@@ -227,7 +246,7 @@ def run_in_process(rank, files, overrides):
     run(config_file=files, **overrides)
 
 
-def test_two_processes_train_as_one(bundle, tmp_path):
+def test_two_processes_train_as_one(bundle, trained, tmp_path):
     """Equal weights in both, those of one process with the joined batch, and one writer."""
     saved = f"'{tmp_path}/rank' + str(@rank) + '.pt'"
     state = "{name: network.state_dict() for name, network in @train#trainer.networks.items()}"
@@ -245,6 +264,8 @@ def test_two_processes_train_as_one(bundle, tmp_path):
     look = {"run": ["$@train#trainer.run()", f"$torch.save({state}, {saved})"]}
     (tmp_path / "look.json").write_text(json.dumps(look))
     together, alone = tmp_path / "together", tmp_path / "alone"
+    copy_phantoms(trained, together)
+    copy_phantoms(trained, alone)
     # a pool of past images belongs to a process
     own = {"batch_size": 2, "objective#pool_size": 0} if translates(bundle) else {"batch_size": 1}
     overrides = tiny(bundle, together, max_epochs=1, **own)
@@ -260,14 +281,6 @@ def test_two_processes_train_as_one(bundle, tmp_path):
     one = networks_of(alone, 1)
     for name, state in first.items():
         torch.testing.assert_close(state, one[name], rtol=1e-3, atol=1e-4)
-
-
-def test_tracking_with_mlflow(bundle, tmp_path):
-    run(config_file=config_file(bundle, "train"), tracking="mlflow", **tiny(bundle, tmp_path, max_epochs=1))
-    database = sqlite3.connect(next((tmp_path / "eval").glob("*.db")))
-    logged = {key for (key,) in database.execute("SELECT DISTINCT key FROM metrics")}
-    database.close()
-    assert {"fid", *update_names(bundle)} <= logged
 
 
 def test_conditional_generation(bundle, tmp_path):

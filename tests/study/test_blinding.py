@@ -120,7 +120,7 @@ def test_readers_cannot_compare_names_nor_order(read):
     assert len(set(everything)) == len(everything)
     shown = [[hashlib.sha256(r.data).hexdigest() for r in images(reader)] for reader in readers]
     assert len({tuple(sorted(of)) for of in shown}) == 1
-    # of six scans there are 720 orders: two of the four readers share theirs in 1 study of 120, three or two pairs hardly ever
+    # six scans have 720 orders, so two of the four readers share theirs in one study of 120, three hardly ever
     assert len({tuple(of) for of in shown}) >= 3
 
 
