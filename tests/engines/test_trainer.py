@@ -93,6 +93,18 @@ def test_accumulation_equals_the_whole_batch(parts):
     assert second.state.output[0]["loss"] == pytest.approx(first.state.output[0]["loss"], abs=1e-6)
 
 
+def test_one_by_one_equals_the_whole_batch():
+    whole, single = make_game(), make_game()
+    sizes = []
+    updates = make_updates(single, sgd, one_by_one=True)
+    critic_loss = updates[0].loss
+    updates[0].loss = lambda batch: sizes.append(len(batch["image"])) or critic_loss(batch)
+    make_trainer(whole, make_updates(whole, sgd)).run()
+    make_trainer(single, updates).run()
+    assert sizes == [1] * 12
+    torch.testing.assert_close(weights(whole.critic, whole.generator), weights(single.critic, single.generator))
+
+
 def test_split_leaves_what_is_not_rows_alone():
     batch = {"image": torch.arange(5), "label": None, "start": 3}
     parts = list(split(batch, 2))

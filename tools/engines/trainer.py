@@ -120,7 +120,7 @@ class AlternatingTrainer(Trainer):
         scaler = self.scalers[update.name]
 
         terms: dict[str, Tensor] = {}
-        for part, share in split(batch, self.accumulation):
+        for part, share in split(batch, rows(batch) if update.one_by_one else self.accumulation):
             with torch.autocast(self.state.device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32"):
                 losses = update.loss(part)
             scaler.scale(share * sum(losses.values())).backward()
@@ -163,16 +163,21 @@ def split(batch: dict, parts: int) -> Iterator[tuple[dict, float]]:
 
     Only tensors with the batch's number of rows are divided, all else goes to every part.
     """
-    size = next(len(value) for value in batch.values() if isinstance(value, Tensor) and value.ndim > 0)
+    size = rows(batch)
     if parts > size:
         raise ValueError(f"a batch of {size} cannot be accumulated in {parts} parts. Lower --accumulation to {size}.")
-    for rows in torch.arange(size).tensor_split(parts):
-        first, last = int(rows[0]), int(rows[-1]) + 1
+    for numbers in torch.arange(size).tensor_split(parts):
+        first, last = int(numbers[0]), int(numbers[-1]) + 1
         part = {
             key: value[first:last] if isinstance(value, Tensor) and value.ndim > 0 else value
             for key, value in batch.items()
         }
         yield part, (last - first) / size
+
+
+def rows(batch: dict) -> int:
+    """Number of rows of a batch, by the first of its tensors that has any."""
+    return next(len(value) for value in batch.values() if isinstance(value, Tensor) and value.ndim > 0)
 
 
 def average_over_processes(parameters: Sequence[nn.Parameter], terms: dict[str, Tensor]) -> None:

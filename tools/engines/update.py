@@ -18,6 +18,9 @@ class Update:
         loss: batch -> terms of the loss by name; their sum is minimised.
         every: run in every n-th iteration only (lazy updates), beginning with the first.
         max_grad_norm: clip the gradient to this Euclidean norm; None does not clip.
+        one_by_one: pass the rows of a batch through the networks one after the other, and take one step with their
+            mean gradient: for a loss that is a mean over rows the same step, in the memory of one row. Not for networks
+            that change with every pass, as by spectral normalisation.
     """
 
     def __init__(
@@ -28,6 +31,7 @@ class Update:
         loss: Callable[[dict], dict[str, Tensor]],
         every: int = 1,
         max_grad_norm: float | None = None,
+        one_by_one: bool = False,
     ) -> None:
         self.name = name
         self.networks = dict(networks)
@@ -35,6 +39,7 @@ class Update:
         self.loss = loss
         self.every = every
         self.max_grad_norm = max_grad_norm
+        self.one_by_one = one_by_one
         if every < 1:
             raise ValueError(f"update '{name}': every is {every}, expected 1 or more.")
         own = {id(p) for network in self.networks.values() for p in network.parameters()}

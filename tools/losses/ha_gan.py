@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
 from tools.networks.hierarchical_gan import (
@@ -12,6 +13,7 @@ from tools.networks.hierarchical_gan import (
     HierarchicalDiscriminator,
     HierarchicalGenerator,
     SubEncoder,
+    embedding_slab,
     encode_by_slabs,
     image_slab,
 )
@@ -29,6 +31,8 @@ class HAGANObjective(HierarchicalObjective):
         generator, discriminator, encoder, sub_encoder: G (its parts are G1, G2 and GL), D, hE and the sub-encoder.
         latent_dim: size L of the latent vector.
         classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
+        plain: as the released code does, keep what GL computed for D's verdict until the backward pass, instead of
+            computing it again there.
     """
 
     def __init__(
@@ -39,9 +43,11 @@ class HAGANObjective(HierarchicalObjective):
         sub_encoder: SubEncoder,
         latent_dim: int = 1024,
         classification_weight: float = 0.1,
+        plain: bool = False,
     ) -> None:
         super().__init__(generator, discriminator, encoder, latent_dim, classification_weight)
         self.sub_encoder = sub_encoder
+        self.plain = plain
 
     def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D(x_r, x at low resolution)."""
@@ -49,8 +55,18 @@ class HAGANObjective(HierarchicalObjective):
         return self.discriminator(image_slab(image, start), low_resolution(image), start)
 
     def judge_generated(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
-        """D(G2(A_r), GL(A))."""
-        return self.discriminator(self.decode(embedding, batch), self.generator.decode_low(embedding), batch["start"])
+        """D(G2(A_r), GL(A)).
+
+        The backward pass undoes first what was done last: here G2; then GL, which saw all of A, and whose activations
+        are only then computed again, volume by volume; and then the slab, whose gradient is mostly zeros.
+        """
+        slab = embedding_slab(embedding, batch["start"])
+        decode_low = self.generator.decode_low
+        if self.plain:
+            low = decode_low(embedding)
+        else:
+            low = torch.cat([checkpoint(decode_low, one, use_reentrant=False) for one in embedding.split(1)])
+        return self.discriminator(self.generator.decode(slab), low, batch["start"])
 
     def generator_loss(self, batch: dict) -> dict[str, Tensor]:
         """-log D(G2(G1(z)_r), GL(G1(z))), and the class of what was generated."""
