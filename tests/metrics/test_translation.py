@@ -43,16 +43,16 @@ def studies(tmp_path):
     return items, truth
 
 
-def evaluate(items, truth, output_dir):
+def evaluate(items, truth, output_dir, image_size=32, excess=0.1):
     """An evaluator whose network makes the true CT, 100 HU too dense where it can be."""
-    chain = [mr_slices(32, 128.0), ct_slices(32, WINDOW, 128.0, "label")]
+    chain = [mr_slices(image_size, 128.0), ct_slices(image_size, WINDOW, 128.0, "label")]
     real = [{"image": chain[1]({"label": item["label"]})["label"]} for item in items]
     report = TranslationReport(output_dir, real, [], WINDOW, truth, resamples=0)
 
     def step(engine, item):
         item = chain[1](chain[0](dict(item)))
         engine.state.batch = [item]
-        return [{"pred": torch.as_tensor(item["label"]) + 0.1}]
+        return [{"pred": torch.as_tensor(item["label"]) + excess}]
 
     engine = Engine(step)
     report.attach(engine)
@@ -72,11 +72,20 @@ def test_errors_and_layers_are_written(studies, tmp_path):
         assert result["mean"]["translation"][f"me_{tissue}"] == pytest.approx(by_hand, abs=0.5)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["truth"] == result["mean"]
-    assert set(report["truth"]) == {"translation", "histogram_matching", "best_constants"}
+    assert set(report["truth"]) == {"translation", "histogram_matching", "best_constants", "resized_truth"}
     layers = report["layers"]["synthetic"]
     assert set(layers) == {"kl_256", "kl_3", "correlation", "intersection", "spectral_correlation"}
     assert len(layers["kl_256"]["scores"]) == 10
     assert layers["spectral_correlation"]["average"] > 0.9
+
+
+def test_what_resizing_alone_costs(studies, tmp_path):
+    """It is the error of a network that makes no other."""
+    for image_size, least, most in ((32, 0, 0.1), (16, 20, 200)):
+        evaluate(*studies, tmp_path / str(image_size), image_size, excess=0)
+        mean = json.loads((tmp_path / str(image_size) / "truth.json").read_text())["mean"]
+        assert least <= mean["resized_truth"]["mae_everywhere"] < most
+        assert mean["resized_truth"] == pytest.approx(mean["translation"], rel=1e-4, abs=1e-3)
 
 
 def test_without_truth_there_is_no_table_of_errors(studies, tmp_path):

@@ -13,7 +13,10 @@ from tests.real import REAL, needs_real
 from tools.data.dicom import read_dicom_series
 from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError
-from tools.transforms.slices import LoadStudyd, SaveTranslationd, ToSourceGridd, abdomen_slices, ct_slices, mr_slices
+from tools.transforms.abdomen import abdomen_slices
+from tools.transforms.save import SaveTranslationd
+from tools.transforms.slices import LoadStudyd, ct_slices, mr_slices
+from tools.transforms.squares import ToSourceGridd
 
 AFFINE = np.array([[-1.5, 0, 0, 40], [0, -1.5, 0, 30], [0, 0, 5.0, -200], [0, 0, 0, 1]])
 ORIENTATIONS = {

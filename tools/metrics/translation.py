@@ -22,7 +22,8 @@ from tools.metrics.consistency import through_plane_change
 from tools.metrics.evaluation import EvaluationReport
 from tools.metrics.paired import all_errors, body_mask
 from tools.metrics.profile import Space
-from tools.transforms.slices import LoadStudyd, ToSourceGridd
+from tools.transforms.slices import LoadStudyd
+from tools.transforms.squares import GRID_SQUARE, ToSourceGridd, from_squares, to_squares
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class TranslationReport(EvaluationReport):
     """`EvaluationReport` of an evaluator that translates MR studies, with errors in HU where the truth is known.
 
     The real volumes are CT of other patients (Crespi et al., 4.1). Where the truth is known, as of phantoms, the report
-    has errors of the network and of two baselines (`tools.metrics.baselines`), on the MR's own grid: means over
-    studies, and `truth.json` with those of every study.
+    has errors of the network and of two baselines (`tools.metrics.baselines`), on the MR's own grid, and what of them
+    resizing slices alone costs: means over studies, and `truth.json` with those of every study.
 
     Args:
         output_dir: for the files.
@@ -58,7 +59,7 @@ class TranslationReport(EvaluationReport):
         super().__init__(output_dir, real, spaces, **options)
         self.window = (float(window[0]), float(window[1]))
         self.known = dict(truth)
-        self._pairs: list[tuple[str, str, str, np.ndarray]] = []
+        self._pairs: list[tuple[str, str, str, list[int], int, np.ndarray]] = []
         self._reference: list[np.ndarray] = []
 
     def attach(self, engine: Engine) -> None:
@@ -80,8 +81,9 @@ class TranslationReport(EvaluationReport):
             self.take_synthetic(batch["id"], item["pred"], batch["image"].pixdim.tolist())
             if (name := self._known(batch["id"])) is not None:
                 back = ToSourceGridd("pred")({"image": batch["image"], "pred": item["pred"].cpu()})["pred"]
-                source = str(batch["image"].meta["filename_or_obj"])
-                self._pairs.append((batch["id"], name, source, self._hu(np.asarray(back[0]))))
+                meta, size = batch["image"].meta, batch["image"].shape[-1]
+                source, square = str(meta["filename_or_obj"]), [int(n) for n in meta[GRID_SQUARE]]
+                self._pairs.append((batch["id"], name, source, square, size, self._hu(np.asarray(back[0]))))
 
     def truth(self) -> dict[str, dict[str, float]]:
         """Errors of the network and of the baselines; all studies' go to `truth.json`."""
@@ -89,10 +91,11 @@ class TranslationReport(EvaluationReport):
             return {}
         reference = np.concatenate(self._reference)
         studies = {}
-        for study, name, source, hu in self._pairs:
+        for study, name, source, square, size, hu in self._pairs:
             mr = _load(source)
             true_ct = _load(self.known[name]["ct"], mr, "bilinear")
-            studies[study] = judge(hu, true_ct, mr, reference, self._classes(name, mr))
+            resized = self._resized(true_ct, square, size)
+            studies[study] = judge(hu, true_ct, mr, reference, self._classes(name, mr), resized)
         methods = {
             method: _mean([study[method] for study in studies.values()]) for method in next(iter(studies.values()))
         }
@@ -112,6 +115,13 @@ class TranslationReport(EvaluationReport):
         names = {int(label): tissue for label, tissue in self.known[name]["classes"].items()}
         return {t: np.isin(labels, [k for k, v in names.items() if v == t]) for t in sorted(set(names.values()))}
 
+    def _resized(self, true_ct: MetaTensor, square: list[int], size: int) -> np.ndarray:
+        """What is left of the truth when it goes to the network's slices and back, through no network."""
+        low, high = self.window
+        scaled = (true_ct.as_tensor().clamp(low, high) - low) / (high - low) * 2 - 1
+        back = from_squares(to_squares(scaled, square, size), square, true_ct.shape[2:])
+        return self._hu(np.asarray(back[0]))
+
     def _hu(self, image: np.ndarray) -> np.ndarray:
         low, high = self.window
         return (np.clip(image, -1, 1) + 1) / 2 * (high - low) + low
@@ -123,6 +133,7 @@ def judge(
     mr: MetaTensor,
     reference: np.ndarray,
     classes: Mapping[str, np.ndarray] | None = None,
+    resized_truth: np.ndarray | None = None,
 ) -> dict[str, dict[str, float]]:
     """Errors of a translated study and of the baselines, all on the MR's grid.
 
@@ -131,10 +142,11 @@ def judge(
         truth, mr: true CT in HU and the first MR modality, [1, axial, H, W].
         reference: HU of real CT of others, for histogram matching.
         classes: masks of tissues; None takes those of the true HU.
+        resized_truth: true HU after resizing to the network's slices and back: no network can be expected to do better.
 
     Returns:
-        method ("translation", "histogram_matching", "best_constants") -> mae_<tissue>, me_<tissue>, psnr, ssim,
-        path_length_mm and through_plane_change, the latter relative to the truth's.
+        method ("translation", "histogram_matching", "best_constants", "resized_truth") -> mae_<tissue>, me_<tissue>,
+        psnr, ssim, path_length_mm and through_plane_change, the latter relative to the truth's.
     """
     true_hu, intensity = np.asarray(truth[0], np.float64), np.asarray(mr[0], np.float64)
     body = body_mask(true_hu)
@@ -143,6 +155,8 @@ def judge(
         "histogram_matching": matched_histogram(intensity, reference),
         "best_constants": best_constants(intensity, true_hu),
     }
+    if resized_truth is not None:
+        methods["resized_truth"] = resized_truth
     own_change = through_plane_change(true_hu, body)
     return {
         method: {

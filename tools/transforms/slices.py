@@ -7,16 +7,11 @@ A study is one or several co-registered volumes, `{"image": [path, ...]}`. In be
 from __future__ import annotations
 
 import itertools
-import math
 import os
-import shutil
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
-import torch.nn.functional as F
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import (
@@ -27,32 +22,20 @@ from monai.transforms import (
     Orientation,
     ResampleToMatch,
     ScaleIntensityRanged,
-    SpatialCrop,
 )
-from monai.transforms.utils import scale_affine
-from monai.utils import MetaKeys, convert_to_tensor, ensure_tuple
-from scipy import ndimage
+from monai.utils import ensure_tuple
 
-from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError
-from tools.data.volume_reader import VolumeReader, source_path
-from tools.files import whole_file
+from tools.data.volume_reader import VolumeReader
+from tools.transforms.abdomen import CropAxiald
 from tools.transforms.body import ClearOutsideBodyd
-from tools.transforms.ct import BODY, PADDING, ReplaceNaNd
+from tools.transforms.ct import PADDING, ReplaceNaNd
 from tools.transforms.spatial import checked_size
+from tools.transforms.squares import GRID_AFFINE, GRID_SHAPE, SquareSlicesd
 
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
 # one gives other voxels for the same parameters.
 VERSION = 2
-
-LUNG_FRACTION = 0.15
-ABDOMEN_MM = (230.0, 40.0)
-"""Extent of the abdomen below and above the lungs' lowest slice."""
-
-GRID_SHAPE, GRID_AFFINE, GRID_SQUARE = "grid_shape", "grid_affine", "grid_square"
-"""Metadata of a study: its first modality's grid, [axial, H, W], and the squares in its pixels before resizing."""
-
-ORIGINAL_AFFINE = str(MetaKeys.ORIGINAL_AFFINE.value)
 
 GRID_TOLERANCE = 1e-2
 """In mm: volumes whose voxels lie closer than this share a grid."""
@@ -137,85 +120,6 @@ class LoadStudyd(MapTransform):
         return resampled.float()
 
 
-class CropAxiald(MapTransform):
-    """Keeps the slices of one part of the body, of a whole-body CT for instance.
-
-    Args:
-        keys: of CT in HU, [1, axial, H, W], from feet to head.
-        axial_range: lowest and highest position in mm along the head-foot axis, or "abdomen" for `abdomen_slices`.
-
-    Raises:
-        ValueError: an unknown name, or a range that is empty.
-        VolumeError: the volume has no slice in the range.
-    """
-
-    def __init__(
-        self, keys: KeysCollection, axial_range: str | Sequence[float] = "abdomen", allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        known = axial_range == "abdomen" if isinstance(axial_range, str) else axial_range[0] < axial_range[1]
-        if not known:
-            raise ValueError(f"axial_range is {axial_range!r}, expected 'abdomen' or (lowest, highest) in mm")
-        self.axial_range = axial_range
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        d = dict(data)
-        for key in self.key_iterator(d):
-            volume = d[key]
-            step, origin = float(volume.affine[2, 0]), float(volume.affine[2, 3])
-            count = volume.shape[1]
-            if self.axial_range == "abdomen":
-                first, last = abdomen_slices(np.asarray(volume[0]), step)
-            else:
-                low, high = self.axial_range
-                first, last = (
-                    max(0, math.ceil((low - origin) / step)),
-                    min(count, math.floor((high - origin) / step) + 1),
-                )
-            if first >= last:
-                name = str(volume.meta.get("filename_or_obj", "a CT"))
-                raise VolumeError.of(
-                    name,
-                    f"it has no slice in {self.axial_range}; it lies between {origin:.0f} and "
-                    f"{origin + (count - 1) * step:.0f} mm",
-                )
-            d[key] = SpatialCrop(roi_start=(first, 0, 0), roi_end=(last, *volume.shape[2:]))(volume)
-            d[key].meta[GRID_SHAPE] = torch.tensor(d[key].shape[1:])
-            d[key].meta[GRID_AFFINE] = d[key].affine.clone()
-        return d
-
-
-def abdomen_slices(hu: np.ndarray, slice_spacing: float) -> tuple[int, int]:
-    """First slice of the abdomen and the one after its last, by the lungs.
-
-    The lungs are the longest run of slices in which air fills more than 15 percent of the body's section; gas in the
-    bowel seldom fills more than a few percent of it. CHAOS's CT begin with the lung bases and are 90 slices of 3 to
-    3.2 mm high on average (Crespi et al., section 3), so the abdomen reaches from 40 mm above the lungs' lowest slice
-    to 230 mm below it. Where there are no lungs the scan is taken to be an abdomen already, and nothing is cut off.
-
-    Args:
-        hu: [axial, H, W] from feet to head.
-        slice_spacing: in mm.
-    """
-    filled = np.array([_air_in_body(section) for section in hu[:, ::2, ::2]])
-    runs, count = ndimage.label(filled > LUNG_FRACTION)
-    if count == 0:
-        return 0, len(hu)
-    longest = 1 + int(np.argmax(np.bincount(runs)[1:]))
-    base = int(np.flatnonzero(runs == longest)[0])
-    below, above = (round(mm / slice_spacing) for mm in ABDOMEN_MM)
-    return max(0, base - below), min(len(hu), base + above)
-
-
-def _air_in_body(section: np.ndarray) -> float:
-    """Part of the body's section in an axial slice that is air."""
-    parts, count = ndimage.label(section > BODY)
-    if count == 0:
-        return 0.0
-    body = ndimage.binary_fill_holes(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
-    return float((section[body] <= BODY).mean())
-
-
 class NormaliseMRd(MapTransform):
     """MR intensities, which have no unit, to [-1, 1]: each modality by a high percentile of its own.
 
@@ -250,155 +154,3 @@ def _corner_distance(a: MetaTensor, b: MetaTensor) -> float:
 def _normalised(volume: torch.Tensor) -> torch.Tensor:
     values = volume[volume > volume.mean()].numpy()  # torch.quantile takes 16 million values at most
     return (volume / float(np.percentile(values, 99.5)) * 2 - 1).clamp(-1, 1)
-
-
-class SquareSlicesd(MapTransform):
-    """Cuts squares of one size in mm out of the middle of slices, and resizes them.
-
-    Squares that are larger than the slices are filled up with -1. The number of slices stays.
-
-    Args:
-        keys: of MetaTensors [channels, axial, H, W] in [-1, 1].
-        image_size: side of the squares in pixels.
-        field_of_view: side of the squares in mm; None takes the longer side of the slices.
-    """
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        image_size: int,
-        field_of_view: float | None = None,
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        if field_of_view is not None and field_of_view <= 0:
-            raise ValueError(f"field_of_view is {field_of_view} mm, expected a positive length or None")
-        self.image_size = image_size
-        self.field_of_view = field_of_view
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        d = dict(data)
-        for key in self.key_iterator(d):
-            image = d[key]
-            plane, spacing = image.shape[2:], image.pixdim[1:].tolist()
-            side_mm = self.field_of_view or max(n * mm for n, mm in zip(plane, spacing, strict=True))
-            square = [max(1, round(side_mm / mm)) for mm in spacing]
-            starts = [-((s - n) // 2) for s, n in zip(square, plane, strict=True)]
-            cut = _cut(_cut(image.as_tensor(), 2, starts[0], square[0]), 3, starts[1], square[1])
-            shift = torch.eye(4, dtype=image.affine.dtype)
-            shift[1:3, 3] = torch.tensor(starts)
-            resized = _resized(cut, (self.image_size, self.image_size))
-            scale = torch.as_tensor(scale_affine(cut.shape[1:], resized.shape[1:]), dtype=image.affine.dtype)
-            d[key] = image.clone()
-            d[key].array = resized
-            d[key].affine = image.affine @ shift @ scale
-            d[key].meta[GRID_SQUARE] = torch.tensor(square)
-        return d
-
-
-def _resized(slices: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Slices [channels, axial, H, W] in another size, within their own range of values.
-
-    Cubic, and smoothed first where they shrink: there and back costs an abdominal CT half of the error in HU that
-    linear interpolation and averaging cost it.
-    """
-    resized = F.interpolate(slices, tuple(size), mode="bicubic", antialias=True)
-    return resized.clamp(slices.amin(), slices.amax())
-
-
-def _cut(x: torch.Tensor, axis: int, start: int, size: int, outside: float = -1) -> torch.Tensor:
-    """``size`` elements of an axis from ``start`` on, which may be negative; what lies outside is filled."""
-    before, after = max(0, -start), max(0, start + size - x.shape[axis])
-    padding = [0, 0] * (x.ndim - 1 - axis) + [before, after]
-    return F.pad(x, padding, value=outside).narrow(axis, start + before, size)
-
-
-class ToSourceGridd(MapTransform):
-    """Brings what was made of a study's slices back to the study's own voxels: the way back of `SquareSlicesd`.
-
-    Args:
-        keys: of predictions [channels, axial, S, S].
-        source: key of the study that they were made from, as `mr_slices` or `ct_slices` left it.
-        outside: value of voxels that lay outside the squares.
-    """
-
-    def __init__(
-        self, keys: KeysCollection, source: str = "image", outside: float = -1, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.source = source
-        self.outside = outside
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        d = dict(data)
-        meta = d[self.source].meta
-        axial, *plane = (int(n) for n in meta[GRID_SHAPE])
-        square = [int(n) for n in meta[GRID_SQUARE]]
-        for key in self.key_iterator(d):
-            made = convert_to_tensor(d[key], track_meta=False).float()
-            if made.shape[1] != axial:
-                raise ValueError(f"{key!r} has {made.shape[1]} slices and its source {axial}; they must correspond")
-            made = _resized(made, square)
-            for axis, (side, n) in enumerate(zip(square, plane, strict=True), start=2):
-                made = _cut(made, axis, (side - n) // 2, n, self.outside)
-            own = {k: meta[k] for k in ("filename_or_obj", ORIGINAL_AFFINE) if k in meta}
-            d[key] = MetaTensor(made, affine=torch.as_tensor(meta[GRID_AFFINE]), meta=own)
-        return d
-
-
-class SaveTranslationd(MapTransform):
-    """Writes volumes as `<id>_<name>.nii.gz` and, on request, as DICOM series in folders `<id>_<name>`.
-
-    Voxels lie as in the study's own file: same axes, same affine. Slashes in the id become underscores. An existing
-    DICOM folder of that name is replaced.
-
-    Args:
-        keys: of volumes [channels, axial, H, W] from `ToSourceGridd`, in whole numbers.
-        output_dir: made if need be.
-        names: of the channels.
-        modality: "CT" (HU) or "MR" (not negative), of the DICOM series.
-        dicom: whether to write them. Patient, study and frame of reference are those of the source if that is DICOM.
-    """
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        output_dir: str | os.PathLike,
-        names: Sequence[str] = ("ct",),
-        modality: str = "CT",
-        dicom: bool = False,
-    ) -> None:
-        super().__init__(keys)
-        self.output_dir = Path(output_dir)
-        self.names = tuple(names)
-        self.modality = modality
-        self.dicom = dicom
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        for key in self.key_iterator(data):
-            made = data[key]
-            axes = nib.aff2axcodes(np.asarray(made.meta[ORIGINAL_AFFINE]))
-            own = Orientation(axcodes="".join(axes), labels=None)(made)
-            affine = np.asarray(own.affine, np.float64)
-            for name, channel in zip(self.names, own.as_tensor(), strict=True):
-                voxels = np.asarray(channel).astype(np.int16)
-                path = self.output_dir / f"{data['id']}_{name}".replace("/", "_")
-                with whole_file(path.with_name(f"{path.name}.nii.gz")) as partial:
-                    nib.save(nib.Nifti1Image(voxels, affine), partial)
-                if self.dicom:
-                    self._save_series(path, voxels, affine, str(made.meta["filename_or_obj"]))
-        return dict(data)
-
-    def _save_series(self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str) -> None:
-        reference = source_path(source)
-        shutil.rmtree(folder, ignore_errors=True)
-        write_dicom_series(
-            folder,
-            voxels,
-            affine,
-            self.modality,
-            description=f"synthetic {self.modality}, not for diagnosis",
-            reference=reference if os.path.isdir(reference) else None,
-            rescale=(1, -1024) if self.modality == "CT" else (1, 0),
-            patient=folder.name,
-        )

@@ -1,0 +1,76 @@
+"""Writing translated volumes as NIfTI and DICOM."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Orientation
+
+from tools.data.dicom_writer import write_dicom_series
+from tools.data.volume_reader import source_path
+from tools.files import whole_file
+from tools.transforms.squares import ORIGINAL_AFFINE
+
+
+class SaveTranslationd(MapTransform):
+    """Writes volumes as `<id>_<name>.nii.gz` and, on request, as DICOM series in folders `<id>_<name>`.
+
+    Voxels lie as in the study's own file: same axes, same affine. Slashes in the id become underscores. An existing
+    DICOM folder of that name is replaced.
+
+    Args:
+        keys: of volumes [channels, axial, H, W] from `ToSourceGridd`, in whole numbers.
+        output_dir: made if need be.
+        names: of the channels.
+        modality: "CT" (HU) or "MR" (not negative), of the DICOM series.
+        dicom: whether to write them. Patient, study and frame of reference are those of the source if that is DICOM.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | os.PathLike,
+        names: Sequence[str] = ("ct",),
+        modality: str = "CT",
+        dicom: bool = False,
+    ) -> None:
+        super().__init__(keys)
+        self.output_dir = Path(output_dir)
+        self.names = tuple(names)
+        self.modality = modality
+        self.dicom = dicom
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        for key in self.key_iterator(data):
+            made = data[key]
+            axes = nib.aff2axcodes(np.asarray(made.meta[ORIGINAL_AFFINE]))
+            own = Orientation(axcodes="".join(axes), labels=None)(made)
+            affine = np.asarray(own.affine, np.float64)
+            for name, channel in zip(self.names, own.as_tensor(), strict=True):
+                voxels = np.asarray(channel).astype(np.int16)
+                path = self.output_dir / f"{data['id']}_{name}".replace("/", "_")
+                with whole_file(path.with_name(f"{path.name}.nii.gz")) as partial:
+                    nib.save(nib.Nifti1Image(voxels, affine), partial)
+                if self.dicom:
+                    self._save_series(path, voxels, affine, str(made.meta["filename_or_obj"]))
+        return dict(data)
+
+    def _save_series(self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str) -> None:
+        reference = source_path(source)
+        shutil.rmtree(folder, ignore_errors=True)
+        write_dicom_series(
+            folder,
+            voxels,
+            affine,
+            self.modality,
+            description=f"synthetic {self.modality}, not for diagnosis",
+            reference=reference if os.path.isdir(reference) else None,
+            rescale=(1, -1024) if self.modality == "CT" else (1, 0),
+            patient=folder.name,
+        )
