@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tools.__main__ import main
-from tools.benchmark import benchmark
+from tools.benchmark import benchmark, processes
 from tools.benchmark import comparison as comparing
 from tools.benchmark.comparison import comparisons
-from tools.benchmark.measure import MB, Case, is_out_of_memory, measure, peak_memory
+from tools.benchmark.measure import MB, Case, answer, is_out_of_memory, measure, peak_memory
 from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome, judge, schedule
 from tools.benchmark.published import MEMORY, PARAMETERS, SPEED
 from tools.benchmark.report import Key, make_rows, markdown
@@ -130,8 +130,6 @@ def test_the_three_files_agree_and_say_where_they_come_from(finished):
 
 
 def test_the_log_has_the_message_of_a_process_that_failed(caplog, monkeypatch):
-    from tools.benchmark import processes
-
     outcomes = iter([Outcome(FAILED, message="no kernel"), Outcome(OK, 2.0)])
     monkeypatch.setattr(processes, "run_case", lambda case: next(outcomes))
     first, second = Case("speed", CRF, 64, 2), Case("speed", HA, 64, 2)
@@ -263,15 +261,25 @@ SMALL = {"base_channels": 16, "latent_dim": 16, "discriminator_channels": 64}
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    """Training, plain and fast, of small networks."""
+    """Training, plain and fast, of small networks; in this process, for starting others takes longer than the rest."""
     folder = tmp_path_factory.mktemp("comparison")
     options = {"image_sizes": 32, "steps": 1, "warmup": 0, "rounds": 1, "threads": 1, "device": "cpu"}
-    benchmark(CRF, compare="training", overrides=SMALL, output_dir=folder, **options)
-    return json.loads((folder / "comparison.json").read_text()), (folder / "comparison.md").read_text()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "run_case", lambda case: Outcome(OK, **answer(case)))
+        benchmark(CRF, compare="training", overrides=SMALL, output_dir=folder, profile=True, **options)
+    return folder, json.loads((folder / "comparison.json").read_text()), (folder / "comparison.md").read_text()
+
+
+def test_profiles_say_what_the_time_is_spent_in(compared):
+    plain, fast = ((compared[0] / f"profile_training_{CRF}_32_fp32_{way}.txt").read_text() for way in ("plain", "fast"))
+    assert "plain speed of crf_gan_luna16 at 32, batch 2\nok" in plain
+    assert "aten::convolution_backward" in plain
+    assert "aten::_fused_adam_" in fast
+    assert "aten::_fused_adam_" not in plain
 
 
 def test_the_report_of_a_comparison(compared):
-    report, text = compared
+    _, report, text = compared
     (made,) = report["rows"]
     assert (made["what"], made["bundle"], made["image_size"], made["failed"]) == ("training", CRF, 32, False)
     assert made["difference"] < 1e-12

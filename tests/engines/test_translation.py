@@ -41,6 +41,15 @@ def test_slabs_are_averaged_where_they_overlap(fuse):
     torch.testing.assert_close(made[0, 0], expected)
 
 
+def test_mirror_images_are_averaged():
+    """A network that sees the left half alone makes both halves, each with half of the weight."""
+    x = volume(batch=1, modalities=1, size=4)
+    left = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    made = SlabInferer(batch_size=2, mirror=True)(x, lambda slices: slices * left)
+    torch.testing.assert_close(made, x / 2)
+    assert torch.equal(SlabInferer(batch_size=2)(x, lambda slices: slices * left), x * left)
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="slices must be odd"):
         SlabInferer(slices=2)

@@ -8,14 +8,14 @@ import json
 import sys
 from pathlib import Path
 
-from tools.benchmark.measure import Case, attempt
+from tools.benchmark.measure import Case, answer
 
 
 def main(case: str) -> None:
     """Measure a case; what the bundle prints goes to stderr, so that stdout holds nothing but the result."""
     victim_first()
     with contextlib.redirect_stdout(sys.stderr):
-        result = attempt(Case(**json.loads(case)))
+        result = answer(Case(**json.loads(case)))
     print(json.dumps(result))
 
 

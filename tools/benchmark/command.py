@@ -40,6 +40,7 @@ def benchmark(
     compare: str | Sequence[str] | None = None,
     slab_length: int = 0,
     differences: bool = True,
+    profile: bool = False,
 ) -> None:
     """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
 
@@ -72,6 +73,7 @@ def benchmark(
         compare: training, generation, translation, preparation, or several, separated by commas.
         slab_length: in a comparison, axial slices that the fast way generates at a time, 0 for all.
         differences: whether a comparison also says how far the results of both ways are apart.
+        profile: whether a comparison also says what the time of both ways is spent in: output_dir/profile_*.txt.
     """
     bundles, tables = names("bundles", bundles, bundle_names()), names("tables", tables, TITLES)
     image_sizes, batch_sizes = numbers("image_sizes", image_sizes), numbers("batch_sizes", batch_sizes)
@@ -106,7 +108,7 @@ def benchmark(
         wanted = comparisons(
             whats, bundles, image_sizes, batch_size=speed_batch_size, slab_length=slab_length, **settings
         )
-        rows = compare_plain_and_fast(wanted, rounds, folder, about, differences)
+        rows = compare_plain_and_fast(wanted, rounds, folder, about, differences, profile)
         print(markdown(rows, about))
         if failed := failures(rows):
             sys.exit("\n  ".join([f"{len(failed)} of {len(rows)} comparisons failed, messages are above:", *failed]))

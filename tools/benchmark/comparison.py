@@ -109,23 +109,43 @@ def abilities(bundle: str) -> set[str]:
 
 
 def compare(
-    wanted: Sequence[Comparison], rounds: int, folder: Path, about: Mapping[str, Any], differences: bool = True
+    wanted: Sequence[Comparison],
+    rounds: int,
+    folder: Path,
+    about: Mapping[str, Any],
+    differences: bool = True,
+    profile: bool = False,
 ) -> list[Row]:
-    """Run plain and fast in turn, round by round, and write the report anew after each comparison."""
-    cases = [[*[c.plain, c.fast] * rounds, *([c.difference] if differences else [])] for c in wanted]
+    """Run plain and fast in turn, round by round, and write the report anew after each comparison.
+
+    With ``differences`` their results are compared afterwards, and with ``profile`` both run once more to be profiled.
+    """
     rows: list[Row] = []
     write(folder, rows, about)  # a folder that cannot be written to shows now and not after hours
-    with tqdm(total=sum(map(len, cases)), unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
-        for comparison, own in zip(wanted, cases, strict=True):
-            outcomes = list(_run(own, bar))
-            timed, rest = outcomes[: 2 * rounds], outcomes[2 * rounds :]
-            rows.append(row(comparison, timed[::2], timed[1::2], *rest))
+    cases_of_one = 2 * rounds + differences + 2 * profile
+    with tqdm(total=cases_of_one * len(wanted), unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
+        for comparison in wanted:
+            timed = list(_run([comparison.plain, comparison.fast] * rounds, bar))
+            difference = list(_run([comparison.difference] if differences else [], bar))
+            rows.append(row(comparison, timed[::2], timed[1::2], *difference))
             write(folder, rows, about)
+            if profile:
+                cases = [replace(case, profile=True) for case in (comparison.plain, comparison.fast)]
+                for case, outcome in zip(cases, _run(cases, bar), strict=True):
+                    write_profile(folder, comparison.what, case, outcome)
     return rows
 
 
+def write_profile(folder: Path, what: str, case: Case, outcome: Outcome) -> None:
+    """profile_<what>_<bundle>_<size>_<precision>_<plain or fast>.txt."""
+    way = "plain" if case.plain else "fast"
+    name = f"profile_{what}_{case.bundle}_{case.image_size}_{case.precision}_{way}.txt"
+    with whole_file(folder / name) as partial:
+        partial.write_text(f"{case}\n{outcome.status}\n{outcome.message}\n", encoding="utf-8")
+
+
 def _run(cases: Sequence[Case], bar: tqdm) -> Iterator[Outcome]:
-    """Plain, fast, plain, fast, ..., and at last how far they are apart."""
+    """Their outcomes, with progress."""
     for _, outcome in run_cases(cases):
         bar.update()
         yield outcome

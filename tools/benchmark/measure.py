@@ -19,6 +19,7 @@ from tools.benchmark.equality import (
     translation_difference,
 )
 from tools.benchmark.inference import generation, preparation, translation
+from tools.benchmark.profiling import profiled
 from tools.benchmark.training import build_trainer, causes
 from tools.engines import AlternatingTrainer
 
@@ -41,6 +42,7 @@ class Case:
         steps, warmup: iterations (or repetitions) that are timed, and those before them; not for "memory".
         plain: as the original algorithm is written, not as fast as the bundle can.
         slab_length: axial slices that are generated at a time, 0 for all.
+        profile: also record what the time is spent in, from the start to the end, which itself takes time.
     """
 
     table: str
@@ -55,6 +57,7 @@ class Case:
     overrides: dict[str, Any] = field(default_factory=dict)
     plain: bool = False
     slab_length: int = 0
+    profile: bool = False
 
     def __str__(self) -> str:
         how = "plain " if self.plain else ""
@@ -147,3 +150,11 @@ def attempt(case: Case) -> dict[str, Any]:
         if not is_out_of_memory(error):
             raise
         return {"out_of_memory": str(causes(error)[-1])}
+
+
+def answer(case: Case) -> dict[str, Any]:
+    """`attempt`, and as "message" the profile if the case asks for one."""
+    if not case.profile:
+        return attempt(case)
+    result, message = profiled(lambda: attempt(case))
+    return result | {"message": message}

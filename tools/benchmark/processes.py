@@ -29,7 +29,7 @@ class Outcome:
         status: ``OK``, ``OUT_OF_MEMORY`` or ``FAILED``.
         value: what was measured, None unless OK.
         before, peak: MB held before the case began, and at most, where that was measured.
-        message: what the process said, unless OK.
+        message: what the process said, unless OK; of a case that was profiled, its profile.
     """
 
     status: str
