@@ -15,6 +15,7 @@ from tests.tiny import BUNDLES, REPOSITORY, config_file, tiny
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """With `-n`, what shares fixtures stays in one process: the tests of a bundle, or of a module."""
     for item in items:
