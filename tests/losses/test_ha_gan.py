@@ -77,6 +77,17 @@ def test_encoder_and_sub_encoder_losses(drawn):
 
 
 @torch.no_grad()
+def test_the_lean_way_has_the_same_loss_and_gradient(drawn):
+    results = []
+    for lean in (False, True):
+        objective = make_objective()
+        objective.lean = lean
+        loss = objective.generator_loss(drawn)["adversarial"]
+        results.append([loss.detach(), *torch.autograd.grad(loss, list(objective.generator.parameters()))])
+    assert len(results[0]) > 10
+    torch.testing.assert_close(results[1], results[0])
+
+
 def test_classes(drawn):
     objective, start = make_objective(num_classes=2), drawn["start"]
     label = torch.tensor([0, 1, 1])

@@ -31,8 +31,7 @@ class HAGANObjective(HierarchicalObjective):
         generator, discriminator, encoder, sub_encoder: G (its parts are G1, G2 and GL), D, hE and the sub-encoder.
         latent_dim: size L of the latent vector.
         classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
-        plain: as the released code does, keep what GL computed for D's verdict until the backward pass, instead of
-            computing it again there.
+        lean: compute what GL keeps for the backward pass of D's verdict again instead of keeping it.
     """
 
     def __init__(
@@ -43,11 +42,11 @@ class HAGANObjective(HierarchicalObjective):
         sub_encoder: SubEncoder,
         latent_dim: int = 1024,
         classification_weight: float = 0.1,
-        plain: bool = False,
+        lean: bool = False,
     ) -> None:
         super().__init__(generator, discriminator, encoder, latent_dim, classification_weight)
         self.sub_encoder = sub_encoder
-        self.plain = plain
+        self.lean = lean
 
     def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D(x_r, x at low resolution)."""
@@ -58,14 +57,14 @@ class HAGANObjective(HierarchicalObjective):
         """D(G2(A_r), GL(A)).
 
         The backward pass undoes first what was done last: here G2; then GL, which saw all of A, and whose activations
-        are only then computed again, volume by volume; and then the slab, whose gradient is mostly zeros.
+        may only then be computed again, volume by volume; and then the slab, whose gradient is mostly zeros.
         """
         slab = embedding_slab(embedding, batch["start"])
         decode_low = self.generator.decode_low
-        if self.plain:
-            low = decode_low(embedding)
-        else:
+        if self.lean:
             low = torch.cat([checkpoint(decode_low, one, use_reentrant=False) for one in embedding.split(1)])
+        else:
+            low = decode_low(embedding)
         return self.discriminator(self.generator.decode(slab), low, batch["start"])
 
     def generator_loss(self, batch: dict) -> dict[str, Tensor]:
