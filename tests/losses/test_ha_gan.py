@@ -76,7 +76,6 @@ def test_encoder_and_sub_encoder_losses(drawn):
     assert sum(terms.values()).item() == pytest.approx((high_error + low_error) / 2, rel=1e-5)
 
 
-@torch.no_grad()
 def test_the_lean_way_has_the_same_loss_and_gradient(drawn):
     results = []
     for lean in (False, True):
@@ -88,6 +87,7 @@ def test_the_lean_way_has_the_same_loss_and_gradient(drawn):
     torch.testing.assert_close(results[1], results[0])
 
 
+@torch.no_grad()
 def test_classes(drawn):
     objective, start = make_objective(num_classes=2), drawn["start"]
     label = torch.tensor([0, 1, 1])
