@@ -196,9 +196,9 @@ def test_translation(bundle, trained, tmp_path):
         assert low <= values.min() < values.max() <= high
         assert tuple(np.round(volume.affine, 3).flatten()) in grids
     assert (tmp_path / "montage.png").is_file()
-    alone = {"output_dir": str(tmp_path / "alone"), "inference_batch_size": 1}
-    run(config_file=config_file(bundle, "inference"), **options | alone)
-    again = np.asarray(nibabel.load(tmp_path / "alone" / paths[0].name).dataobj)
+    together = {"output_dir": str(tmp_path / "together"), "inference_batch_size": 3}
+    run(config_file=config_file(bundle, "inference"), **options | together)
+    again = np.asarray(nibabel.load(tmp_path / "together" / paths[0].name).dataobj)
     assert np.abs(again - np.asarray(nibabel.load(paths[0]).dataobj)).max() <= 1
 
 

@@ -14,8 +14,8 @@ from tools.networks.cyclegan import TranslationGenerator
 SIZE = 32
 
 
-def patch_discriminator():
-    return PatchDiscriminator(2, channels=8, in_channels=1, num_layers_d=2, norm="INSTANCE", bias=True)
+def patch_discriminator(in_channels=1):
+    return PatchDiscriminator(2, channels=8, in_channels=in_channels, num_layers_d=2, norm="INSTANCE", bias=True)
 
 
 def make_objective(modalities=1, **options):
@@ -23,7 +23,7 @@ def make_objective(modalities=1, **options):
     return CycleGANObjective(
         TranslationGenerator(modalities, 1, channels=4, blocks=2, branch_blocks=1),
         TranslationGenerator(1, modalities, channels=4, blocks=2, branch_blocks=1),
-        patch_discriminator(),
+        patch_discriminator(2 if options.get("second_window") else 1),
         [patch_discriminator() for _ in range(modalities)],
         **options,
     )
@@ -108,6 +108,29 @@ def test_discriminators_loss_takes_the_images_of_the_generators_update():
         expected[f"mr{m}"] = (squares(judge(real)[-1], 1) + squares(judge(fake)[-1], 0)) / 2
     found = {name: value.item() for name, value in objective.discriminators_loss(drawn).items()}
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+@torch.no_grad()
+def test_second_window_is_seen_beside_the_first_by_the_ct_discriminator_alone():
+    objective = make_objective(2, window=(-1000, 600), second_window=(-160, 240))
+    drawn = objective.draw(make_batch(2), Draws(0, 0))
+    drawn["ct"][0, 0, 0, :4] = (torch.tensor([-160.0, 40, 240, 300]) + 200) / 800  # HU to [-1, 1]
+    judged = []
+    objective.discriminator_ct.register_forward_pre_hook(lambda module, args: judged.append(args[0]))
+    objective.generators_loss(drawn)
+    objective.discriminators_loss(drawn)
+    fake = objective.generator_mr2ct(drawn["mr"])
+    for found, whole in zip(judged, (fake, drawn["ct"], fake), strict=True):
+        assert torch.equal(found[:, :1], whole)
+        for one, narrow in zip(whole.flatten().tolist(), found[:, 1:].flatten().tolist(), strict=True):
+            hu = min(max(-200 + 800 * one, -160), 240)
+            assert narrow == pytest.approx((hu - 40) / 200, abs=1e-4)
+    assert judged[1][0, 1, 0, :4].tolist() == pytest.approx([-1, 0, 1, 1], abs=1e-5)
+
+
+def test_a_window_has_its_lower_end_first():
+    with pytest.raises(ValueError, match="lowest and highest HU"):
+        make_objective(second_window=(240, -160))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tools.benchmark.inference import generator, preprocessing, translator, write_scan
+from tools.benchmark.inference import BATCH, generator, preprocessing, translator, write_scan
 from tools.benchmark.training import build_trainer
 from tools.engines import AlternatingTrainer, Draws, OneByOneInferer, SlabInferer
 from tools.engines.trainer import PRECISIONS
@@ -94,7 +94,7 @@ def translation_difference(case: Case, device: torch.device) -> float:
     network, volume = translator(case, device)
     one_by_one = SlabInferer(batch_size=1)(volume, network)
     with torch.autocast(device.type, PRECISIONS[case.precision], enabled=case.precision != "fp32"):
-        return float((SlabInferer()(volume, network) - one_by_one).abs().max())
+        return float((SlabInferer(batch_size=BATCH)(volume, network) - one_by_one).abs().max())
 
 
 def preparation_difference(case: Case, device: torch.device) -> float:

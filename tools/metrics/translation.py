@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ignite.distributed as idist
 import numpy as np
@@ -29,6 +29,21 @@ logger = logging.getLogger(__name__)
 
 REFERENCE_VOXELS = 1_000_000
 """Of real CT, drawn evenly, that histogram matching takes its distribution from."""
+
+
+class Translated(NamedTuple):
+    """A translated study whose truth is known, and what judging it needs."""
+
+    study: str
+    name: str
+    """Under which the truth knows it."""
+    source: str
+    """Path of the first MR modality."""
+    square: list[int]
+    size: int
+    """Of the network's slices, in the MR's pixels and in their own."""
+    hu: np.ndarray
+    """[axial, H, W], on the MR's grid."""
 
 
 class TranslationReport(EvaluationReport):
@@ -59,7 +74,7 @@ class TranslationReport(EvaluationReport):
         super().__init__(output_dir, real, spaces, **options)
         self.window = (float(window[0]), float(window[1]))
         self.known = dict(truth)
-        self._pairs: list[tuple[str, str, str, list[int], int, np.ndarray]] = []
+        self._translated: list[Translated] = []
         self._reference: list[np.ndarray] = []
 
     def attach(self, engine: Engine) -> None:
@@ -73,7 +88,7 @@ class TranslationReport(EvaluationReport):
         self._reference.append(voxels[:: max(1, voxels.size // (REFERENCE_VOXELS // 10))])
 
     def start(self, engine: Engine) -> None:
-        self._pairs, self._reference = [], []
+        self._translated, self._reference = [], []
         super().start(engine)
 
     def collect(self, engine: Engine) -> None:
@@ -81,21 +96,28 @@ class TranslationReport(EvaluationReport):
             self.take_synthetic(batch["id"], item["pred"], batch["image"].pixdim.tolist())
             if (name := self._known(batch["id"])) is not None:
                 back = ToSourceGridd("pred")({"image": batch["image"], "pred": item["pred"].cpu()})["pred"]
-                meta, size = batch["image"].meta, batch["image"].shape[-1]
-                source, square = str(meta["filename_or_obj"]), [int(n) for n in meta[GRID_SQUARE]]
-                self._pairs.append((batch["id"], name, source, square, size, self._hu(np.asarray(back[0]))))
+                meta = batch["image"].meta
+                one = Translated(
+                    study=batch["id"],
+                    name=name,
+                    source=str(meta["filename_or_obj"]),
+                    square=[int(n) for n in meta[GRID_SQUARE]],
+                    size=batch["image"].shape[-1],
+                    hu=self._hu(np.asarray(back[0])),
+                )
+                self._translated.append(one)
 
     def truth(self) -> dict[str, dict[str, float]]:
         """Errors of the network and of the baselines; all studies' go to `truth.json`."""
-        if not self._pairs:
+        if not self._translated:
             return {}
         reference = np.concatenate(self._reference)
         studies = {}
-        for study, name, source, square, size, hu in self._pairs:
-            mr = _load(source)
-            true_ct = _load(self.known[name]["ct"], mr, "bilinear")
-            resized = self._resized(true_ct, square, size)
-            studies[study] = judge(hu, true_ct, mr, reference, self._classes(name, mr), resized)
+        for one in self._translated:
+            mr = _load(one.source)
+            true_ct = _load(self.known[one.name]["ct"], mr, "bilinear")
+            resized = self._resized(true_ct, one.square, one.size)
+            studies[one.study] = judge(one.hu, true_ct, mr, reference, self._classes(one.name, mr), resized)
         methods = {
             method: _mean([study[method] for study in studies.values()]) for method in next(iter(studies.values()))
         }
