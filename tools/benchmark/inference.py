@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
-from monai.transforms import Compose, MapTransform
+from monai.transforms import Compose, Lambdad, MapTransform
 from monai.utils import convert_to_dst_type
 from torch import Tensor
 
@@ -20,8 +20,8 @@ from tools.benchmark.training import read_config
 from tools.data.phantoms.thorax import thorax_ct
 from tools.engines import OneByOneInferer, SlabInferer, write_by_slabs
 from tools.engines.trainer import PRECISIONS
-from tools.transforms.ct import ct_preprocessing
-from tools.transforms.spatial import ResizeVolumed
+from tools.transforms.ct import CalibrateHUd, DropBlankSlicesd, ReplaceNaNd, ct_preprocessing
+from tools.transforms.spatial import load_volume
 
 if TYPE_CHECKING:
     from tools.benchmark.measure import Case
@@ -92,12 +92,12 @@ def preparation(case: Case, device: torch.device) -> float:
 
 
 def preprocessing(image_size: int, plain: bool) -> Compose:
-    """The bundles' chain for CT; plainly with the resizing of the papers' code."""
-    chain = ct_preprocessing(image_size)
+    """The bundles' chain for CT; plainly one step after the other, with the resizing of the papers' code."""
     if not plain:
-        return chain
-    slow = [PlainResized("image", image_size) if isinstance(t, ResizeVolumed) else t for t in chain.transforms]
-    return Compose(slow)
+        return ct_preprocessing(image_size)
+    steps = [ReplaceNaNd("image"), CalibrateHUd("image"), DropBlankSlicesd("image")]
+    clip = Lambdad("image", lambda hu: hu.clamp(-1024, 600))
+    return Compose([*load_volume(), *steps, clip, PlainResized("image", image_size), Lambdad("image", torch.round)])
 
 
 def write_scan(folder: Path) -> Path:

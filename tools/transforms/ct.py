@@ -6,7 +6,8 @@ Volumes here are MetaTensors [1, axial, H, W] in HU, float32 from `CalibrateHUd`
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,17 +17,16 @@ from monai.transforms import Compose, Lambdad, MapTransform
 from monai.utils import convert_to_dst_type
 from scipy import ndimage
 
-from tools.transforms.spatial import ResizeVolumed, checked_size, load_volume
+from tools.transforms.spatial import SLICES, ResizeVolumed, checked_size, load_volume
 
 logger = logging.getLogger(__name__)
 
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
 # one gives other voxels for the same parameters: what was computed before is then computed anew.
-VERSION = 1
+VERSION = 2
 
 PADDING = -1024  # HU of what was not measured; also the lowest value that 12-bit CT stores
 BODY = -500  # HU halfway between air and tissue
-SLICES = 4  # that are worked on at a time
 AIR = (-1100, -900)  # HU where the air peak of a working scanner lies, noise and drift included
 
 
@@ -62,40 +62,69 @@ class CalibrateHUd(MapTransform):
     def __call__(self, data):
         d = dict(data)
         for key in self.key_iterator(d):
-            image = d[key]
-            voxels = image.as_tensor() if isinstance(image, MetaTensor) else image
-            name = getattr(image, "meta", {}).get("filename_or_obj", "a volume")
-            padding = padding_values(voxels)
-            peak = air_peak(voxels, padding)
-            calibrates = peak is not None and AIR[0] <= peak <= AIR[1]
-            if peak is None:
-                logger.info("%s shows no air outside the body: its HU are not calibrated", name)
-            elif not calibrates:
-                logger.warning(
-                    "%s: the air outside the body peaks at %.0f HU, expected %d to %d HU; its HU are not calibrated. "
-                    "Is it a CT in Hounsfield units, and does it show the outside of the body?",
-                    *(name, peak, *AIR),
-                )
-            calibrated = scale_hu(voxels, -1000.0 / peak if calibrates else 1.0, padding)
-            d[key] = convert_to_dst_type(calibrated, image, dtype=torch.float32)[0]
-            if isinstance(image, MetaTensor):
-                d[key].meta["air_peak"] = float("nan") if peak is None else peak
-                d[key].meta["hu_calibrated"] = calibrates
+            calibration = Calibration.of(d[key])
+            parts = plain(d[key]).split(SLICES, dim=1)
+            calibrated = torch.cat([calibration.apply(part) for part in parts], dim=1)
+            d[key] = convert_to_dst_type(calibrated, d[key], dtype=torch.float32)[0]
+            calibration.record(d[key])
         return d
 
 
-def scale_hu(voxels: torch.Tensor, factor: float, padding: Sequence[float] = ()) -> torch.Tensor:
-    """HU times a factor, float32, with -1024 wherever nothing was measured: below -1100 HU and at ``padding``."""
-    scaled = torch.empty(voxels.shape, dtype=torch.float32)
-    # a few slices at a time stay in the processor's cache between one pass over them and the next
-    for result, part in zip(scaled.split(SLICES, dim=1), voxels.split(SLICES, dim=1), strict=True):
-        result.copy_(part).mul_(factor)
-        unmeasured = part < AIR[0]
-        for value in padding:
+@dataclass
+class Calibration:
+    """What `CalibrateHUd` found in a volume, and does to it.
+
+    Args:
+        peak: HU of the air outside the body; None without air.
+        padding: values of what was not measured.
+    """
+
+    peak: float | None
+    padding: list[float]
+
+    @classmethod
+    def of(cls, image: torch.Tensor) -> Calibration:
+        """Measures a volume [1, axial, H, W], and says so in the log if it will stay as it is."""
+        voxels, name = plain(image), _name(image)
+        padding = padding_values(voxels)
+        found = cls(air_peak(voxels, padding), padding)
+        if found.peak is None:
+            logger.info("%s shows no air outside the body: its HU are not calibrated", name)
+        elif not found.calibrates:
+            logger.warning(
+                "%s: the air outside the body peaks at %.0f HU, expected %d to %d HU; its HU are not calibrated. "
+                "Is it a CT in Hounsfield units, and does it show the outside of the body?",
+                *(name, found.peak, *AIR),
+            )
+        return found
+
+    @property
+    def calibrates(self) -> bool:
+        return self.peak is not None and AIR[0] <= self.peak <= AIR[1]
+
+    def apply(self, voxels: torch.Tensor) -> torch.Tensor:
+        """Calibrated HU, float32, in new memory; -1024 wherever nothing was measured."""
+        unmeasured = voxels < AIR[0]
+        for value in self.padding:
             if value >= AIR[0]:
-                unmeasured |= part == value
-        result.masked_fill_(unmeasured, PADDING)
-    return scaled
+                unmeasured |= voxels == value
+        factor = -1000.0 / self.peak if self.calibrates else 1.0
+        return voxels.to(torch.float32, copy=True).mul_(factor).masked_fill_(unmeasured, PADDING)
+
+    def record(self, image: torch.Tensor) -> None:
+        """Writes what was found to the metadata."""
+        if isinstance(image, MetaTensor):
+            image.meta["air_peak"] = float("nan") if self.peak is None else self.peak
+            image.meta["hu_calibrated"] = self.calibrates
+
+
+def plain(image: torch.Tensor) -> torch.Tensor:
+    """The tensor without its metadata."""
+    return image.as_tensor() if isinstance(image, MetaTensor) else image
+
+
+def _name(image: torch.Tensor) -> str:
+    return getattr(image, "meta", {}).get("filename_or_obj", "a volume")
 
 
 def padding_values(voxels: torch.Tensor) -> list[float]:
@@ -170,45 +199,85 @@ class DropBlankSlicesd(MapTransform):
     def __call__(self, data):
         d = dict(data)
         for key in self.key_iterator(d):
-            image = d[key]
-            name = getattr(image, "meta", {}).get("filename_or_obj", "a volume")
-            kept = torch.nonzero(~blank_slices(image)).flatten()
-            if len(kept) == 0:
-                from tools.data.readers import VolumeError  # here, since tools.data imports this module
-
-                raise VolumeError.of(name, f"all of its {image.shape[1]} axial slices are blank")
-            first, last = int(kept[0]), int(kept[-1])
-            if len(kept) <= last - first:
-                inside = last - first + 1 - len(kept)
-                logger.warning("%s: %d blank axial slices lie between others and are kept", name, inside)
-            d[key] = image[:, first : last + 1]
-            if isinstance(image, MetaTensor):
-                offset = torch.eye(4, dtype=image.affine.dtype)
-                offset[0, 3] = first
-                d[key].affine = image.affine @ offset
+            d[key] = cut_ends(d[key], blank_slices(looked_at(plain(d[key]))))
         return d
 
 
-def blank_slices(image: torch.Tensor) -> torch.Tensor:
-    """Which axial slices of a volume [1, axial, H, W] are blank, as `DropBlankSlicesd` says: [axial] of bool."""
-    voxels = image.as_tensor() if isinstance(image, MetaTensor) else image
-    step = max(1, min(voxels.shape[2:]) // 256)  # every second voxel of 512 x 512 tells as much
-    slices = voxels[0, :, ::step, ::step].flatten(1)
+def cut_ends(image: torch.Tensor, blank: torch.Tensor) -> torch.Tensor:
+    """A volume [1, axial, H, W] without its blank ends, as `DropBlankSlicesd` says; ``blank`` [axial] of bool."""
+    kept = torch.nonzero(~blank).flatten()
+    if len(kept) == 0:
+        from tools.data.readers import VolumeError  # here, since tools.data imports this module
+
+        raise VolumeError.of(_name(image), f"all of its {image.shape[1]} axial slices are blank")
+    first, last = int(kept[0]), int(kept[-1])
+    if len(kept) <= last - first:
+        inside = last - first + 1 - len(kept)
+        logger.warning("%s: %d blank axial slices lie between others and are kept", _name(image), inside)
+    shorter = image[:, first : last + 1]
+    if isinstance(image, MetaTensor):
+        offset = torch.eye(4, dtype=image.affine.dtype)
+        offset[0, 3] = first
+        shorter.affine = image.affine @ offset
+    return shorter
+
+
+def looked_at(voxels: torch.Tensor) -> torch.Tensor:
+    """The voxels that tell whether a slice is blank: every fourth one of 512 x 512 tells as much as all."""
+    step = max(1, min(voxels.shape[2:]) // 128)
+    return voxels[:, :, ::step, ::step]
+
+
+def blank_slices(voxels: torch.Tensor) -> torch.Tensor:
+    """Which axial slices of [1, axial, H, W] are blank, as `DropBlankSlicesd` says: [axial] of bool."""
+    slices = voxels[0].flatten(1)
     low, high = slices.aminmax(dim=1)
     return ((slices > BODY).sum(dim=1) < 1e-3 * slices.shape[1]) | (low == high)
 
 
-class ClipHUd(MapTransform):
-    """Limits values to `window` (lowest, highest HU)."""
+def tabulated(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function that treats int16 voxel by voxel, as a table of its 65,536 results."""
+    table = function(torch.arange(-(2**15), 2**15, dtype=torch.int16))
 
-    def __init__(self, keys: KeysCollection, window: Sequence[float], allow_missing_keys: bool = False) -> None:
+    def look_up(voxels: torch.Tensor) -> torch.Tensor:
+        return table.index_select(0, voxels.flatten().int().add_(2**15)).view(voxels.shape)
+
+    return look_up
+
+
+class PrepareCTd(MapTransform):
+    """`CalibrateHUd`, `DropBlankSlicesd`, clipping and `ResizeVolumed`, a few slices at a time.
+
+    It gives the same voxels as one after the other, and never holds the whole volume in floating point. Of 16-bit
+    numbers there are so few that what becomes of each is computed once and looked up.
+
+    Args:
+        keys: of volumes [1, axial, H, W] in HU, of any type of numbers.
+        image_size: voxels a side of the cube.
+        window: lowest and highest HU.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, image_size: int, window: Sequence[float], allow_missing_keys: bool = False
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.resize = ResizeVolumed(keys, image_size)  # part of the chain's digest, as what it is made of
         self.window = tuple(window)
 
     def __call__(self, data):
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = torch.clamp(d[key], *self.window)
+            calibration = Calibration.of(d[key])
+            blank = blank_slices(calibration.apply(looked_at(plain(d[key]))))
+            shorter = cut_ends(d[key], blank)
+
+            def prepare(voxels: torch.Tensor, calibration: Calibration = calibration) -> torch.Tensor:
+                return calibration.apply(voxels).clamp_(*self.window)
+
+            if shorter.dtype == torch.int16:
+                prepare = tabulated(prepare)
+            d[key] = self.resize.resized(shorter, prepare)
+            calibration.record(d[key])
         return d
 
 
@@ -232,10 +301,7 @@ def ct_preprocessing(image_size: int, window: Sequence[int] = (-1024, 600)) -> C
         [
             *load_volume(as_stored=True),
             ReplaceNaNd(keys="image"),
-            CalibrateHUd(keys="image"),
-            DropBlankSlicesd(keys="image"),
-            ClipHUd(keys="image", window=(low, high)),
-            ResizeVolumed(keys="image", spatial_size=size),
+            PrepareCTd(keys="image", image_size=size, window=(low, high)),
             Lambdad(keys="image", func=torch.round),
         ]
     )
