@@ -4,9 +4,12 @@ import re
 from itertools import groupby
 
 import pytest
+import torch
 from monai.bundle import ConfigParser
 
 from tests.tiny import BUNDLES, REPOSITORY
+from tools.benchmark.training import read_config
+from tools.engines import Draws
 
 OWN = {
     "tools.losses.cyclegan.CycleGANObjective": (
@@ -63,3 +66,25 @@ def test_members_differ_in_their_own_ids_only(first, other, name):
     differing = {id for id in one.keys() | two.keys() if one.get(id, ...) != two.get(id, ...)}
     differing = {id for id in differing if not re.match(r"discriminator_\w+_def#", id)}
     assert sorted(id for id in differing if not own.fullmatch(id)) == []
+
+
+@pytest.mark.parametrize("bundle", [name for name in BUNDLES if name.startswith("cyclegan")])
+def test_options_of_a_cyclegan_fit_together(bundle):
+    """Slabs, the second window and the structure loss, none of them on by default."""
+    size = {
+        "channels": 4,
+        "discriminator_channels": 4,
+        "image_size": 64,
+        "load_size": 64,
+        "device": torch.device("cpu"),
+    }
+    options = {"slices": 3, "second_window": [-160, 240], "structure_weight": 25.0}
+    config = read_config(bundle, {**size, **options})
+    objective = config.get_parsed_content("objective")
+    images = torch.rand(1, 3 * (len(objective.discriminators_mr) + 1), 64, 64) * 2 - 1
+    drawn = objective.draw({"ct": images[:, :3], "mr": images[:, 3:]}, Draws(0, 0))
+    terms = objective.generators_loss(drawn) | objective.discriminators_loss(drawn)
+    assert {"structure_ct", "structure_mr", "adversarial_ct", "ct", "mr0"} <= set(terms)
+    assert all(torch.isfinite(term) for term in terms.values())
+    assert config.get_parsed_content("discriminator_ct").initial_conv.conv.in_channels == 6
+    assert objective.discriminators_mr[0].initial_conv.conv.in_channels == 3
