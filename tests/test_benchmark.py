@@ -270,6 +270,15 @@ def compared(tmp_path_factory):
     return folder, json.loads((folder / "comparison.json").read_text()), (folder / "comparison.md").read_text()
 
 
+def test_the_fast_way_alone(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(processes, "run_case", lambda case: ran.append(case) or Outcome(OK, 2.0, peak=1e6))
+    benchmark(CRF, image_sizes=64, compare="generation", rounds=2, profile=True, plain=False, output_dir=tmp_path)
+    assert [(case.plain, case.profile) for case in ran] == [(False, False), (False, False), (False, True)]
+    (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
+    assert (row["fast"], row["plain"], row["ratio"], row["difference"], row["failed"]) == (2.0, None, None, None, False)
+
+
 def test_profiles_say_what_the_time_is_spent_in(compared):
     plain, fast = ((compared[0] / f"profile_training_{CRF}_32_fp32_{way}.txt").read_text() for way in ("plain", "fast"))
     assert "plain speed of crf_gan_luna16 at 32, batch 2\nok" in plain

@@ -41,6 +41,7 @@ def benchmark(
     slab_length: int = 0,
     differences: bool = True,
     profile: bool = False,
+    plain: bool = True,
 ) -> None:
     """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
 
@@ -74,6 +75,8 @@ def benchmark(
         slab_length: in a comparison, axial slices that the fast way generates at a time, 0 for all.
         differences: whether a comparison also says how far the results of both ways are apart.
         profile: whether a comparison also says what the time of both ways is spent in: output_dir/profile_*.txt.
+        plain: False leaves out of a comparison what would take hours, or more memory than there is, when it is only the
+            fast way's seconds and memory that are wanted.
     """
     bundles, tables = names("bundles", bundles, bundle_names()), names("tables", tables, TITLES)
     image_sizes, batch_sizes = numbers("image_sizes", image_sizes), numbers("batch_sizes", batch_sizes)
@@ -108,7 +111,7 @@ def benchmark(
         wanted = comparisons(
             whats, bundles, image_sizes, batch_size=speed_batch_size, slab_length=slab_length, **settings
         )
-        rows = compare_plain_and_fast(wanted, rounds, folder, about, differences, profile)
+        rows = compare_plain_and_fast(wanted, rounds, folder, about, differences, profile, plain)
         print(markdown(rows, about))
         if failed := failures(rows):
             sys.exit("\n  ".join([f"{len(failed)} of {len(rows)} comparisons failed, messages are above:", *failed]))

@@ -115,22 +115,28 @@ def compare(
     about: Mapping[str, Any],
     differences: bool = True,
     profile: bool = False,
+    plain: bool = True,
 ) -> list[Row]:
     """Run plain and fast in turn, round by round, and write the report anew after each comparison.
 
     With ``differences`` their results are compared afterwards, and with ``profile`` both run once more to be profiled.
+    Without ``plain`` only fast runs: there are neither ratios nor differences.
     """
     rows: list[Row] = []
     write(folder, rows, about)  # a folder that cannot be written to shows now and not after hours
-    cases_of_one = 2 * rounds + differences + 2 * profile
+    differences = differences and plain
+    ways = 1 + plain
+    cases_of_one = ways * rounds + differences + ways * profile
     with tqdm(total=cases_of_one * len(wanted), unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
         for comparison in wanted:
-            timed = list(_run([comparison.plain, comparison.fast] * rounds, bar))
+            both = [comparison.plain, comparison.fast] if plain else [comparison.fast]
+            timed = list(_run(both * rounds, bar))
             difference = list(_run([comparison.difference] if differences else [], bar))
-            rows.append(row(comparison, timed[::2], timed[1::2], *difference))
+            slow = timed[::2] if plain else []
+            rows.append(row(comparison, slow, timed[ways - 1 :: ways], *difference))
             write(folder, rows, about)
             if profile:
-                cases = [replace(case, profile=True) for case in (comparison.plain, comparison.fast)]
+                cases = [replace(case, profile=True) for case in both]
                 for case, outcome in zip(cases, _run(cases, bar), strict=True):
                     write_profile(folder, comparison.what, case, outcome)
     return rows
@@ -157,10 +163,11 @@ def row(
     """The line of a comparison from its rounds. Ratios are those of neighbours in time."""
 
     def middle(outcomes: Sequence[Outcome]) -> float | None:
-        return median(map(comparison.seconds, outcomes)) if all(o.status == OK for o in outcomes) else None
+        whole = outcomes and all(o.status == OK for o in outcomes)
+        return median(map(comparison.seconds, outcomes)) if whole else None
 
     def peak(outcomes: Sequence[Outcome]) -> float | None:
-        return max(o.peak for o in outcomes) if all(o.status == OK for o in outcomes) else None
+        return max(o.peak for o in outcomes) if outcomes and all(o.status == OK for o in outcomes) else None
 
     slow, quick = middle(plain), middle(fast)
     ratios = []
