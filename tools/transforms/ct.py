@@ -31,7 +31,7 @@ AIR = (-1100, -900)  # HU where the air peak of a working scanner lies, noise an
 
 
 class ReplaceNaNd(MapTransform):
-    """Replaces NaN by `value` (HU), and makes float32 of other floating types. Whole numbers have no NaN, and pass."""
+    """Replaces NaN by `value` (HU), in float32. Whole numbers of 16 bits, as scanners store HU, have none, and pass."""
 
     def __init__(self, keys: KeysCollection, value: float = PADDING, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -40,7 +40,7 @@ class ReplaceNaNd(MapTransform):
     def __call__(self, data):
         d = dict(data)
         for key in self.key_iterator(d):
-            if d[key].is_floating_point():
+            if d[key].dtype != torch.int16:  # fewer bits could not be compared with HU: -1100 becomes 180 in 8 of them
                 d[key] = torch.nan_to_num(d[key].float(), nan=self.value, posinf=float("inf"), neginf=-float("inf"))
         return d
 
