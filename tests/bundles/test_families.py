@@ -79,12 +79,12 @@ def test_options_of_a_cyclegan_fit_together(bundle):
         "device": torch.device("cpu"),
     }
     options = {"slices": 3, "second_window": [-160, 240], "structure_weight": 25.0}
-    config = read_config(bundle, {**size, **options})
-    objective = config.get_parsed_content("objective")
+    parser = read_config(bundle, {**size, **options})
+    objective = parser.get_parsed_content("objective")
     images = torch.rand(1, 3 * (len(objective.discriminators_mr) + 1), 64, 64) * 2 - 1
     drawn = objective.draw({"ct": images[:, :3], "mr": images[:, 3:]}, Draws(0, 0))
     terms = objective.generators_loss(drawn) | objective.discriminators_loss(drawn)
     assert {"structure_ct", "structure_mr", "adversarial_ct", "ct", "mr0"} <= set(terms)
     assert all(torch.isfinite(term) for term in terms.values())
-    assert config.get_parsed_content("discriminator_ct").initial_conv.conv.in_channels == 6
+    assert parser.get_parsed_content("discriminator_ct").initial_conv.conv.in_channels == 6
     assert objective.discriminators_mr[0].initial_conv.conv.in_channels == 3

@@ -33,8 +33,7 @@ class CycleGANObjective:
     instead (Shrivastava et al. 2017).
 
     Nor is it in the paper that D_CT may see each slice twice, in the whole window of HU and in a second, narrow one, as
-    a reader does: fat and muscle are 150 HU apart, 7% of a window of 2,000, and what instance norm leaves of so
-    little hardly counts.
+    a reader does: fat and muscle are 150 HU apart, 7% of a window of 2,000.
 
     Args:
         generator_mr2ct, generator_ct2mr: G and F, [B, M * slices, H, W] to [B, slices, H, W] and back.

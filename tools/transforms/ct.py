@@ -1,6 +1,6 @@
 """Preprocessing of chest CT: from Hounsfield units in a file to whole HU in a cube (paper section 2.1).
 
-Volumes here are MetaTensors [1, axial, H, W] in HU, float32 from `CalibrateHUd` on.
+Volumes here are MetaTensors [1, axial, H, W] in HU: int16 or float32 as read, float32 once they are calibrated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import Compose, Lambdad, MapTransform
-from monai.utils import convert_to_dst_type
+from monai.utils import convert_to_dst_type, convert_to_tensor
 from scipy import ndimage
 
 from tools.transforms.spatial import SLICES, ResizeVolumed, checked_size, load_volume
@@ -63,7 +63,7 @@ class CalibrateHUd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             calibration = Calibration.of(d[key])
-            parts = plain(d[key]).split(SLICES, dim=1)
+            parts = convert_to_tensor(d[key], track_meta=False).split(SLICES, dim=1)
             calibrated = torch.cat([calibration.apply(part) for part in parts], dim=1)
             d[key] = convert_to_dst_type(calibrated, d[key], dtype=torch.float32)[0]
             calibration.record(d[key])
@@ -85,7 +85,7 @@ class Calibration:
     @classmethod
     def of(cls, image: torch.Tensor) -> Calibration:
         """Measures a volume [1, axial, H, W], and says so in the log if it will stay as it is."""
-        voxels, name = plain(image), _name(image)
+        voxels, name = convert_to_tensor(image, track_meta=False), _name(image)
         padding = padding_values(voxels)
         found = cls(air_peak(voxels, padding), padding)
         if found.peak is None:
@@ -116,11 +116,6 @@ class Calibration:
         if isinstance(image, MetaTensor):
             image.meta["air_peak"] = float("nan") if self.peak is None else self.peak
             image.meta["hu_calibrated"] = self.calibrates
-
-
-def plain(image: torch.Tensor) -> torch.Tensor:
-    """The tensor without its metadata."""
-    return image.as_tensor() if isinstance(image, MetaTensor) else image
 
 
 def _name(image: torch.Tensor) -> str:
@@ -199,7 +194,7 @@ class DropBlankSlicesd(MapTransform):
     def __call__(self, data):
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = cut_ends(d[key], blank_slices(looked_at(plain(d[key]))))
+            d[key] = cut_ends(d[key], blank_slices(looked_at(convert_to_tensor(d[key], track_meta=False))))
         return d
 
 
@@ -248,11 +243,11 @@ def tabulated(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[tor
 class PrepareCTd(MapTransform):
     """`CalibrateHUd`, `DropBlankSlicesd`, clipping and `ResizeVolumed`, a few slices at a time.
 
-    It gives the same voxels as one after the other, and never holds the whole volume in floating point. Of 16-bit
-    numbers there are so few that what becomes of each is computed once and looked up.
+    It gives the same voxels as one after the other. A volume of 16-bit numbers is never held in floating point as a
+    whole; and there are so few such numbers that what becomes of each is computed once and looked up.
 
     Args:
-        keys: of volumes [1, axial, H, W] in HU, of any type of numbers.
+        keys: of volumes [1, axial, H, W] in HU, int16 or float32, as `ReplaceNaNd` leaves them.
         image_size: voxels a side of the cube.
         window: lowest and highest HU.
     """
@@ -268,7 +263,7 @@ class PrepareCTd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             calibration = Calibration.of(d[key])
-            blank = blank_slices(calibration.apply(looked_at(plain(d[key]))))
+            blank = blank_slices(calibration.apply(looked_at(convert_to_tensor(d[key], track_meta=False))))
             shorter = cut_ends(d[key], blank)
 
             def prepare(voxels: torch.Tensor, calibration: Calibration = calibration) -> torch.Tensor:

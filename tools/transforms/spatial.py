@@ -13,7 +13,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import EnsureChannelFirstd, LoadImaged, MapTransform, Orientationd
 from monai.transforms.utils import scale_affine
-from monai.utils import convert_to_dst_type
+from monai.utils import convert_to_dst_type, convert_to_tensor
 
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
 # one gives other voxels for the same parameters.
@@ -81,8 +81,7 @@ class ResizeVolumed(MapTransform):
         arithmetic.
         """
         old, (a, h, w) = tuple(image.shape[1:]), self.spatial_size
-        voxels = image.as_tensor() if isinstance(image, MetaTensor) else image
-        parts = voxels.split(SLICES, dim=1)
+        parts = convert_to_tensor(image, track_meta=False).split(SLICES, dim=1)
         # torch averages in 2D only: the slices first, then the axial direction with the slices unrolled
         slices = torch.cat([_resize2d(prepare(part) if prepare else part, (h, w)) for part in parts], dim=1)
         made = _resize2d(slices.reshape(1, 1, old[0], h * w), (a, h * w)).reshape(1, a, h, w)

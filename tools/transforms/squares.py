@@ -21,8 +21,6 @@ GRID_SHAPE, GRID_AFFINE, GRID_SQUARE = "grid_shape", "grid_affine", "grid_square
 
 ORIGINAL_AFFINE = str(MetaKeys.ORIGINAL_AFFINE.value)
 
-ORIGINAL_AFFINE = str(MetaKeys.ORIGINAL_AFFINE.value)
-
 
 class SquareSlicesd(MapTransform):
     """Cuts squares of one size in mm out of the middle of slices, and resizes them.
