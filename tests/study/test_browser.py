@@ -20,6 +20,7 @@ from tools.study.scoring import score
 from tools.study.server import make_app
 
 webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.common.exceptions import TimeoutException  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
@@ -29,7 +30,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with chromedriver here")
 
 DESK, PHONE = (1280, 900), (390, 844)
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class Page:
@@ -45,7 +46,12 @@ class Page:
         return self.find(selector)[0]
 
     def wait(self, condition):
-        WebDriverWait(self.driver, PATIENCE_S, poll_frequency=0.05).until(lambda _: condition())
+        try:
+            WebDriverWait(self.driver, PATIENCE_S, poll_frequency=0.05).until(lambda _: condition())
+        except TimeoutException:
+            self.shoot("timeout")
+            log = self.driver.get_log("browser")
+            pytest.fail(f"{PATIENCE_S} s went by; the page shows {self.one('body').text!r}, its log is {log}")
 
     def shown(self):
         return self.driver.execute_script("return (document.querySelector('main:not([hidden])') || {}).id || ''")
@@ -61,6 +67,12 @@ class Page:
 
         self.wait(there)
         return self.shown()
+
+    def open(self, url):
+        """Opens an address and waits until a reader sees it: Chromium drops what is pressed before the first paint."""
+        self.driver.get(url)
+        painted = "return document.hasFocus() && performance.getEntriesByType('paint').length > 0"
+        self.wait(lambda: self.driver.execute_script(painted))
 
     def keys(self, *keys):
         ActionChains(self.driver).send_keys(*keys).perform()
@@ -163,7 +175,7 @@ def test_a_study_is_read_to_the_end(name, shown_study, browser, serve):
     reader, size, answer = READERS[name]
     total = len(load_study(shown_study).questions)
     page = Page(browser(size, name == "phone"), name)
-    page.driver.get(f"{serve(shown_study)}/r/{load_access(shown_study).readers[reader - 1].token}")
+    page.open(f"{serve(shown_study)}/r/{load_access(shown_study).readers[reader - 1].token}")
     page.shoot("welcome")
     page.keys(Keys.ENTER) if name == "keyboard" else page.one("#start").click()
     number = 1
@@ -188,7 +200,7 @@ def test_a_study_is_read_to_the_end(name, shown_study, browser, serve):
     assert all(0 < a.client_ms <= a.server_ms for a in answers)
     assert not [line for line in page.driver.get_log("browser") if "favicon" not in line["message"]]
     if name == "phone":
-        page.driver.get(f"{serve(shown_study)}/admin/{load_access(shown_study).admin}")
+        page.open(f"{serve(shown_study)}/admin/{load_access(shown_study).admin}")
         page.shoot("admin")
         assert len(score(shown_study).readers) >= 1
 
@@ -196,7 +208,7 @@ def test_a_study_is_read_to_the_end(name, shown_study, browser, serve):
 def test_survey_by_keyboard_with_a_reason(make_study, browser, serve):
     folder = make_study("survey", scans=2, language="it", planes=("axial",))
     page = Page(browser(PHONE, True), "survey")
-    page.driver.get(f"{serve(folder)}/r/{load_access(folder).readers[0].token}")
+    page.open(f"{serve(folder)}/r/{load_access(folder).readers[0].token}")
     page.one("#start").click()
     page.ready(1)
     page.keys("3")
@@ -238,7 +250,7 @@ def test_an_answer_is_sent_until_the_server_has_it(make_study, browser, serve):
         proxies.append(Interfering(app))
         return proxies[0]
 
-    page.driver.get(f"{serve(folder, around)}/r/{load_access(folder).readers[0].token}")
+    page.open(f"{serve(folder, around)}/r/{load_access(folder).readers[0].token}")
     page.one("#start").click()
     page.ready(1)
     page.keys("2", Keys.ENTER)
@@ -253,7 +265,7 @@ def test_leaving_the_page_ends_the_sitting(make_study, browser, serve):
     folder = make_study()
     page = Page(browser(DESK), "left")
     url = f"{serve(folder)}/r/{load_access(folder).readers[0].token}"
-    page.driver.get(url)
+    page.open(url)
     page.one("#start").click()
     page.ready(1)
     page.one("#go").click()
@@ -262,7 +274,7 @@ def test_leaving_the_page_ends_the_sitting(make_study, browser, serve):
     page.ready(2)
     page.driver.get("about:blank")
     page.wait(lambda: answers_of(folder, 1)[0] == "abandoned")
-    page.driver.get(url)
+    page.open(url)
     assert page.shown() == "abandoned"
     page.shoot("abandoned")
     assert len(answers_of(folder, 1)[1]) == 1
@@ -274,7 +286,7 @@ def test_whole_volumes_are_scrolled_turned_and_windowed(make_study, browser, ser
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("answers.sqlite*"))
     study = load_study(copy)
     page = Page(browser(DESK), "volumes")
-    page.driver.get(f"{serve(copy)}/r/{load_access(copy).readers[0].token}")
+    page.open(f"{serve(copy)}/r/{load_access(copy).readers[0].token}")
     page.one("#start").click()
     if page.ready(1) == "interlude":
         page.one("#go").click()
