@@ -19,6 +19,7 @@ from tools.study.database import Database
 from tools.study.folder import load_access, load_study
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 300
 SERVE = """
 import sys
 from tools.study.server import make_app, run
@@ -40,7 +41,8 @@ class Server:
     def start(self):
         arguments = (str(self.folder), str(self.port), str(self.proxies))
         self.process = subprocess.Popen([sys.executable, "-c", SERVE, *arguments], cwd=ROOT)
-        for _ in range(600):
+        stop = time.monotonic() + PATIENCE_S
+        while time.monotonic() < stop:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
@@ -61,7 +63,7 @@ class Browser:
         self.port, self.token, self.page, self.cookie = port, token, secrets.token_hex(32), ""
 
     def post(self, what, **content):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             headers = {"Content-Type": "application/json", "Cookie": self.cookie}
             connection.request("POST", f"/r/{self.token}/{what}", json.dumps({"page": self.page, **content}), headers)
@@ -108,7 +110,7 @@ def test_acknowledged_answers_survive_kill_9(served):
     """Six readers answer while the server is killed three times; they go on where they were, as their pages do."""
     server = served(6)
     tokens = [reader.token for reader in load_access(server.folder).readers]
-    acknowledged, lock, stop = [], threading.Lock(), time.monotonic() + 40
+    acknowledged, lock, stop = [], threading.Lock(), time.monotonic() + PATIENCE_S
 
     def read(reader):
         browser, number = Browser(server.port, tokens[reader - 1]), 1
@@ -193,7 +195,7 @@ def test_one_answer_sent_many_times_at_once_counts_once(served):
 def test_a_proxy_is_believed_only_if_there_is_one(served, proxies):
     server = served(1, proxies)
     token = load_access(server.folder).readers[0].token
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
     headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.1"}
     connection.request("POST", f"/r/{token}/start", json.dumps({"page": "0" * 64}), headers)
     response = connection.getresponse()
