@@ -105,10 +105,11 @@ def test_training_leaves_a_model_and_shows_itself(bundle, trained):
         assert (trained / "models" / name).is_file()
     settings = json.loads((trained / "models" / "model.json").read_text())
     assert settings["data"]["kind"] == "phantom"
-    assert settings["fid"] >= 0
+    (key_metric,) = train_config(bundle)["validate"]["key_metric"]
+    assert settings[key_metric] >= 0
     events = EventAccumulator(str(trained / "eval"), size_guidance={"images": 0})
     events.Reload()
-    assert {"fid", "mmd", *update_names(bundle)} <= set(events.Tags()["scalars"])
+    assert {key_metric, "fid", "mmd", *update_names(bundle)} <= set(events.Tags()["scalars"])
     assert [image.step for image in events.Images("samples")] == [1, 2]
     checkpoint = torch.load(trained / "models" / "checkpoint_epoch=2.pt", weights_only=True)
     assert (checkpoint["epoch"], checkpoint["iteration"]) == (2, 2 * checkpoint["epoch_length"])

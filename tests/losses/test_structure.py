@@ -1,11 +1,13 @@
 """The structure loss against its formula with loops, and what it must and must not see."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from monai.handlers import IgniteMetricHandler
 
-from tools.losses.structure import NOISE, patch_means, self_similarity, structure_loss
+from tools.losses.structure import NOISE, patch_means, self_similarity, structure_loss, volume_structure_loss
 
 
 def bodies(shift=0, contrast=1.0, noise=0.0, seed=0):
@@ -72,6 +74,24 @@ def test_contrast_does_not_matter_and_place_does():
     assert shifts[0] == 0
     assert shifts[0] < softer < shifts[1] < shifts[2] < shifts[3]
     assert structure_loss(bodies(1), image) == structure_loss(image, bodies(1))
+
+
+def test_volumes_are_compared_slice_by_slice_with_every_modality():
+    ct, mr = (torch.rand(2, channels, 3, 8, 9, generator=torch.Generator().manual_seed(3)) for channels in (1, 2))
+    found = volume_structure_loss(ct, mr)
+    places = itertools.product(range(2), range(2), range(3))
+    pairs = [structure_loss(ct[b, :, z][None], mr[b, m : m + 1, z][None]) for b, m, z in places]
+    assert found.item() == pytest.approx(sum(pair.item() for pair in pairs) / 12)
+
+
+def test_an_evaluator_takes_the_mean_over_its_studies():
+    studies = [torch.cat([bodies(shift), bodies(contrast=-1)])[None] for shift in (0, 2)]
+    metric = IgniteMetricHandler(loss_fn=volume_structure_loss, save_details=False)
+    for study in studies:  # decollated, as MONAI's evaluators give them: lists of [channels, axial, H, W]
+        metric.update(([study[:, 0]], [study[:, 1]]))
+    each = [structure_loss(study[:, 0], study[:, 1]).item() for study in studies]
+    assert each[0] < each[1]
+    assert metric.compute() == pytest.approx(sum(each) / 2)
 
 
 def test_noise_of_air_is_no_structure():

@@ -77,6 +77,13 @@ def training_facts(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+AT_VALIDATION = {
+    "fid": ("FID", "in the features of an untrained network: not comparable with any paper's"),
+    "structure": ("Structure loss", "between the volumes and what they were translated from, from 0 (alike) to 1"),
+}
+"""Key metrics by which a model is chosen -> what they are called, and what they say."""
+
+
 def _told(settings: Mapping[str, Any]) -> list[str]:
     """Settings that have no line of their own."""
     return [key for key in settings if key not in ("bundle", "data", "epoch")]
@@ -94,11 +101,10 @@ def _trained_on(metadata: Mapping[str, Any], data: Mapping[str, Any]) -> str:
 
 
 def _evaluation(settings: Mapping[str, Any], report: Mapping[str, Any] | None) -> list[str]:
-    best = {key: settings[key] for key in ("fid", "mmd") if key in settings}
     lines = [
-        f"{key.upper()} {value:.4g} at validation while training, in the features of an untrained network: not "
-        "comparable with any paper's."
-        for key, value in best.items()
+        f"{name} {settings[key]:.4g} at validation while training, {meaning}."
+        for key, (name, meaning) in AT_VALIDATION.items()
+        if key in settings
     ]
     if report is None:
         return (
