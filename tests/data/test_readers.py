@@ -54,6 +54,18 @@ def test_agrees_with_nibabel(tmp_path):
     np.testing.assert_allclose(ours.affine.numpy(), theirs.affine.numpy(), atol=1e-5)
 
 
+def test_voxels_live_as_long_as_their_array(tmp_path):
+    expected = write(tmp_path / "a.mhd", np.random.default_rng(1).integers(-9, 9, (32, 64, 64)).astype(np.int16)).T
+    arrays = [SimpleITKReader().get_data(str(tmp_path / "a.mhd"))[0][1:] for _ in range(20)]
+    others = [sitk.Image(64, 64, 32, sitk.sitkInt16) + 7 for _ in range(20)]  # would take the place of what was freed
+    for array in arrays:
+        np.testing.assert_array_equal(array, expected[1:])
+    arrays[0] += 1
+    np.testing.assert_array_equal(arrays[0], expected[1:] + 1)
+    np.testing.assert_array_equal(arrays[1], expected[1:])
+    assert len(others) == 20
+
+
 @needs_real
 def test_agrees_with_nibabel_on_real_volumes():
     for path in sorted(REAL.rglob("*.nii.gz")):

@@ -106,6 +106,15 @@ def read_header(path: PathLike) -> VolumeHeader:
     return _open(path)[1]
 
 
+class _Voxels:
+    """The voxels of a SimpleITK image for `np.asarray`, which keeps the image with its array: nothing is copied."""
+
+    def __init__(self, image: sitk.Image) -> None:
+        view = sitk.GetArrayViewFromImage(image)
+        self.image = image
+        self.__array_interface__ = {**view.__array_interface__, "data": (view.ctypes.data, False)}  # may be written to
+
+
 class SimpleITKReader(ImageReader):
     """Reads one volume for `monai.transforms.LoadImage`: `LoadImaged(keys="image", reader=SimpleITKReader)`.
 
@@ -146,7 +155,7 @@ class SimpleITKReader(ImageReader):
         """
         reader, header = _open(img, whole=True)
         try:
-            array = sitk.GetArrayFromImage(reader.Execute()).T
+            array = np.asarray(_Voxels(reader.Execute())).T
         except RuntimeError as e:
             raise VolumeError.of(img, f"its voxels cannot be read ({_last_line(e)})") from e
         if array.dtype.kind == "f" and volume_suffix(img) in (".nii", ".nii.gz"):

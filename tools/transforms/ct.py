@@ -147,7 +147,7 @@ def air_peak(voxels: torch.Tensor, padding: Sequence[float] = ()) -> float | Non
         padding: values that were not measured.
     """
     steps = [max(1, n // most) for n, most in zip(voxels.shape[1:], (64, 128, 128), strict=True)]
-    sample = voxels[0, :: steps[0], :: steps[1], :: steps[2]].numpy()
+    sample = voxels[0, :: steps[0], :: steps[1], :: steps[2]].contiguous().numpy()
     thin = sample < BODY
     in_slice = np.zeros((3, 3, 3), bool)
     in_slice[1] = ndimage.generate_binary_structure(2, 1)
@@ -220,7 +220,7 @@ def cut_ends(image: torch.Tensor, blank: torch.Tensor) -> torch.Tensor:
 def looked_at(voxels: torch.Tensor) -> torch.Tensor:
     """The voxels that tell whether a slice is blank: every fourth one of 512 x 512 tells as much as all."""
     step = max(1, min(voxels.shape[2:]) // 128)
-    return voxels[:, :, ::step, ::step]
+    return voxels[:, :, ::step, ::step].contiguous()
 
 
 def blank_slices(voxels: torch.Tensor) -> torch.Tensor:
@@ -262,16 +262,12 @@ class PrepareCTd(MapTransform):
     def __call__(self, data):
         d = dict(data)
         for key in self.key_iterator(d):
+            by_voxel = tabulated if d[key].dtype == torch.int16 else lambda function: function
             calibration = Calibration.of(d[key])
-            blank = blank_slices(calibration.apply(looked_at(convert_to_tensor(d[key], track_meta=False))))
-            shorter = cut_ends(d[key], blank)
-
-            def prepare(voxels: torch.Tensor, calibration: Calibration = calibration) -> torch.Tensor:
-                return calibration.apply(voxels).clamp_(*self.window)
-
-            if shorter.dtype == torch.int16:
-                prepare = tabulated(prepare)
-            d[key] = self.resize.resized(shorter, prepare)
+            calibrate = by_voxel(calibration.apply)
+            shorter = cut_ends(d[key], blank_slices(calibrate(looked_at(convert_to_tensor(d[key], track_meta=False)))))
+            clip = by_voxel(lambda voxels, calibration=calibration: calibration.apply(voxels).clamp_(*self.window))
+            d[key] = self.resize.resized(shorter, clip)
             calibration.record(d[key])
         return d
 
@@ -297,6 +293,6 @@ def ct_preprocessing(image_size: int, window: Sequence[int] = (-1024, 600)) -> C
             *load_volume(as_stored=True),
             ReplaceNaNd(keys="image"),
             PrepareCTd(keys="image", image_size=size, window=(low, high)),
-            Lambdad(keys="image", func=torch.round),
+            Lambdad(keys="image", func=torch.round_),
         ]
     )

@@ -81,9 +81,11 @@ class ResizeVolumed(MapTransform):
         arithmetic.
         """
         old, (a, h, w) = tuple(image.shape[1:]), self.spatial_size
-        parts = convert_to_tensor(image, track_meta=False).split(SLICES, dim=1)
+        voxels = convert_to_tensor(image, track_meta=False)
         # torch averages in 2D only: the slices first, then the axial direction with the slices unrolled
-        slices = torch.cat([_resize2d(prepare(part) if prepare else part, (h, w)) for part in parts], dim=1)
+        slices = torch.empty(1, old[0], h, w, device=voxels.device)
+        for part, place in zip(voxels.split(SLICES, dim=1), slices.split(SLICES, dim=1), strict=True):
+            place.copy_(_resize2d(prepare(part) if prepare else part, (h, w)))
         made = _resize2d(slices.reshape(1, 1, old[0], h * w), (a, h * w)).reshape(1, a, h, w)
         result = convert_to_dst_type(made, image, dtype=made.dtype)[0]
         if isinstance(image, MetaTensor):
