@@ -38,9 +38,9 @@ def structure_loss(first: Tensor, second: Tensor) -> Tensor:
 def volume_structure_loss(ct: Tensor, mr: Tensor) -> Tensor:
     """`structure_loss` of CT and one or several MR modalities of the same place, slice by slice, the mean of all.
 
-    By this a CycleGAN's best model can be chosen without pairs: on unseen phantoms it ranked 15 networks, one to nine
-    epochs into trainings of `cyclegan_mri2ct_inout` by different recipes, much as their error in HU does (Spearman's
-    correlation 0.85). FID of volumes in an untrained feature space did not (-0.08).
+    By this a CycleGAN's best model can be chosen without pairs: on unseen phantoms it ranks networks much as their
+    error in HU does, which FID in an untrained feature space does not. A copy of the MR would be perfect, though; that
+    no network makes one is left to the discriminators.
 
     Args:
         ct: [B, 1, D, H, W] in [-1, 1].
