@@ -11,6 +11,12 @@ import torch
 
 NOT_RECORDED = "not recorded"
 
+AT_VALIDATION = {
+    "fid": ("FID", "in the features of an untrained network: not comparable with any paper's"),
+    "structure": ("Structure loss", "between the volumes and what they were translated from, from 0 (alike) to 1"),
+}
+"""Key metrics by which a model is chosen -> what they are called, and what they say."""
+
 
 def model_card(
     metadata: Mapping[str, Any],
@@ -75,13 +81,6 @@ def training_facts(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
             facts["iterations"] = settings["epoch"] * checkpoint["epoch_length"]
         return facts
     return {}
-
-
-AT_VALIDATION = {
-    "fid": ("FID", "in the features of an untrained network: not comparable with any paper's"),
-    "structure": ("Structure loss", "between the volumes and what they were translated from, from 0 (alike) to 1"),
-}
-"""Key metrics by which a model is chosen -> what they are called, and what they say."""
 
 
 def _told(settings: Mapping[str, Any]) -> list[str]:
