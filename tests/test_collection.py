@@ -14,7 +14,7 @@ from tests.share.test_pack import SETTINGS
 from tests.tiny import TINY
 from tools import collection
 from tools.collection import BUNDLES
-from tools.engines.checkpoint import save_model
+from tools.engines.weights import save_model
 
 NAME = "crf_gan_luna16"
 

@@ -1,6 +1,6 @@
 """The trainer that every family shares, and the handlers around it."""
 
-from tools.engines.checkpoint import BestModel, ModelLoader, TrainingCheckpoint, model_settings
+from tools.engines.checkpoint import TrainingCheckpoint
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_slabs
@@ -9,6 +9,7 @@ from tools.engines.schedule import constant_then_linear
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
 from tools.engines.update import Update
+from tools.engines.weights import BestModel, ModelLoader, model_settings
 
 __all__ = [
     "AlternatingTrainer",
