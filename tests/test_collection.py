@@ -65,6 +65,9 @@ def test_volumes_with_affine_follow_from_their_seeds(trained):
     assert torch.equal(again, second)
     (other,) = collection.generate(NAME, n=1, seed=4, trained=trained, class_label=0)
     assert not torch.equal(other, second)
+    (by_itself,) = collection.generate(NAME, n=1, seed=4, trained=trained)  # the class follows from the seed too
+    assert torch.equal(by_itself, other)
+    assert torch.equal(collection.as_dataset(NAME, n=4, seed=1, trained=trained)[3]["image"], other)
 
 
 def test_a_dataset_for_training_another_network(trained):
@@ -74,7 +77,7 @@ def test_a_dataset_for_training_another_network(trained):
     copy = pickle.loads(pickle.dumps(dataset))
     batches = list(DataLoader(copy, batch_size=2, num_workers=0, shuffle=False))
     assert [batch["seed"].tolist() for batch in batches] == [[1, 2], [3, 4]]
-    assert [batch["label"].tolist() for batch in batches] == [[0, 1], [0, 1]]
+    assert [batch["label"].tolist() for batch in batches] == [[1, 0], [1, 0]]
     assert batches[0]["image"].shape == (2, 1, 32, 32, 32)
     assert batches[0]["image"].min() == 0
     assert torch.equal(dataset[1]["image"], batches[0]["image"][1])

@@ -20,9 +20,18 @@ def test_classes_take_turns_or_are_given():
     assert seed_datalist(1, num_classes=2, class_label=1)[0]["name"] == "synthetic_seed00000_class1"
 
 
+def test_the_class_follows_from_the_seed_whatever_the_job():
+    whole = seed_datalist(12, seed=3, num_classes=3)
+    assert [item["label"] for item in whole] == [seed % 3 for seed in range(3, 15)]
+    for jobs in (1, 4, 5):  # volumes of a job
+        parts = [seed_datalist(min(jobs, 15 - first), first, num_classes=3) for first in range(3, 15, jobs)]
+        assert [item for part in parts for item in part] == whole
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"num_volumes": 1, "seed": -1}, "seed is -1, expected 0 or more"),
         ({"num_volumes": 0}, "num_volumes is 0"),
         ({"num_volumes": 1, "class_label": 0}, "none: it was trained without classes"),
         ({"num_volumes": 1, "num_classes": 3, "class_label": 3}, "class_label is 3, .* 0 to 2"),

@@ -10,28 +10,33 @@ def seed_datalist(
 ) -> list[dict]:
     """One item for each volume to generate, from consecutive seeds.
 
+    A volume's class follows from its seed, like all else of it: whatever the job, the same seed is the same volume, and
+    jobs that share a range of seeds make the classes in equal parts together.
+
     Args:
         num_volumes: how many.
-        seed: of the first.
+        seed: of the first, 0 or more.
         num_classes: of the generator, 0 if it is not conditional.
-        class_label: class of all volumes; None takes the classes in turn.
+        class_label: class of all volumes; None takes the seed's remainder after division by the number of classes.
         name: first part of the volumes' names.
 
     Returns:
         [{"seed", "name"}, ...], with "label" if the generator is conditional.
 
     Raises:
-        ValueError: nothing to generate, or a class that the generator does not know.
+        ValueError: nothing to generate, a negative seed, or a class that the generator does not know.
     """
     if num_volumes < 1:
         raise ValueError(f"num_volumes is {num_volumes}, expected 1 or more.")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, expected 0 or more.")
     if class_label is not None and not 0 <= class_label < num_classes:
         known = f"0 to {num_classes - 1}" if num_classes else "none: it was trained without classes"
         raise ValueError(f"class_label is {class_label}, but the classes of this generator are {known}.")
     items = [{"seed": s, "name": f"{name}_seed{s:05d}"} for s in range(seed, seed + num_volumes)]
     if num_classes:
-        for i, item in enumerate(items):
-            item["label"] = i % num_classes if class_label is None else class_label
+        for item in items:
+            item["label"] = item["seed"] % num_classes if class_label is None else class_label
             item["name"] += f"_class{item['label']}"
     return items
 
