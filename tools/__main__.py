@@ -6,6 +6,7 @@ import fire
 
 from tools.benchmark import benchmark
 from tools.benchmark.distances import benchmark_distances
+from tools.catalogue.write import write_bundles
 from tools.evaluate import evaluate
 from tools.phantom import phantom
 from tools.preprocess import preprocess
@@ -24,6 +25,7 @@ COMMANDS = {
     "phantom": phantom,
     "preprocess": preprocess,
     "study": StudyCommands,
+    "write_bundles": write_bundles,
 }
 
 

@@ -1,0 +1,53 @@
+"""What every bundle's ``metadata.json`` has in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+PACKAGES = (
+    "scipy",
+    "pytorch-ignite",
+    "SimpleITK",
+    "nibabel",
+    "pillow",
+    "fire",
+    "tqdm",
+    "tensorboard",
+    "pydicom",
+    "matplotlib",
+    "Jinja2",
+    "torchvision",
+)
+"""What a bundle needs besides MONAI, torch and NumPy."""
+
+
+def pinned() -> dict[str, str]:
+    """Package -> version, from requirements.txt."""
+    return dict(line.split("==") for line in REQUIREMENTS.read_text().splitlines() if "==" in line)
+
+
+def metadata(changelog: dict[str, str], says: dict[str, Any], inputs: dict[str, Any], output: dict[str, Any]) -> dict:
+    """The content of a ``metadata.json``.
+
+    Args:
+        changelog: version -> what is new in it, the newest first; this is the bundle's version.
+        says: name, task, description, authors, data and intended use, in the words of `metadata.json`.
+        inputs: the network's input, as ``network_data_format`` has it.
+        output: its output.
+    """
+    versions = pinned()
+    return {
+        "schema": SCHEMA,
+        "version": next(iter(changelog)),
+        "changelog": changelog,
+        "monai_version": versions["monai"],
+        "pytorch_version": versions["torch"],
+        "numpy_version": versions["numpy"],
+        "required_packages_version": {name: versions[name] for name in PACKAGES},
+        "supported_apps": {},
+        **says,
+        "network_data_format": {"inputs": {"image": inputs}, "outputs": {"pred": output}},
+    }

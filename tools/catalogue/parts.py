@@ -1,0 +1,386 @@
+"""Parts of configs that families share. Every function returns what stands in the JSON; ``@`` and ``$`` are MONAI's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+Config = dict[str, Any]
+
+DEVICE = "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
+
+# --- training ---
+
+
+def scales(phantom: Config, paper: Config) -> Config:
+    """Two sets of sizes, of which ``dataset_dir`` decides, and an id for each size, so that any can be overridden."""
+    chosen = {size: f"$@scales[@scale]['{size}']" for size in phantom}
+    return {
+        "scale": "$'phantom' if @dataset_dir is None else 'paper'",
+        "scales": {"phantom": phantom, "paper": paper},
+        **chosen,
+    }
+
+
+def where_training_writes(name: str) -> Config:
+    """The ids of places, devices and processes with which a ``train.json`` begins."""
+    return {
+        "bundle_root": f"bundles/{name}",
+        "output_dir": "$@bundle_root + '/eval'",
+        "ckpt_dir": "$@bundle_root + '/models'",
+        "device": DEVICE,
+        "rank": "$engines.rank_and_world_size()[0]",
+        "writer": "$engines.tensorboard_writer(@output_dir)",
+        "seed": 0,
+        "dataset_dir": None,
+    }
+
+
+def adam(parameters: str, learning_rate: str, **more: Any) -> Config:
+    return {
+        "_target_": "torch.optim.Adam",
+        "params": parameters,
+        "lr": learning_rate,
+        "betas": "@betas",
+        **more,
+    }
+
+
+def update(name: str, networks: Config, optimizer: Config, loss: str, **more: Any) -> Config:
+    """A line of the paper's algorithm: which networks learn, how, and by which loss."""
+    return {
+        "_target_": "tools.engines.Update",
+        "name": name,
+        "networks": networks,
+        "optimizer": optimizer,
+        "loss": loss,
+        **more,
+    }
+
+
+def training_loader() -> Config:
+    return {
+        "_target_": "DataLoader",
+        "dataset": "@train#dataset",
+        "sampler": "@train#sampler",
+        "batch_size": "@batch_size",
+        "drop_last": "$len(@train#sampler) >= @batch_size",
+        "num_workers": "@num_workers",
+        "pin_memory": "$@device.type == 'cuda'",
+    }
+
+
+def sampler(target: str) -> Config:
+    """One process's share of the training data; ``multi_gpu_train.json`` lifts the restriction to one process."""
+    return {"_target_": target, "dataset": "@train#dataset", "num_replicas": 1, "rank": 0, "seed": "@seed"}
+
+
+def training_handlers(schedules: Iterable[str] = (), also: Config | None = None) -> list[Config]:
+    """Validation, learning rates, checkpoints and logs.
+
+    Args:
+        schedules: names of the schedules in ``train#schedules``, stepped after every epoch.
+        also: further parts of the training's state, kept in its checkpoints.
+    """
+    return [
+        {
+            "_target_": "ValidationHandler",
+            "validator": "@validate#evaluator",
+            "interval": "@val_interval",
+            "epoch_level": True,
+        },
+        *(
+            {"_target_": "LrScheduleHandler", "lr_scheduler": f"@train#schedules#{name}", "print_lr": False}
+            for name in schedules
+        ),
+        {
+            "_target_": "tools.engines.TrainingCheckpoint",
+            "directory": "@ckpt_dir",
+            "models": "@models",
+            "settings": "@settings",
+            "evaluator": "@validate#evaluator",
+            "save_interval": "@save_interval",
+            "n_saved": 2,
+            "resume": "@resume",
+            **({"also": also} if also else {}),
+        },
+        {
+            "_target_": "StatsHandler",
+            "_disabled_": "$@rank > 0",
+            "tag_name": "train",
+            "iteration_log": "$lambda engine, iteration: iteration % 10 == 0",
+            "epoch_log": False,
+            "output_transform": "$monai.handlers.from_engine('loss', first=True)",
+        },
+        {
+            "_target_": "TensorBoardStatsHandler",
+            "_disabled_": "$@rank > 0",
+            "summary_writer": "@writer",
+            "tag_name": "train",
+            "epoch_log": False,
+            "output_transform": "$monai.handlers.from_engine('loss', first=True)",
+        },
+        {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "losses": True},
+    ]
+
+
+def trainer(**more: Any) -> Config:
+    return {
+        "_target_": "tools.engines.AlternatingTrainer",
+        "device": "@device",
+        "max_epochs": "@max_epochs",
+        "train_data_loader": "@train#dataloader",
+        "updates": "@train#updates",
+        "draw": "$@objective.draw",
+        "seed": "@seed",
+        "precision": "@precision",
+        "accumulation": "@accumulation",
+        **more,
+        "train_handlers": "@train#handlers",
+    }
+
+
+# --- validation ---
+
+
+def validation_data(data: str, preprocessing: Any) -> Config:
+    return {
+        "preprocessing": preprocessing,
+        "dataset": {
+            "_target_": "tools.data.cached_dataset",
+            "data": data,
+            "transform": "@validate#preprocessing",
+            "cache_dir": "@cache_dir",
+        },
+        "sampler": None,
+        "dataloader": {
+            "_target_": "DataLoader",
+            "dataset": "@validate#dataset",
+            "sampler": "@validate#sampler",
+            "batch_size": 1,
+            "shuffle": False,
+            "num_workers": "@num_workers",
+        },
+        "inferer": "@train#inferer",
+        "distances": {
+            "_target_": "tools.metrics.handlers.FeatureDistances",
+            "features": {"_target_": "tools.metrics.features.UntrainedFeatures"},
+            "output_transform": "$monai.handlers.from_engine(['pred', 'label'])",
+        },
+    }
+
+
+def validation_handlers() -> list[Config]:
+    return [
+        {
+            "_target_": "tools.engines.BestModel",
+            "directory": "@ckpt_dir",
+            "models": "@models",
+            "settings": "@settings",
+        },
+        {"_target_": "StatsHandler", "_disabled_": "$@rank > 0", "iteration_log": False},
+        {
+            "_target_": "TensorBoardStatsHandler",
+            "_disabled_": "$@rank > 0",
+            "summary_writer": "@writer",
+            "iteration_log": False,
+        },
+        {"_target_": "tools.engines.TensorBoardMontage", "_disabled_": "$@rank > 0", "summary_writer": "@writer"},
+        {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "desc": "Validation"},
+    ]
+
+
+def validator(network: str, **more: Any) -> Config:
+    return {
+        "_target_": "SupervisedEvaluator",
+        "device": "@device",
+        "val_data_loader": "@validate#dataloader",
+        "network": network,
+        **more,
+        "inferer": "@validate#inferer",
+        "key_val_metric": "@validate#key_metric",
+        "additional_metrics": "@validate#additional_metrics",
+        "metric_cmp_fn": "$lambda current, best: current < best",
+        "val_handlers": "@validate#handlers",
+    }
+
+
+START_TRAINING = {
+    "initialize": ["$monai.utils.set_determinism(seed=@seed)"],
+    "run": ["$@train#trainer.run()"],
+}
+
+# --- inference ---
+
+
+def trained(defaults: str, chosen: Iterable[str]) -> Config:
+    """What the weights say of themselves, and an id for each of it."""
+    return {
+        "trained": f"$engines.model_settings(@ckpt_path, {{{defaults}}})",
+        **{setting: f"$@trained['{setting}']" for setting in chosen},
+    }
+
+
+def one_by_one(data: str) -> Config:
+    """A dataset of `data`, and its loader."""
+    return {
+        "dataset": {"_target_": "Dataset", "data": data, "transform": "@preprocessing"},
+        "dataloader": {
+            "_target_": "DataLoader",
+            "dataset": "@dataset",
+            "batch_size": 1,
+            "shuffle": False,
+            "num_workers": 0,
+        },
+    }
+
+
+def unscale(low: Any, high: Any) -> Config:
+    """[-1, 1] to grey values or HU."""
+    return {
+        "_target_": "ScaleIntensityRanged",
+        "keys": "pred",
+        "a_min": -1.0,
+        "a_max": 1.0,
+        "b_min": low,
+        "b_max": high,
+        "clip": True,
+    }
+
+
+ROUND = {"_target_": "Lambdad", "keys": "pred", "func": "$torch.round"}
+
+
+def save_volume(postfix: str) -> list[Config]:
+    """A NIfTI file of whole numbers, turned to RAS; "pred" stays as it is, for the pictures."""
+    return [
+        {"_target_": "CopyItemsd", "keys": "pred", "names": "file"},
+        {"_target_": "Orientationd", "keys": "file", "axcodes": "RAS"},
+        {
+            "_target_": "SaveImaged",
+            "keys": "file",
+            "output_dir": "@output_dir",
+            "output_postfix": postfix,
+            "output_ext": ".nii.gz",
+            "output_dtype": "int16",
+            "writer": "tools.transforms.volume.WholeFileWriter",
+            "separate_folder": False,
+            "resample": False,
+        },
+        {"_target_": "DeleteItemsd", "keys": "file"},
+    ]
+
+
+def compose(*transforms: Any) -> Config:
+    return {"_target_": "Compose", "transforms": list(transforms)}
+
+
+def load_model(path: str, network: str) -> Config:
+    return {"_target_": "tools.engines.ModelLoader", "path": path, "network": network}
+
+
+def montage(filename: str, window: Any, **more: Any) -> Config:
+    return {
+        "_target_": "tools.transforms.montage.MontageSaver",
+        "output_dir": "@output_dir",
+        "filename": filename,
+        **more,
+        "window": window,
+    }
+
+
+def progress(desc: str) -> Config:
+    return {"_target_": "tools.engines.Progress", "desc": desc}
+
+
+def evaluator(**more: Any) -> Config:
+    """The engine of inference."""
+    return {
+        "_target_": "SupervisedEvaluator",
+        "device": "@device",
+        "val_data_loader": "@dataloader",
+        "network": "@network",
+        **more,
+        "inferer": "@inferer",
+        "postprocessing": "@postprocessing",
+        "val_handlers": "@handlers",
+    }
+
+
+def start_inference(message: str) -> Config:
+    return {"initialize": ["$monai.utils.set_determinism(seed=0)"], "run": ["$@evaluator.run()", message]}
+
+
+# --- evaluation, an overlay of train.json ---
+
+
+def spaces(features: str) -> Config:
+    return {
+        "features": [features],
+        "weights": None,
+        "resamples": 100,
+        "spaces": {"_target_": "tools.metrics.spaces.make_spaces", "names": "@features", "weights": "@weights"},
+    }
+
+
+def run_report() -> Config:
+    """The validation's evaluator, with a report in the place of metrics."""
+    return {
+        "validate#evaluator#key_val_metric": None,
+        "validate#evaluator#additional_metrics": None,
+        "validate#handlers": [
+            load_model("@ckpt_path", "@network"),
+            "@report",
+            {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "desc": "Evaluation"},
+        ],
+        "run": ["$@validate#evaluator.run()"],
+    }
+
+
+# --- what is the same for all ---
+
+MULTI_GPU = {
+    "device": "$torch.device('cuda', int(os.environ['LOCAL_RANK'])) if torch.cuda.is_available() "
+    "else torch.device('cpu')",
+    "train#sampler#num_replicas": None,
+    "train#sampler#rank": None,
+    "validate#sampler": {
+        "_target_": "DistributedSampler",
+        "dataset": "@validate#dataset",
+        "even_divisible": False,
+        "shuffle": False,
+    },
+    "initialize": [
+        "$import torch.distributed as dist",
+        "$torch.cuda.set_device(@device) if torch.cuda.is_available() else None",
+        "$dist.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')",
+        "$monai.utils.set_determinism(seed=@seed)",
+    ],
+    "finalize": ["$torch.distributed.destroy_process_group()"],
+}
+"""``multi_gpu_train.json``, an overlay of any ``train.json``."""
+
+LOGGING = """\
+[loggers]
+keys=root
+
+[handlers]
+keys=console
+
+[formatters]
+keys=full
+
+[logger_root]
+level=INFO
+handlers=console
+
+[handler_console]
+class=StreamHandler
+level=INFO
+formatter=full
+args=(sys.stdout,)
+
+[formatter_full]
+format=%(asctime)s - %(name)s - %(levelname)s - %(message)s
+"""
+"""``logging.conf`` of every bundle."""

@@ -1,0 +1,51 @@
+"""``python -m tools write_bundles``: the catalogue's bundles as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tools.catalogue import cyclegan, hierarchical_gan, parts
+from tools.catalogue.layout import as_json
+from tools.files import whole_file
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FAMILIES: tuple[ModuleType, ...] = (hierarchical_gan, cyclegan)
+"""Modules with ``BUNDLES``, and ``configs``, ``metadata`` and ``terms`` of a bundle."""
+
+
+def bundles() -> dict[str, tuple[ModuleType, Any]]:
+    """Name -> family and entry of every bundle."""
+    return {entry.name: (family, entry) for family in FAMILIES for entry in family.BUNDLES}
+
+
+def files(family: ModuleType, entry: Any) -> dict[str, str]:
+    """Path in the bundle's folder -> text, of all that the catalogue states."""
+    texts = {f"configs/{name}.json": as_json(content) for name, content in family.configs(entry).items()}
+    return texts | {
+        "configs/multi_gpu_train.json": as_json(parts.MULTI_GPU),
+        "configs/metadata.json": as_json(family.metadata(entry)),
+        "configs/logging.conf": parts.LOGGING,
+        "docs/data_license.txt": family.terms(entry),
+        "LICENSE": (REPOSITORY / "LICENSE").read_text(),
+    }
+
+
+def write_bundles(output_dir: str | None = None) -> None:
+    """Write configs, licences and terms of all bundles of the catalogue; READMEs and pictures stay as they are.
+
+    Args:
+        output_dir: folder in which the bundles lie; the repository's ``bundles`` if None.
+    """
+    folder = REPOSITORY / "bundles" if output_dir is None else Path(output_dir).expanduser()
+    changed = 0
+    for name, (family, entry) in bundles().items():
+        for path, text in files(family, entry).items():
+            target = folder / name / path
+            if not target.is_file() or target.read_text() != text:
+                with whole_file(target) as partial:
+                    partial.write_text(text)
+                changed += 1
+                print(f"wrote {target}")
+    print(f"{len(bundles())} bundles in {folder}, {changed} files written")
