@@ -245,7 +245,7 @@ def train(bundle: TranslationBundle) -> Config:
             "handlers": parts.validation_handlers(),
             "evaluator": parts.validator("@network"),
         },
-        **parts.START_TRAINING,
+        **parts.start_training(),
     }
 
 
@@ -309,7 +309,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
                 "source": "image",
                 "outside": 0 if to_mr else "$@window[0]",
             },
-            parts.ROUND,
+            parts.whole_numbers(),
             {
                 "_target_": "tools.transforms.save.SaveTranslationd",
                 "keys": "pred",

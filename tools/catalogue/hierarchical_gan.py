@@ -270,18 +270,22 @@ def train(bundle: VolumeBundle) -> Config:
             "trainer": parts.trainer(ema="@ema"),
         },
         "validate": {
-            **parts.validation_data("@val_data", parts.compose("@train#preprocessing", LATENT)),
+            **parts.validation_data("@val_data", parts.compose("@train#preprocessing", latent_from_seed())),
             "key_metric": {"fid": "$@validate#distances['fid']"},
             "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
             "handlers": parts.validation_handlers(),
-            "evaluator": parts.validator("$@ema.module", prepare_batch=PREPARE_LATENTS),
+            "evaluator": parts.validator("$@ema.module", prepare_batch=prepare_latents()),
         },
-        **parts.START_TRAINING,
+        **parts.start_training(),
     }
 
 
-LATENT = {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": "@latent_dim"}
-PREPARE_LATENTS = {"_target_": "tools.engines.PrepareLatents"}
+def latent_from_seed() -> Config:
+    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": "@latent_dim"}
+
+
+def prepare_latents() -> Config:
+    return {"_target_": "tools.engines.PrepareLatents"}
 
 
 def learn(name: str, network: str, **more: str) -> Config:
@@ -313,7 +317,7 @@ def inference(bundle: VolumeBundle) -> Config:
         "datalist": f"$data.seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
         "network_def": bundle.generator,
         "network": "$layers.set_form(@network_def).to(@device)",
-        "preprocessing": parts.compose(LATENT),
+        "preprocessing": parts.compose(latent_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": {"_target_": "tools.engines.OneByOneInferer", "slab_length": "@slab_length"},
         "postprocessing": parts.compose(
@@ -323,7 +327,7 @@ def inference(bundle: VolumeBundle) -> Config:
                 "field_of_view": "@field_of_view",
             },
             parts.unscale("$@window[0]", "$@window[1]"),
-            parts.ROUND,
+            parts.whole_numbers(),
             *parts.save_volume(""),
         ),
         "handlers": [
@@ -331,7 +335,7 @@ def inference(bundle: VolumeBundle) -> Config:
             parts.montage("montage.png", "@window"),
             parts.progress("Generation"),
         ],
-        "evaluator": parts.evaluator(prepare_batch=PREPARE_LATENTS),
+        "evaluator": parts.evaluator(prepare_batch=prepare_latents()),
         **parts.start_inference(
             "$print('Generated', *[f\"{@output_dir}/{item['name']}.nii.gz\" for item in @datalist], "
             "@output_dir + '/montage.png', sep='\\n  ')"
@@ -385,7 +389,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         **parts.one_by_one("@datalist"),
         "inferer": {"_target_": "SimpleInferer"},
         "postprocessing": parts.compose(
-            parts.unscale("$@window[0]", "$@window[1]"), parts.ROUND, *parts.save_volume("reconstruction")
+            parts.unscale("$@window[0]", "$@window[1]"), parts.whole_numbers(), *parts.save_volume("reconstruction")
         ),
         "handlers": [
             parts.load_model("@ckpt_path", "$@network.generator"),
@@ -416,7 +420,7 @@ def evaluate(bundle: VolumeBundle) -> Config:
             "cache_dir": "@cache_dir",
         },
         "synthetic": f"$data.seed_datalist(@num_synthetic, @seed, @num_classes, name='{bundle.name}')",
-        "validate#preprocessing": LATENT,
+        "validate#preprocessing": latent_from_seed(),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
         "report": {

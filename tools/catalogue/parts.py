@@ -1,4 +1,4 @@
-"""Parts of configs that families share. Every function returns what stands in the JSON; ``@`` and ``$`` are MONAI's."""
+"""Parts of configs that families share. Every function returns a new piece of JSON; ``@`` and ``$`` are MONAI's."""
 
 from __future__ import annotations
 
@@ -205,10 +205,9 @@ def validator(network: str, **more: Any) -> Config:
     }
 
 
-START_TRAINING = {
-    "initialize": ["$monai.utils.set_determinism(seed=@seed)"],
-    "run": ["$@train#trainer.run()"],
-}
+def start_training() -> Config:
+    return {"initialize": ["$monai.utils.set_determinism(seed=@seed)"], "run": ["$@train#trainer.run()"]}
+
 
 # --- inference ---
 
@@ -248,7 +247,8 @@ def unscale(low: Any, high: Any) -> Config:
     }
 
 
-ROUND = {"_target_": "Lambdad", "keys": "pred", "func": "$torch.round"}
+def whole_numbers() -> Config:
+    return {"_target_": "Lambdad", "keys": "pred", "func": "$torch.round"}
 
 
 def save_volume(postfix: str) -> list[Config]:
@@ -339,26 +339,29 @@ def run_report() -> Config:
 
 # --- what is the same for all ---
 
-MULTI_GPU = {
-    "device": "$torch.device('cuda', int(os.environ['LOCAL_RANK'])) if torch.cuda.is_available() "
-    "else torch.device('cpu')",
-    "train#sampler#num_replicas": None,
-    "train#sampler#rank": None,
-    "validate#sampler": {
-        "_target_": "DistributedSampler",
-        "dataset": "@validate#dataset",
-        "even_divisible": False,
-        "shuffle": False,
-    },
-    "initialize": [
-        "$import torch.distributed as dist",
-        "$torch.cuda.set_device(@device) if torch.cuda.is_available() else None",
-        "$dist.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')",
-        "$monai.utils.set_determinism(seed=@seed)",
-    ],
-    "finalize": ["$torch.distributed.destroy_process_group()"],
-}
-"""``multi_gpu_train.json``, an overlay of any ``train.json``."""
+
+def multi_gpu_train() -> Config:
+    """An overlay of any `train.json`: one process for each GPU."""
+    return {
+        "device": "$torch.device('cuda', int(os.environ['LOCAL_RANK'])) if torch.cuda.is_available() "
+        "else torch.device('cpu')",
+        "train#sampler#num_replicas": None,
+        "train#sampler#rank": None,
+        "validate#sampler": {
+            "_target_": "DistributedSampler",
+            "dataset": "@validate#dataset",
+            "even_divisible": False,
+            "shuffle": False,
+        },
+        "initialize": [
+            "$import torch.distributed as dist",
+            "$torch.cuda.set_device(@device) if torch.cuda.is_available() else None",
+            "$dist.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')",
+            "$monai.utils.set_determinism(seed=@seed)",
+        ],
+        "finalize": ["$torch.distributed.destroy_process_group()"],
+    }
+
 
 LOGGING = """\
 [loggers]

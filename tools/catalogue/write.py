@@ -24,7 +24,7 @@ def files(family: ModuleType, entry: Any) -> dict[str, str]:
     """Path in the bundle's folder -> text, of all that the catalogue states."""
     texts = {f"configs/{name}.json": as_json(content) for name, content in family.configs(entry).items()}
     return texts | {
-        "configs/multi_gpu_train.json": as_json(parts.MULTI_GPU),
+        "configs/multi_gpu_train.json": as_json(parts.multi_gpu_train()),
         "configs/metadata.json": as_json(family.metadata(entry)),
         "configs/logging.conf": parts.LOGGING,
         "docs/data_license.txt": family.terms(entry),
