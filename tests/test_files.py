@@ -1,5 +1,6 @@
 """A file is whole or not there, whatever happens to the process that writes it."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.files import PARTIAL, whole_file
+from tools.files import PARTIAL, as_text, file_name, whole_file
 
 
 def test_the_file_appears_with_its_content(tmp_path):
@@ -52,3 +53,28 @@ def test_a_kill_leaves_what_was_there(tmp_path):
     assert killed.returncode == -9, killed.stderr.decode()
     assert path.read_text() == "old"
     assert len(list(tmp_path.glob(PARTIAL))) == 1
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".json", ""])
+def test_a_name_as_long_as_a_name_can_be(tmp_path, ending):
+    path = tmp_path / ("ä" * 120 + "x" * (15 - len(ending)) + ending)
+    assert len(os.fsencode(path.name)) == 255
+    with whole_file(path) as partial:
+        assert partial.name.endswith(ending)
+        assert partial.match(PARTIAL)
+        partial.write_text("all")
+    assert path.read_text() == "all"
+
+
+def test_names_that_are_no_text():
+    path = os.fsdecode("a/Müller.nii".encode("latin-1"))
+    assert as_text(path) == "a/Müller.nii"
+    assert as_text("a/Müller/患者.nii") == "a/Müller/患者.nii"
+
+
+def test_a_name_is_cut_and_stays_unique():
+    assert file_name("a/b", ".nii.gz") == "a_b.nii.gz"
+    long = [file_name("患" * 100 + end, "_ct.nii.gz") for end in ("1", "2")]
+    assert all(len(os.fsencode(name)) <= 255 and name.endswith("_ct.nii.gz") for name in long)
+    assert long[0] != long[1]
+    assert file_name("x" * 245, "_ct.nii.gz") == "x" * 245 + "_ct.nii.gz"

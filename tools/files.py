@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,30 @@ from pathlib import Path
 
 PARTIAL = ".*.partial.*"
 """Pattern of the names under which files are written; a killed process leaves such a file behind."""
+
+_ENDING = re.compile(r"(\.[A-Za-z0-9]{1,8}){0,2}$")
+
+NAME_BYTES = 255
+"""Longest name of a file on common file systems."""
+
+
+def as_text(path: str | os.PathLike) -> str:
+    """A path that can be printed and stored: if it is not UTF-8, its bytes are read as Latin-1."""
+    name = os.fsencode(path)
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        return name.decode("latin-1")
+
+
+def file_name(name: str, ending: str) -> str:
+    """``name`` and ``ending`` as the name of a file: without slashes, and one that is too long cut and made unique."""
+    name = as_text(name).replace("/", "_")
+    room = NAME_BYTES - len(os.fsencode(ending))
+    if len(name.encode()) > room:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = name.encode()[: room - len(digest) - 1].decode(errors="ignore") + "_" + digest
+    return name + ending
 
 
 @contextmanager
@@ -25,8 +51,8 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # a name of its own for every process and machine that may write here
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial.{path.name}")
+    # a name of its own for every process and machine that may write here, short whatever the file's is
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial{_ENDING.search(path.name)[0] or '.'}")
     try:
         yield partial
         os.replace(partial, path)

@@ -11,7 +11,6 @@ import math
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -22,58 +21,9 @@ from monai.data import ImageReader
 from monai.data.utils import orientation_ras_lps
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
+from tools.io.volume import VolumeError, VolumeHeader, check_geometry
+
 SUFFIXES = (".mhd", ".mha", ".nii", ".nii.gz")
-
-
-class VolumeError(ValueError):
-    """A volume that cannot be used. The message names the file and the reason."""
-
-    def __init__(self, message: str, reason: str | None = None) -> None:
-        super().__init__(message)
-        self.reason = reason or message  # without the file's name, for lists that already give it
-
-    @classmethod
-    def of(cls, path: PathLike, reason: str) -> VolumeError:
-        return cls(f"{path}: {reason}", reason)
-
-    @classmethod
-    def behind(cls, error: BaseException) -> VolumeError | None:
-        """The VolumeError that led to an error, since MONAI's `Compose` wraps what its transforms raise; or None."""
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, cls):
-            cause = cause.__cause__
-        return cause
-
-    def __reduce__(self):  # so that it crosses process boundaries with its reason
-        return type(self), (str(self), self.reason)
-
-
-@dataclass(frozen=True)
-class VolumeHeader:
-    """What a volume's header says.
-
-    Attributes:
-        path: the file that was given.
-        shape: voxels along the file's three axes, first axis fastest (x, y, z).
-        affine: 4x4, voxel index (x, y, z) to millimetres in RAS, as nibabel gives it.
-    """
-
-    path: str
-    shape: tuple[int, int, int]
-    affine: np.ndarray
-
-    @property
-    def field_of_view(self) -> list[float]:
-        """Extent in mm along [axial, rows, columns], whichever axes of the file these are."""
-        extent = np.linalg.norm(self.affine[:3, :3], axis=0) * self.shape
-        columns, rows, axial = (
-            float(extent[self._axes == anatomical].item()) for anatomical in range(3)
-        )  # RAS: 0 left-right, 1 front-back, 2 head-foot
-        return [axial, rows, columns]
-
-    @property
-    def _axes(self) -> np.ndarray:
-        return nib.io_orientation(self.affine)[:, 0]
 
 
 def volume_suffix(path: PathLike) -> str | None:
@@ -200,7 +150,9 @@ def _open(path: PathLike, whole: bool = False) -> tuple[sitk.ImageFileReader, Vo
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
     affine[:3, 3] = reader.GetOrigin()
-    return reader, VolumeHeader(path, tuple(size), orientation_ras_lps(affine))
+    affine = orientation_ras_lps(affine)
+    check_geometry(path, affine, size)
+    return reader, VolumeHeader(path, tuple(size), affine)
 
 
 def _check_metaimage(path: str, reader: sitk.ImageFileReader, whole: bool) -> None:
