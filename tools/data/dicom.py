@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from monai.data.utils import orientation_ras_lps
-from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.dataset import Dataset
+from pydicom.misc import is_dicom
+from scipy.cluster.hierarchy import fclusterdata
 
-from tools.data.readers import VolumeError
+from tools.data.dicom_slice import DicomSlice, read_pixels, read_slice
+from tools.files import as_text
+from tools.io.volume import SHEAR_TOLERANCE, VolumeError, check_geometry, shear, without_shear
 
 POSITION_TOLERANCE = 0.1
 """How far the distance between two slices may be from the usual one, as a part of it, before a slice is missing."""
+
+ORIENTATION_GAP = 5e-3
+"""Directions of slices further apart than this, in any coordinate, are of two volumes."""
+
+SPACING_GAP = 1e-3
+"""Pixel spacings further apart than this, as a part of them, are of two volumes."""
+
+ECHO_GAP = (0.05, 0.01)
+"""Echo times further apart than the first in ms plus the second as a part of them are of two volumes."""
 
 
 @dataclass(frozen=True)
@@ -57,63 +68,37 @@ def read_dicom_series(folder: str | os.PathLike, echo_time: float | None = None)
     Raises:
         FileNotFoundError, VolumeError: see `dicom_series`; or pixels that cannot be decoded.
     """
-    series = dicom_series(folder, echo_time)
-    slices = []
-    for file in series.files:
-        slices.append(_pixels(pydicom.dcmread(file), folder))
-    volume = np.stack(slices, axis=-1)
-    if all(s.dtype == np.int16 for s in slices):
-        volume = volume.astype(np.int16)
-    return volume, series
+    slices, series = _found(folder, echo_time)
+    return np.stack([read_pixels(item) for item in slices], axis=-1), series
 
 
 def dicom_series(folder: str | os.PathLike, echo_time: float | None = None) -> DicomSeries:
     """Finds the one volume in a folder of DICOM slices, from the headers alone.
 
-    Slices belong together by modality, orientation, matrix, spacing and echo time, and are sorted by position: in
-    CHAOS every file has a SeriesInstanceUID of its own, and instance numbers are not to be relied on.
-    Localisers, images in colour or of several frames and whatever is no image are left out, with a warning.
+    Slices belong together by patient, study, series, modality, orientation, matrix, spacing and echo time, the measured
+    ones of these within tolerances, and are sorted by position, for instance numbers are not to be relied on.
+    Localisers, images in colour or of several frames, files with broken tags and whatever is no image are left out,
+    with a warning.
 
     Raises:
         FileNotFoundError: there is no such folder.
         VolumeError: no DICOM image, several volumes, two slices at one position, a slice missing in between, slices
-            that are not stacked at right angles (a tilted gantry), or CT without rescale slope and intercept.
+            that are not stacked at right angles (a tilted gantry), a single slice of unknown thickness, or CT without
+            rescale slope and intercept.
     """
-    groups, skipped = _groups(folder)
-    if echo_time is not None:
-        groups = {key: group for key, group in groups.items() if _close(_echo(group[0][1]), echo_time)}
-        if not groups:
-            raise VolumeError.of(folder, f"no slice has an echo time of {echo_time} ms")
-    if not groups:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
-        raise VolumeError.of(folder, "there is no DICOM slice in it" + (f" ({reasons})" if reasons else ""))
-    if len(groups) > 1:
-        # a single slice beside a volume is a localiser that does not say so
-        whole = {key: group for key, group in groups.items() if len(group) > 1}
-        if len(whole) == 1:
-            for key in groups.keys() - whole.keys():
-                skipped |= {file.name: "a single slice of another geometry" for file, _ in groups[key]}
-            groups = whole
-    if len(groups) > 1:
-        found = "; ".join(_describe(group) for group in groups.values())
-        raise VolumeError.of(folder, f"it holds {len(groups)} volumes ({found}); give each a folder of its own")
-    if skipped:
-        names = ", ".join(f"{name} ({reason})" for name, reason in list(skipped.items())[:5])
-        warnings.warn(f"{folder}: {len(skipped)} file(s) left out: {names}", stacklevel=3)
-    (group,) = groups.values()
-    return _series(folder, group, skipped)
+    return _found(folder, echo_time)[1]
 
 
 def echo_times(folder: str | os.PathLike) -> list[float | None]:
     """The echo times of the volumes in a folder, in ms, shortest first; None for a volume that gives none."""
     groups, _ = _groups(folder)
-    found = {_echo(group[0][1]) for group in groups.values() if len(group) > 1}
+    found = {_echo(group) for group in groups if len(group) > 1}
     return sorted(found, key=lambda echo: -1.0 if echo is None else echo)
 
 
 def is_dicom_folder(folder: str | os.PathLike) -> bool:
     """Whether a folder holds a DICOM file directly."""
-    return any(_is_dicom(p) for p in sorted(Path(folder).iterdir()) if p.is_file() and not p.name.startswith("."))
+    return any(is_dicom(p) for p in sorted(Path(folder).iterdir()) if p.is_file() and not p.name.startswith("."))
 
 
 def any_slice(folder: str | os.PathLike) -> Dataset:
@@ -121,139 +106,209 @@ def any_slice(folder: str | os.PathLike) -> Dataset:
     groups, _ = _groups(folder)
     if not groups:
         raise VolumeError.of(folder, "there is no DICOM slice in it whose study could be taken over")
-    return next(iter(groups.values()))[0][1]
+    return groups[0][0].header
 
 
-def _groups(folder: str | os.PathLike) -> tuple[dict[tuple, list[tuple[Path, Dataset]]], dict[str, str]]:
+def _found(folder: str | os.PathLike, echo_time: float | None) -> tuple[list[DicomSlice], DicomSeries]:
+    groups, skipped = _groups(folder)
+    if echo_time is not None:
+        groups = [group for group in groups if _close(_echo(group), echo_time)]
+        if not groups:
+            raise VolumeError.of(folder, f"no slice has an echo time of {echo_time} ms{_in_brackets(skipped)}")
+    if not groups:
+        raise VolumeError.of(folder, f"there is no DICOM slice in it{_in_brackets(skipped)}")
+    whole = [group for group in groups if len(group) > 1]
+    if len(groups) > 1 and len(whole) == 1 and len(whole[0]) >= len(groups):
+        # a single slice beside a volume is a localiser that does not say so
+        single = (_name(group[0]) for group in groups if len(group) == 1)
+        skipped |= dict.fromkeys(single, "a single slice of another series or geometry")
+        groups = whole
+    if len(groups) > 1:
+        found = "; ".join(_describe(group) for group in groups[:5]) + "; ..." * (len(groups) > 5)
+        raise VolumeError.of(folder, f"it holds {len(groups)} volumes ({found}); give each a folder of its own")
+    slices = sorted(groups[0], key=lambda item: float(np.dot(_normal(groups[0]), item.position)))
+    try:
+        series = _series(folder, slices, skipped)
+    except VolumeError as error:
+        raise VolumeError.of(folder, f"{error.reason}{_in_brackets(skipped)}") from None
+    if skipped:
+        warnings.warn(f"{as_text(folder)}: {len(skipped)} file(s) left out: {_listed(skipped)}", stacklevel=4)
+    return slices, series
+
+
+def _groups(folder: str | os.PathLike) -> tuple[list[list[DicomSlice]], dict[str, str]]:
+    """The slices of each volume in a folder, and the reasons why other files are none, by name."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder.absolute()}; expected one with DICOM slices")
-    groups: dict[tuple, list[tuple[Path, Dataset]]] = {}
+    slices: list[DicomSlice] = []
     skipped: dict[str, str] = {}
     for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
         try:
-            header = pydicom.dcmread(file, stop_before_pixels=True)
-        except (InvalidDicomError, OSError, EOFError) as error:
-            skipped[file.name] = f"not DICOM ({str(error)[:60]})"
-            continue
-        reason = _unusable(header)
-        if reason:
-            skipped[file.name] = reason
-        else:
-            groups.setdefault(_key(header), []).append((file, header))
-    return groups, skipped
+            slices.append(read_slice(file))
+        except VolumeError as error:
+            skipped[as_text(file.name)] = error.reason
+    telling = _telling_uids(slices)
+
+    def key(item: DicomSlice) -> tuple:
+        uids = tuple(uid for uid, tells in zip(item.uids, telling, strict=True) if tells)
+        return uids, item.modality, item.rows, item.columns, item.echo_time is None
+
+    return [close for alike in _grouped(slices, key) for close in _grouped(alike, _clusters(alike).get)], skipped
 
 
-def _unusable(header: Dataset) -> str | None:
-    if "ImagePositionPatient" not in header or "ImageOrientationPatient" not in header or "PixelSpacing" not in header:
-        return "it has no position, orientation or pixel spacing"
-    if header.get("SamplesPerPixel", 1) != 1:
-        return "it is in colour"
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        return "it holds several frames"
-    if "LOCALIZER" in [str(v).upper() for v in header.get("ImageType", [])]:
-        return "it is a localiser"
-    return None
+def _grouped(slices: Iterable[DicomSlice], key: Callable[[DicomSlice], Hashable]) -> list[list[DicomSlice]]:
+    groups: dict[Hashable, list[DicomSlice]] = {}
+    for item in slices:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
 
 
-def _key(header: Dataset) -> tuple:
-    orientation = tuple(np.round(np.asarray(header.ImageOrientationPatient, float), 3))
-    spacing = tuple(np.round(np.asarray(header.PixelSpacing, float), 4))
-    return header.get("Modality", ""), orientation, spacing, header.Rows, header.Columns, _echo(header)
+def _telling_uids(slices: Sequence[DicomSlice]) -> tuple[bool, bool, bool]:
+    """Which of patient, study and series tell volumes apart. Where every file has a StudyInstanceUID or a
+    SeriesInstanceUID of its own, as CHAOS's anonymisation and ITK's writer of single slices give them, that one says
+    nothing.
+    """
+    counts = [len({item.uids[level] for item in slices}) for level in range(3)]
+    return (True, *(len(slices) < 3 or count < len(slices) for count in counts[1:]))
 
 
-def _echo(header: Dataset) -> float | None:
-    value = header.get("EchoTime")
-    return None if value in (None, "") else round(float(value), 3)
+def _clusters(slices: Sequence[DicomSlice]) -> dict[DicomSlice, int]:
+    """The number of a cluster for each slice: measured values that differ by rounding are of one."""
+    echoes = np.array([item.echo_time or 0.0 for item in slices])
+    features = np.column_stack(
+        [
+            np.array([item.orientation.ravel() for item in slices]) / ORIENTATION_GAP,
+            np.log([item.spacing for item in slices]) / SPACING_GAP,
+            # steps of 1 where neighbours are the gap of their size apart
+            np.log1p(np.abs(echoes) * ECHO_GAP[1] / ECHO_GAP[0]) / ECHO_GAP[1],
+        ]
+    )
+    different, number = np.unique(features, axis=0, return_inverse=True)
+    if len(different) > 1:
+        number = fclusterdata(different, 1.0, criterion="distance", method="single", metric="chebyshev")[number]
+    return dict(zip(slices, number.ravel().tolist(), strict=True))
+
+
+def _name(item: DicomSlice) -> str:
+    return as_text(item.file.name)
+
+
+def _echo(group: Sequence[DicomSlice]) -> float | None:
+    """The echo time of a volume: the usual one, since some scanners' last digit jitters."""
+    echoes = [item.echo_time for item in group]
+    return None if None in echoes else float(np.median(echoes))
 
 
 def _close(echo: float | None, wanted: float) -> bool:
-    return echo is not None and abs(echo - wanted) < 0.05
+    return echo is not None and abs(echo - wanted) < ECHO_GAP[0] + ECHO_GAP[1] * abs(wanted)
 
 
-def _rescale(header: Dataset) -> tuple[float, float] | None:
-    """Slope and intercept; None if a tag is missing or empty."""
-    values = [header.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
-    return None if any(v in (None, "") for v in values) else (float(values[0]), float(values[1]))
+def _describe(group: Sequence[DicomSlice]) -> str:
+    first, echo = group[0], _echo(group)
+    number = _text(first.header, "SeriesNumber")
+    return (
+        f"{len(group)} {first.modality} slices of {first.columns} x {first.rows}"
+        + (f", echo time {echo:g} ms" if echo is not None else "")
+        + (f", series {number}" if number else "")
+        + f", such as {_name(first)}"
+    )
 
 
-def _describe(group: Sequence[tuple[Path, Dataset]]) -> str:
-    header = group[0][1]
-    echo = f", echo time {_echo(header)} ms" if _echo(header) is not None else ""
-    return f"{len(group)} {header.get('Modality', '')} slices of {header.Columns} x {header.Rows}{echo}"
+def _text(header: Dataset, name: str) -> str:
+    """A tag that is only shown or handed on; "" if it is missing or broken."""
+    try:
+        return str(header.get(name) or "")
+    except Exception:  # pydicom converts a value when it is asked for, and raises many kinds
+        return ""
 
 
-def _series(folder: str | os.PathLike, group: list[tuple[Path, Dataset]], skipped: dict[str, str]) -> DicomSeries:
-    header = group[0][1]
-    unscaled = [file.name for file, h in group if h.get("Modality") == "CT" and _rescale(h) is None]
+def _listed(skipped: dict[str, str]) -> str:
+    names: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        names.setdefault(reason, []).append(name)
+    lines = [f"{n[0]}{f' and {len(n) - 1} more' if len(n) > 1 else ''} ({reason})" for reason, n in names.items()]
+    return ", ".join(lines[:5]) + ", ..." * (len(lines) > 5)
+
+
+def _in_brackets(skipped: dict[str, str]) -> str:
+    return f" (left out: {_listed(skipped)})" if skipped else ""
+
+
+def _normal(group: Sequence[DicomSlice]) -> np.ndarray:
+    return np.cross(*group[0].orientation)
+
+
+def _series(folder: str | os.PathLike, slices: Sequence[DicomSlice], skipped: dict[str, str]) -> DicomSeries:
+    """Of slices in order of position."""
+    first = slices[0]
+    unscaled = [_name(item) for item in slices if item.modality == "CT" and item.rescale is None]
     if unscaled:
         raise VolumeError.of(folder, f"{unscaled[0]} is CT without rescale slope and intercept, so HU are not known")
-    row, column = np.asarray(header.ImageOrientationPatient, float).reshape(2, 3)
-    normal = np.cross(row, column)
-    group = sorted(group, key=lambda item: float(np.dot(normal, np.asarray(item[1].ImagePositionPatient, float))))
-    origins = np.array([np.asarray(h.ImagePositionPatient, float) for _, h in group])
-    positions = origins @ normal
-    if len(group) == 1:
-        step = float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0)
-    else:
-        steps = np.diff(positions)
-        step = float(np.median(steps))
-        same = np.flatnonzero(steps < 1e-3)
-        if same.size:
-            names = f"{group[same[0]][0].name} and {group[same[0] + 1][0].name}"
-            raise VolumeError.of(folder, f"{names} lie at the same position, {positions[same[0]]:.2f} mm")
-        uneven = np.flatnonzero(np.abs(steps - step) > POSITION_TOLERANCE * step)
-        if uneven.size:
-            i = uneven[0]
-            raise VolumeError.of(
-                folder,
-                f"slices are {step:.2f} mm apart, but {steps[i]:.2f} mm between {positions[i]:.2f} mm "
-                f"({group[i][0].name}) and {positions[i + 1]:.2f} mm ({group[i + 1][0].name}): a slice is missing there"
-                if steps[i] > step
-                else f"slices are {step:.2f} mm apart, but {steps[i]:.2f} mm between {group[i][0].name} and "
-                f"{group[i + 1][0].name}",
-            )
-        shifted = float(np.linalg.norm(origins - origins[0] - np.outer(positions - positions[0], normal), axis=1).max())
-        if shifted > 0.5 * min(float(v) for v in header.PixelSpacing):
-            raise VolumeError.of(
-                folder,
-                f"its slices are shifted sideways by up to {shifted:.2f} mm against each other, as with a tilted "
-                "gantry; resample them to right angles first",
-            )
-        # the ends decide, so that rounded positions do not add up
-        step = float(positions[-1] - positions[0]) / (len(group) - 1)
-    between_rows, between_columns = (float(v) for v in header.PixelSpacing)
+    shape = first.columns, first.rows, len(slices)
+    between_rows, between_columns = first.spacing
+    row, column = first.orientation
     affine = np.eye(4)
     # PixelSpacing is [between rows, between columns]; a column index moves along the row direction
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = row * between_columns, column * between_rows, normal * step
-    affine[:3, 3] = origins[0]
+    affine[:3, 0], affine[:3, 1] = row * between_columns, column * between_rows
+    affine[:3, 2], affine[:3, 3] = _step(folder, slices), first.position
+    _check_stack(folder, slices, affine, shape)
+    check_geometry(folder, affine, shape)
     return DicomSeries(
-        files=tuple(file for file, _ in group),
-        affine=orientation_ras_lps(affine),
-        shape=(int(header.Columns), int(header.Rows), len(group)),
-        modality=str(header.get("Modality", "")),
-        echo_time=_echo(header),
-        description=str(header.get("SeriesDescription", "")),
+        files=tuple(item.file for item in slices),
+        affine=orientation_ras_lps(without_shear(affine, shape)),
+        shape=shape,
+        modality=first.modality,
+        echo_time=_echo(slices),
+        description=_text(first.header, "SeriesDescription"),
         skipped=skipped,
     )
 
 
-def _pixels(dataset: FileDataset, folder: str | os.PathLike) -> np.ndarray:
-    """One slice [x, y], rescaled."""
-    name = Path(str(dataset.filename)).name
-    try:
-        stored = dataset.pixel_array.T
-    except Exception as error:  # pydicom's decoders raise many kinds
-        raise VolumeError.of(folder, f"the pixels of {name} cannot be decoded ({str(error)[:150]})") from error
-    slope, intercept = _rescale(dataset) or (1.0, 0.0)
-    if slope.is_integer() and intercept.is_integer():
-        values = stored.astype(np.int32) * int(slope) + int(intercept)
-        if np.iinfo(np.int16).min <= values.min() and values.max() <= np.iinfo(np.int16).max:
-            return values.astype(np.int16)
-    return (stored * slope + intercept).astype(np.float32)
+def _step(folder: str | os.PathLike, slices: Sequence[DicomSlice]) -> np.ndarray:
+    """From a slice to the next in mm, by their positions. Raises VolumeError if they are no even stack."""
+    normal = _normal(slices)
+    if len(slices) == 1:
+        if slices[0].step is None:
+            raise VolumeError.of(folder, f"{_name(slices[0])} is a single slice, and does not say how thick it is")
+        return normal * slices[0].step
+    origins = np.array([item.position for item in slices])
+    positions = origins @ normal
+    steps = np.diff(positions)
+    step = float(np.median(steps))
+    same = np.flatnonzero(steps < 1e-3)
+    if same.size:
+        names = f"{_name(slices[same[0]])} and {_name(slices[same[0] + 1])}"
+        raise VolumeError.of(folder, f"{names} lie at the same position, {positions[same[0]]:.2f} mm")
+    uneven = np.flatnonzero(np.abs(steps - step) > POSITION_TOLERANCE * step)
+    if uneven.size:
+        i = uneven[0]
+        before, after = _name(slices[i]), _name(slices[i + 1])
+        raise VolumeError.of(
+            folder,
+            f"slices are {step:.2f} mm apart, but {steps[i]:.2f} mm between {positions[i]:.2f} mm ({before}) and "
+            f"{positions[i + 1]:.2f} mm ({after}): a slice is missing there"
+            if steps[i] > step
+            else f"slices are {step:.2f} mm apart, but {steps[i]:.2f} mm between {before} and {after}",
+        )
+    # the ends decide, so that rounded positions do not add up
+    return (origins[-1] - origins[0]) / (len(slices) - 1)
 
 
-def _is_dicom(file: Path) -> bool:
-    with file.open("rb") as f:
-        head = f.read(132)
-    return head[128:132] == b"DICM"
+def _check_stack(
+    folder: str | os.PathLike, slices: Sequence[DicomSlice], affine: np.ndarray, shape: tuple[int, int, int]
+) -> None:
+    """Raises VolumeError if slices lie further sideways of each other than a volume's shear may."""
+    origins = np.array([item.position for item in slices])
+    line = affine[:3, 3] + np.outer(np.arange(len(slices)), affine[:3, 2])
+    off_line = origins - line
+    off_line -= np.outer(off_line @ _normal(slices), _normal(slices))
+    beside = float(np.linalg.norm(off_line, axis=1).max() / slices[0].spacing.min())
+    if max(beside, shear(affine, shape)) > SHEAR_TOLERANCE:
+        sideways = origins - origins[0]
+        sideways -= np.outer(sideways @ _normal(slices), _normal(slices))
+        raise VolumeError.of(
+            folder,
+            f"its slices are shifted sideways by up to {np.linalg.norm(sideways, axis=1).max():.2f} mm against each "
+            "other, as with a tilted gantry: the volume is sheared; resample it to right angles first",
+        )

@@ -169,7 +169,7 @@ def _common(reference: str | os.PathLike | Dataset | None, patient: str, uid_see
     if reference is not None and not isinstance(reference, Dataset):
         reference = any_slice(reference)
     for name in CARRIED_OVER:
-        setattr(common, name, reference.get(name, "") if reference is not None else "")
+        setattr(common, name, "" if reference is None else _whole_tag(reference, name))
     if reference is None:
         common.PatientName = common.PatientID = patient
         common.PatientPosition = "HFS"
@@ -183,6 +183,14 @@ def _common(reference: str | os.PathLike | Dataset | None, patient: str, uid_see
     common.SeriesTime = common.ContentTime = f"{now:%H%M%S}"
     common.Manufacturer, common.PositionReferenceIndicator, common.SeriesNumber = "", "", 1
     return common
+
+
+def _whole_tag(reference: Dataset, name: str) -> object:
+    """A tag's value, "" if it is missing or broken: what cannot be read cannot be handed on."""
+    try:
+        return reference.get(name, "")
+    except Exception:  # pydicom converts a value when it is asked for, and raises many kinds
+        return ""
 
 
 def _uid(seed: str | None, *what: str | int) -> str:
