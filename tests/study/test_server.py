@@ -1,5 +1,6 @@
 """The rules of a sitting: one go, no going back, every answer once, and nobody in another's place."""
 
+import json
 import sqlite3
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from tools.study import command
 from tools.study.database import Database
 from tools.study.folder import load_access, load_key, load_study
-from tools.study.server import HEADERS, links, make_app
-from tools.study.texts import _all, languages
+from tools.study.report import write_report
+from tools.study.server import HEADERS, LOCAL, links, make_app
+from tools.study.texts import _all, languages, load_texts
 
 
 def database(folder):
@@ -94,6 +96,77 @@ def test_what_the_page_never_sends_is_refused(study, reading):
     assert database(study).answers(1) == []
 
 
+HALF = "\ud83d"  # the first half of a pair, as a field cuts it off
+
+
+def test_what_is_no_text_is_refused_and_the_sitting_goes_on(make_study, reading):
+    folder = make_study("survey")
+    reader = reading(folder)
+    reader.start()
+    question = reader.question()
+    for content in (
+        {"reason": f"noise {HALF}"},
+        {"reason": f"{HALF[::-1]}\udc00\ud800"},
+        {"choice": HALF},
+        {"page": HALF},
+        {HALF: 1},
+        {"more": [[{"deep": HALF}]]},
+    ):
+        response = reader.post("answer", **({"number": 1, "choice": "real", "ms": 1} | content))
+        assert (response.status_code, response.get_json()) == (400, {"error": "invalid"})
+    deep = b'{"page": ' + b"[" * 30_000
+    for url in ("start", "question", "answer", "leave"):
+        url = f"/r/{reader.token}/{url}"
+        assert reader.client.post(url, data=deep, content_type="application/json").status_code == 400
+        assert reader.client.post(url, json={"page": HALF}).status_code == 400
+    reader.client.set_cookie("sitting", "caf\u00e9", path=f"/r/{reader.token}")
+    assert reader.question() == {"error": "left"}
+    reader.client.delete_cookie("sitting", path=f"/r/{reader.token}")
+    again = reading(folder, 2)
+    again.start()
+    assert again.answer(again.question(), reason="noise \U0001f600 \u2028 \0").status_code == 200
+    assert database(folder).answers(1) == []
+    assert database(folder).answers(2)[0].reason == "noise \U0001f600 \u2028 \0"
+    assert question["number"] == 1
+
+
+def test_names_cannot_write_into_pages(make_study, reading):
+    """Titles and names are whatever somebody typed; a page shows them and is not made of them."""
+    evil = "</script></title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u2028"
+    folder = make_study(title=evil, readers=(evil, "bruno"))
+    app, admin = make_app(folder, address=f"https://x/{evil}"), load_access(folder).admin
+    reader = reading(folder, app=app)
+    pages = [reader.open(), reader.get(f"/admin/{admin}"), reader.get(f"/r/{reader.token}?language={evil}")]
+    for page in pages:
+        text = page.get_data(as_text=True)
+        assert "<script>alert" not in text
+        assert "<img" not in text
+    assert "&lt;/script&gt;&lt;/title&gt;" in pages[0].get_data(as_text=True)
+
+
+def test_what_a_script_reads_is_no_markup(study, reading, monkeypatch):
+    evil = "</script><!--<script>\u2028\u2029&'"
+    texts = load_texts("en") | {"next": evil}
+    monkeypatch.setattr("tools.study.server.load_texts", lambda _: texts)
+    page = reading(study).open().get_data(as_text=True)
+    block = page.split('id="content">')[1].split("</script>")[0]
+    assert json.loads(block)["texts"]["next"] == evil
+    assert not set("<>\u2028\u2029&'") & set(block)
+
+
+def test_a_report_shows_names_as_they_are(make_study, reading):
+    evil = "<script>alert(1)</script> $\\frac{"
+    folder = make_study("survey", title=evil, readers=(evil,))
+    reader = reading(folder)
+    reader.start()
+    while not (question := reader.question())["done"]:
+        reader.answer(question, reason=evil)
+    write_report([folder], folder / "analysis")
+    page = (folder / "analysis" / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt; $\\frac{") > 3
+
+
 def test_a_sitting_that_was_left_is_abandoned_and_cannot_be_resumed(study, reading):
     reader = reading(study)
     reader.start()
@@ -142,6 +215,7 @@ def test_the_administrator_may_allow_another_sitting(study, reading):
     order = reader.question()
     reader.post("leave")
     assert b"Allow another sitting" in reader.get(f"/admin/{admin}").data
+    assert reader.client.post(f"/admin/{admin}/release/{10**30}").status_code == 404
     assert reader.client.post(f"/admin/{admin}/release/1").status_code == 303
     fresh = reading(study, app=app)
     assert len(fresh.read_to_the_end()) == 10
@@ -231,12 +305,12 @@ def test_headers_keep_links_and_images_in_the_hospital(study, reading):
     for response in reader.responses:
         assert {name: response.headers[name] for name in HEADERS} == HEADERS
         if response.mimetype == "text/html":
-            text = response.get_data(as_text=True).replace("http-equiv", "").replace("http://localhost", "")
+            text = response.get_data(as_text=True).replace("http-equiv", "").replace(LOCAL, "")
             assert "http" not in text
 
 
 def test_behind_a_proxy_with_tls(study):
-    app = make_app(study, proxies=1)
+    app = make_app(study, proxies=1, address="https://study.example.org/ct/")
     access = load_access(study)
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "study.example.org", "X-Forwarded-Prefix": "/ct"}
     client, token = app.test_client(), access.readers[0].token
@@ -262,6 +336,7 @@ def test_links_are_printed_for_everybody(study):
     [
         ({}, "http://127.0.0.1:8080"),
         ({"host": "0.0.0.0", "port": 90}, "http://reading-room:90"),
+        ({"host": "::1", "port": 90}, "http://[::1]:90"),
         ({"address": "https://study.example.org"}, "https://study.example.org"),
     ],
 )
@@ -271,6 +346,22 @@ def test_printed_links_can_be_opened(study, options, expected, monkeypatch, caps
     monkeypatch.setattr(command.socket, "gethostname", lambda: "reading-room")
     command.StudyCommands().serve(str(study), **options)
     assert f"anna: {expected}/r/{load_access(study).readers[0].token}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_links_begin_with_the_address_given_whatever_a_request_says(study, proxies):
+    access = load_access(study)
+    client = make_app(study, proxies=proxies, address="https://study.example.org").test_client()
+    foreign = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    page = client.get(f"/admin/{access.admin}", headers=foreign)
+    assert f'value="https://study.example.org/r/{access.readers[0].token}"' in page.get_data(as_text=True)
+    answers = [page, client.get(f"/r/{access.readers[0].token}", headers=foreign)]
+    answers.append(client.post(f"/admin/{access.admin}/close", headers=foreign, data={"sure": "yes"}))
+    answers += [
+        client.get(url, headers=foreign) for url in (f"//r/{access.readers[0].token}", "//static/study.js", "/x/")
+    ]
+    for answer in answers:
+        assert "evil" not in answer.get_data(as_text=True) + str(answer.headers)
 
 
 def test_serving_needs_no_key(study, reading):

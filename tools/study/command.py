@@ -108,11 +108,13 @@ class StudyCommands:
             port: to listen at.
             database: file of the answers; answers.sqlite in the study folder without it.
             proxies: number of proxies before the server (1 behind one that does TLS).
-            address: that readers open, such as https://study.example.org, if it is another one.
+            address: that readers open and that all links begin with, such as https://study.example.org, if it is
+                another one.
         """
-        app = make_app(study_dir, database, proxies)
-        own = socket.gethostname() if host in ("0.0.0.0", "::") else host
-        for name, link in links(load_access(study_dir), address or f"http://{own}:{port}"):
+        own = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        address = address or f"http://{own}:{port}"
+        app = make_app(study_dir, database, proxies, address)
+        for name, link in links(load_access(study_dir), address):
             print(f"{name}: {link}", flush=True)
         run(app, host, port, proxies)
 

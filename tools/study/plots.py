@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 # readable in grey and by the colour-blind (Okabe and Ito 2008); the same numbers give the same bytes
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 STYLE = {"svg.hashsalt": "study", "svg.fonttype": "none", "font.size": 10, "font.family": "sans-serif"}
+STYLE |= {"text.parse_math": False}  # a $ in a model's or reader's name is a $
 
 DIFFICULTY = ("extremely\nsubtle", "moderately\nsubtle", "fairly\nsubtle", "moderately\nobvious", "obvious")
 

@@ -7,6 +7,7 @@ of one size, under addresses of one sitting and question, with the same headers,
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import os
 import re
@@ -17,11 +18,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import waitress
 from flask import Flask, Response, abort, jsonify, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from tools.study.connections import limited_server
 from tools.study.database import Answer, Database, Refused, Sitting
 from tools.study.folder import ANSWERS, SURVEY_ANSWERS, Access, Reader, Study, load_access, load_study
 from tools.study.order import Asked, image_address, reading_order
@@ -52,16 +53,24 @@ COOKIE = "sitting"
 LONGEST_REQUEST = 64 * 1024
 LONGEST_REASON = 2000
 LONGEST_MS = 24 * 3600 * 1000
-THREADS, CONNECTIONS = 16, 500
+THREADS, CONNECTIONS, CONNECTIONS_OF_ONE = 16, 500, 100
+LONGEST_HEADERS = 16 * 1024
+LOCAL = "http://127.0.0.1:8080"
 
 
-def make_app(study_dir: str | os.PathLike, database: str | os.PathLike | None = None, proxies: int = 0) -> Flask:
+def make_app(
+    study_dir: str | os.PathLike,
+    database: str | os.PathLike | None = None,
+    proxies: int = 0,
+    address: str = LOCAL,
+) -> Flask:
     """The study as a web application.
 
     Args:
         study_dir: folder written by `tools.study.build`.
         database: file of the answers; None takes `answers.sqlite` in the study folder.
         proxies: how many proxies stand before the server, whose X-Forwarded headers are then believed.
+        address: that readers open; the links on the administrator's page begin with it, whatever a request's Host says.
 
     Raises:
         FileNotFoundError, ValueError: no study, or a database of another one.
@@ -70,10 +79,12 @@ def make_app(study_dir: str | os.PathLike, database: str | os.PathLike | None = 
     answers = Database(database or Path(study_dir) / ANSWERS, study.fingerprint)
     app = Flask("study", static_folder=str(PAGES / "static"), template_folder=str(PAGES))
     app.config.update(MAX_CONTENT_LENGTH=LONGEST_REQUEST, SEND_FILE_MAX_AGE_DEFAULT=0)
+    app.jinja_env.autoescape = True  # Flask's own choice goes by the ending .html, which *.html.j2 has not
+    app.url_map.merge_slashes = False  # werkzeug redirects //r/x to an address made of the request's Host
     if proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies, x_prefix=proxies)
     _add_readers(app, study, access, answers)
-    _add_admin(app, study, access, answers)
+    _add_admin(app, study, access, answers, address)
 
     @app.after_request
     def headers(response: Response) -> Response:
@@ -223,7 +234,9 @@ def _add_readers(app: Flask, study: Study, access: Access, answers: Database) ->
         return _equal(request.cookies.get(COOKIE), sitting.cookie)
 
 
-def _add_admin(app: Flask, study: Study, access: Access, answers: Database) -> None:
+def _add_admin(app: Flask, study: Study, access: Access, answers: Database, address: str) -> None:
+    numbers = {reader.number for reader in access.readers}
+
     def for_admin(view: Callable) -> Callable:
         @wraps(view)
         def found(token: str, **rest: Any) -> Any:
@@ -245,7 +258,7 @@ def _add_admin(app: Flask, study: Study, access: Access, answers: Database) -> N
                 {
                     "number": number,
                     "name": reader.name,
-                    "link": url_for("page", token=reader.token, _external=True),
+                    "link": reader_link(address, reader),
                     "state": "not started" if sitting is None or sitting.released else sitting.state,
                     "reason": sitting.reason if sitting else "",
                     "answered": answers.answered(sitting.id) if sitting and not sitting.released else 0,
@@ -278,6 +291,8 @@ def _add_admin(app: Flask, study: Study, access: Access, answers: Database) -> N
     @app.post("/admin/<token>/release/<int:number>")
     @for_admin
     def release(number: int) -> Response:
+        if number not in numbers:
+            abort(404)
         answers.release(number)
         return redirect(url_for("admin", token=access.admin, language=_language(study)), 303)
 
@@ -308,15 +323,23 @@ def _checked_answer(asked: Asked, content: Mapping[str, Any]) -> Answer:
 
 
 def _json() -> Mapping[str, Any]:
-    """What was sent. Another site's form cannot send JSON."""
-    content = request.get_json(silent=True) if request.is_json else None
+    """What was sent. Another site's form cannot send JSON.
+
+    Raises:
+        Refused: "invalid" for what is no JSON object, or holds half a surrogate, which is no text and cannot be kept.
+    """
+    try:
+        content = request.get_json(silent=True) if request.is_json else None
+        json.dumps(content, ensure_ascii=False).encode()
+    except (RecursionError, UnicodeEncodeError) as error:
+        raise Refused("invalid") from error
     if not isinstance(content, dict):
         raise Refused("invalid")
     return content
 
 
 def _equal(given: Any, expected: str) -> bool:
-    return isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())
+    return isinstance(given, str) and hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
 
 def _state(answers: Database, reader: Reader) -> str:
@@ -340,23 +363,32 @@ def _time(seconds: float | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def reader_link(address: str, reader: Reader) -> str:
+    """The personal link of a reader, at an address such as https://study.example.org."""
+    return f"{address.rstrip('/')}/r/{reader.token}"
+
+
 def links(access: Access, address: str) -> list[tuple[str, str]]:
     """Who -> personal link, at an address such as https://study.example.org."""
-    base = address.rstrip("/")
-    return [("administrator", f"{base}/admin/{access.admin}")] + [
-        (reader.name, f"{base}/r/{reader.token}") for reader in access.readers
+    administrator = f"{address.rstrip('/')}/admin/{access.admin}"
+    return [("administrator", administrator)] + [
+        (reader.name, reader_link(address, reader)) for reader in access.readers
     ]
 
 
 def run(app: Flask, host: str, port: int, proxies: int = 0) -> None:
     """Serve until stopped, without telling with what; ``proxies`` as for `make_app`."""
-    waitress.serve(
+    limited_server(
         app,
+        # behind a proxy all connections come from one address: there the proxy has to limit them
+        of_one=None if proxies else CONNECTIONS_OF_ONE,
         host=host,
         port=port,
         threads=THREADS,
         connection_limit=CONNECTIONS,
+        max_request_header_size=LONGEST_HEADERS,
+        max_request_body_size=LONGEST_REQUEST,
         ident=None,
         # waitress would take away what a proxy says before the application sees it
         clear_untrusted_proxy_headers=not proxies,
-    )
+    ).run()

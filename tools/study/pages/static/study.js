@@ -16,6 +16,9 @@ let lastSection = null;
 let sectionsSeen = 0;
 const sections = document.querySelectorAll("#welcome strong").length || 1;
 
+// A paste that the field cuts off, or a keyboard's mistake, can leave half a character, which is no text.
+const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, "\ufffd");
+
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 function show(id) {
@@ -200,16 +203,27 @@ async function next() {
     number: asked.number,
     choice: survey ? SURVEY[chosen] : chosen,
     difficulty,
-    reason: survey ? at("reason").value : "",
+    reason: survey ? wellFormed(at("reason").value) : "",
     ms: Math.round(performance.now() - since),
   };
+  const shown = since;
   sending = true;
   since = 0;
   update();
   at("status").textContent = texts.saving;
   const found = await post(urls.answer, content);
+  if (found.error === "invalid") return again(shown);
   if (found.error) return refused(found.error);
   await ask();
+}
+
+// The server could not take an answer as it was: the question stays, and its time goes on.
+function again(shown) {
+  sending = false;
+  since = shown;
+  chosen = difficulty = null;
+  update();
+  at("status").textContent = texts.unkept;
 }
 
 function press(event) {
