@@ -392,3 +392,37 @@ def test_bad_comparisons_are_refused_before_anything_runs(options, message, tmp_
     with pytest.raises(ValueError, match=message):
         benchmark(CRF, image_sizes=64, output_dir=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+CYCLEGANS = [bundle for bundle in bundle_names() if bundle.startswith("cyclegan")]
+NARROW = {"channels": 4, "discriminator_channels": 4}
+
+
+@pytest.mark.parametrize("bundle", CYCLEGANS)
+def test_cyclegans_train_on_slices(bundle):
+    """Of the size and channels that the bundle loads, which it crops to what it trains on."""
+    trainer = build_trainer(bundle, 32, 2, "fp32", torch.device("cpu"), NARROW | {"slices": 3})
+    (batch,) = trainer.data_loader
+    modalities = trainer.networks["generator_ct2mr"](torch.zeros(1, 3, 32, 32)).shape[1] // 3
+    assert batch["mr"].shape == (2, 3 * modalities, 36, 36)
+    assert batch["ct"].shape == (2, 3, 36, 36)
+    trainer.state.epoch_length = 1
+    trainer.run()
+    assert all(math.isfinite(value) for value in trainer.state.output[0]["loss"].values())
+
+
+def test_tables_of_a_cyclegan(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "run_case", lambda case: Outcome(OK, **answer(case)))
+    bundle = "cyclegan_mri2ct_inout"
+    options = {"image_sizes": 32, "batch_sizes": 1, "speed_batch_size": 1, "steps": 1, "warmup": 0, "rounds": 1}
+    benchmark(bundle, overrides=NARROW, threads=1, device="cpu", output_dir=tmp_path, **options)
+    rows = {row["table"]: row["value"] for row in json.loads((tmp_path / "benchmark.json").read_text())["rows"]}
+    trainer = build_trainer(bundle, 32, 1, "fp32", torch.device("cpu"), NARROW)
+    assert rows["parameters"] == sum(p.numel() for network in trainer.networks.values() for p in network.parameters())
+    assert rows["memory"] > 0
+    assert rows["speed"] > 0
+    assert "| 32² | 1 |" in (tmp_path / "benchmark.md").read_text()
+    benchmark(bundle, compare="training", overrides=NARROW, threads=1, device="cpu", output_dir=tmp_path, **options)
+    (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
+    assert row["fast"] > 0
+    assert (row["plain"], row["ratio"], row["difference"], row["failed"]) == (None, None, None, False)

@@ -32,6 +32,20 @@ def test_t1_gives_the_same_tensors_as_from_the_original(heads, tmp_path, capsys)
             torch.testing.assert_close(found.affine, expected.affine, atol=1e-4, rtol=0)
 
 
+def test_a_window_holds_in_training_too(heads, tmp_path):
+    """From originals and from copies; the intensities are those of the whole range, cut at the window's ends."""
+    prepare(heads, tmp_path / "out", kind="t1")
+    for folder in (heads, tmp_path / "out"):
+        item = gsp_datalist(folder, "training")[0]
+        whole = (t1_transforms(folder, SIZE)(item)["image"] + 1) * 500
+        found = t1_transforms(folder, SIZE, [200, 600])(item)["image"]
+        torch.testing.assert_close(found, ((whole - 200) / 200 - 1).clamp(-1, 1), atol=1e-5, rtol=0)
+        assert (found.min(), found.max()) == (-1, 1)
+    for window in ([600, 200], [1000, 1200], [-5, 0]):
+        with pytest.raises(ValueError, match="expected its lower and upper end within 0 to 1000"):
+            t1_transforms(heads, SIZE, window)
+
+
 def test_t1_manifest_continuation_and_provenance(heads, tmp_path):
     output = tmp_path / "out"
     prepare(heads, output, kind="t1")

@@ -20,9 +20,9 @@ def frechet_by_sqrtm(x, y):
     return ((x.mean(0) - y.mean(0)) ** 2).sum() + traces - 2 * np.trace(root)
 
 
-def mmd_by_loops(x, y, sigma, unbiased):
+def mmd_by_loops(x, y, sigma, unbiased, factor=1):
     def k(p, q):
-        return np.exp(-((p - q) ** 2).sum() / (2 * sigma**2))
+        return np.exp(-((p - q) ** 2).sum() / (factor * sigma**2))
 
     def within(s):
         pairs = [(i, j) for i in range(len(s)) for j in range(len(s)) if not (unbiased and i == j)]
@@ -77,6 +77,35 @@ def test_mmd_agrees_with_the_formula(unbiased, block, monkeypatch):
     x, y = normal(8, 5, 0), normal(11, 5, 1, shift=0.7)
     value = maximum_mean_discrepancy(x, y, bandwidth=1.7, unbiased=unbiased)
     assert value == pytest.approx(mmd_by_loops(x, y, 1.7, unbiased), rel=1e-12)
+    value = maximum_mean_discrepancy(x, y, bandwidth=1.7, unbiased=unbiased, kernel="gaussian")
+    assert value == pytest.approx(mmd_by_loops(x, y, 1.7, unbiased, factor=2), rel=1e-12)
+
+
+def test_mmd_is_that_of_the_papers_code():
+    """Its statistic written out: unbiased, exp(-alpha d^2) with alpha = 1 / median^2 of all pooled distances.
+
+    Its median counts the zero distances of samples to themselves and is the lower of two middle values, which moves it
+    by less and less the more samples there are; with its median the value is the same.
+    """
+    x, y = normal(60, 6, 0), normal(50, 6, 1, shift=0.4)
+    n, m = len(x), len(y)
+    pooled = np.concatenate([x, y])
+    distances = np.sqrt(((pooled[:, None] - pooled[None]) ** 2).sum(-1))
+    median = np.sort(distances.ravel())[(distances.size - 1) // 2]
+    kernels = np.exp(-(distances**2) / median**2)
+    within = (kernels[:n, :n].sum() - n) / (n * (n - 1)) + (kernels[n:, n:].sum() - m) / (m * (m - 1))
+    released = within - 2 * kernels[:n, n:].sum() / (n * m)
+    assert maximum_mean_discrepancy(x, y, bandwidth=median) == pytest.approx(released, rel=1e-12)
+    assert maximum_mean_discrepancy(x, y) == pytest.approx(released, rel=0.01)
+    assert maximum_mean_discrepancy(x, y, kernel="gaussian") < 0.95 * released
+    with pytest.raises(ValueError, match="kernel is 'cubic', expected 'paper' or 'gaussian'"):
+        maximum_mean_discrepancy(x, y, kernel="cubic")
+
+
+def test_mmd_of_sets_far_apart_says_only_that_they_are():
+    x = normal(40, 3, 0)
+    values = [maximum_mean_discrepancy(x, normal(40, 3, 1, shift=shift)) for shift in (100, 1000)]
+    assert values == pytest.approx([2 - 2 / np.e] * 2, rel=0.02)
 
 
 def test_mmd_takes_the_median_of_pooled_distances():

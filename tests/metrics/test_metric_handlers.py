@@ -12,8 +12,10 @@ from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, from_engine
 
 from tests.processes import in_two_processes
+from tools.engines import PrepareLatents
 from tools.metrics.distances import frechet_distance, maximum_mean_discrepancy
-from tools.metrics.handlers import FeatureDistanceMetric, FeatureDistances
+from tools.metrics.handlers import FeatureDistanceMetric, FeatureDistances, SetMetric
+from tools.metrics.set_scores import LayerScoreMetric
 
 
 class CountedFeatures:
@@ -78,6 +80,25 @@ def test_evaluator_takes_distances_from_one_extraction():
     assert summary["real"]["value_range"] == pytest.approx([REAL.min().item(), REAL.max().item()])
 
 
+def test_by_default_images_are_compared_and_not_latents():
+    """In an evaluator of a generator "image" is its input and "label" the real volumes: MONAI's names for them."""
+    data = [{"latent": SYNTHETIC[i].flatten(), "image": REAL[i]} for i in range(len(REAL))]
+    distances = FeatureDistances(CountedFeatures())
+    layers = SetMetric(LayerScoreMetric(layers=2))
+    engine = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(Dataset(data), batch_size=3),
+        network=torch.nn.Unflatten(1, REAL.shape[1:]),
+        prepare_batch=PrepareLatents(),
+        key_val_metric={"fid": distances["fid"]},
+        additional_metrics={"mmd": distances["mmd"], "kl_256": layers["kl_256"]},
+    )
+    engine.run()
+    expected_layers = LayerScoreMetric(layers=2)
+    expected_layers(SYNTHETIC, REAL)
+    assert engine.state.metrics == pytest.approx(expected() | {"kl_256": expected_layers.aggregate()["kl_256"]})
+
+
 def test_without_decollating():
     distances = FeatureDistances(CountedFeatures(), output_transform=OUTPUT)
     engine = evaluator({"fid": distances["fid"]}, decollate=False)
@@ -100,7 +121,7 @@ def test_from_a_config():
                 "distances": {
                     "_target_": "tools.metrics.handlers.FeatureDistances",
                     "features": {"_target_": "tools.metrics.features.UntrainedFeatures", "seed": 2},
-                    "output_transform": "$monai.handlers.from_engine(['pred', 'image'])",
+                    "output_transform": "$monai.handlers.from_engine(['pred', 'label'])",
                 },
                 "key": {"fid": "$@validate#distances['fid']"},
                 "additional": {"mmd": "$@validate#distances['mmd']"},

@@ -45,11 +45,12 @@ def benchmark(
 ) -> None:
     """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
 
-    Trains each bundle as its train.json says, on random volumes and without data, validation or checkpoints, every
-    case in a process of its own. Prints a report and writes it as output_dir/benchmark.md, .csv and .json, after
-    every case anew. A case that does not fit into memory is "-"; one that fails for another reason is "failed", the
-    others go on, and the exit status is 1. Memory is what torch's tensors take on a GPU; on a CPU the peak resident
-    set of the whole process, so that sizes for which the memory does not suffice end when the system kills it.
+    Trains each bundle as its train.json says, on random volumes (CycleGANs on random slices) and without data,
+    validation or checkpoints, every case in a process of its own. Prints a report and writes it as
+    output_dir/benchmark.md, .csv and .json, after every case anew. A case that does not fit into memory is "-"; one
+    that fails for another reason is "failed", the others go on, and the exit status is 1. Memory is what torch's
+    tensors take on a GPU; on a CPU the peak resident set of the whole process, so that sizes for which the memory does
+    not suffice end when the system kills it.
 
     With --compare instead: how much faster, and in how much less memory, the bundles do their work than the original
     algorithms written plainly (nearest upsampling before convolution, new fakes for every update, fp32, Adam as torch
@@ -58,8 +59,8 @@ def benchmark(
 
     Args:
         bundles: names of folders in `bundles`, separated by commas; ratios are to the first.
-        image_sizes: voxels a side.
-        batch_sizes: volumes in a batch, for memory.
+        image_sizes: voxels a side, or pixels a side of slices.
+        batch_sizes: volumes or slices in a batch, for memory.
         tables: parameters, memory or speed, or several, separated by commas.
         steps: iterations that are timed in each round; by default the paper's 1000 on a GPU, 10 on a CPU.
         warmup: iterations before those; by default 10 on a GPU, 2 on a CPU.
@@ -71,7 +72,8 @@ def benchmark(
             it has cores: threads wait for the slowest of them.
         overrides: further entries of train.json, such as "{'base_channels': 16}".
         output_dir: folder for the report.
-        compare: training, generation, translation, preparation, or several, separated by commas.
+        compare: training, generation, translation, preparation, or several, separated by commas. Training of CycleGANs
+            has no plain form: only its seconds and memory are told.
         slab_length: in a comparison, axial slices that the fast way generates at a time, 0 for all.
         differences: whether a comparison also says how far the results of both ways are apart.
         profile: whether a comparison also says what the time of both ways is spent in: output_dir/profile_*.txt.

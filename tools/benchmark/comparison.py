@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tools.benchmark.measure import Case
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases
-from tools.benchmark.training import read_config
+from tools.benchmark.training import translates
 from tools.files import whole_file
 
 TABLES = {"training": "speed", "generation": "generation", "translation": "translation", "preparation": "preparation"}
@@ -62,12 +62,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A case and the same done plainly, and a third that tells how far their results are apart."""
+    """A case and the same done plainly, and a third that tells how far their results are apart.
+
+    ``plain`` and ``difference`` are None for what has no plain form.
+    """
 
     what: str
-    plain: Case
+    plain: Case | None
     fast: Case
-    difference: Case
+    difference: Case | None
 
     def seconds(self, outcome: Outcome) -> float:
         return 1 / outcome.value if self.what == "training" else outcome.value
@@ -94,6 +97,9 @@ def comparisons(
         for bundle in able[:1] if what == "preparation" else able:  # which all bundles of CT share
             for size in image_sizes:
                 fast = Case(TABLES[what], bundle, size, overrides=dict(overrides), **common)
+                if what == "training" and translates(bundle):
+                    found.append(Comparison(what, None, fast, None))
+                    continue
                 plain = replace(fast, plain=True, precision="fp32", slab_length=0)
                 difference = replace(fast, table=f"{what}_difference", batch_size=1)
                 found.append(Comparison(what, plain, fast, difference))
@@ -101,10 +107,9 @@ def comparisons(
 
 
 def abilities(bundle: str) -> set[str]:
-    """Which comparisons a bundle has a plain form for."""
-    parser = read_config(bundle, {})
-    if "modalities" in parser:
-        return {"translation"}
+    """What of a bundle can be compared; CycleGANs train in one way only, of which the seconds and memory are told."""
+    if translates(bundle):
+        return {"training", "translation"}
     return {"training", "generation"} | ({"preparation"} if "luna16" in bundle else set())
 
 
@@ -120,20 +125,18 @@ def compare(
     """Run plain and fast in turn, round by round, and write the report anew after each comparison.
 
     With ``differences`` their results are compared afterwards, and with ``profile`` both run once more to be profiled.
-    Without ``plain`` only fast runs: there are neither ratios nor differences.
+    Without ``plain``, and where there is no plain form, only fast runs: there are neither ratios nor differences.
     """
     rows: list[Row] = []
     write(folder, rows, about)  # a folder that cannot be written to shows now and not after hours
-    differences = differences and plain
-    ways = 1 + plain
-    cases_of_one = ways * rounds + differences + ways * profile
-    with tqdm(total=cases_of_one * len(wanted), unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
-        for comparison in wanted:
-            both = [comparison.plain, comparison.fast] if plain else [comparison.fast]
+    ways = [[c.plain, c.fast] if plain and c.plain else [c.fast] for c in wanted]
+    total = sum(len(both) * (rounds + profile) + (differences and len(both) == 2) for both in ways)
+    with tqdm(total=total, unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
+        for comparison, both in zip(wanted, ways, strict=True):
             timed = list(_run(both * rounds, bar))
-            difference = list(_run([comparison.difference] if differences else [], bar))
-            slow = timed[::2] if plain else []
-            rows.append(row(comparison, slow, timed[ways - 1 :: ways], *difference))
+            difference = list(_run([comparison.difference] if differences and len(both) == 2 else [], bar))
+            slow = timed[::2] if len(both) == 2 else []
+            rows.append(row(comparison, slow, timed[len(both) - 1 :: len(both)], *difference))
             write(folder, rows, about)
             if profile:
                 cases = [replace(case, profile=True) for case in both]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tools.benchmark.processes import OK, OUT_OF_MEMORY, Outcome
 from tools.benchmark.published import DOES_NOT_FIT, SOURCE, printed
+from tools.benchmark.training import translates
 from tools.files import whole_file
 
 TITLES = {
@@ -135,9 +136,11 @@ def _table(rows: Sequence[Row], bundles: Sequence[str]) -> str:
     for bundle in others:
         header += [f"{bundle} / {reference}", "paper"]
     lines = [header, ["---:"] * len(header)]
+    dimensions = {"²" if translates(bundle) else "³" for bundle in bundles}
+    power = dimensions.pop() if len(dimensions) == 1 else ""
     for image_size, batch_size in dict.fromkeys((row.image_size, row.batch_size) for row in rows):
         by_bundle = {r.bundle: r for r in rows if (r.image_size, r.batch_size) == (image_size, batch_size)}
-        line = [f"{image_size}³", str(batch_size or "")]
+        line = [f"{image_size}{power}", str(batch_size or "")]
         for bundle in bundles:
             line += _values(by_bundle[bundle]) if bundle in by_bundle else ["", ""]
         for bundle in others:

@@ -34,6 +34,11 @@ def read_config(bundle: str, overrides: Mapping[str, Any]) -> ConfigParser:
     return parser
 
 
+def translates(bundle: str) -> bool:
+    """Whether a bundle is trained on slices of MR and CT, and not on volumes."""
+    return "modalities" in read_config(bundle, {})
+
+
 def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, Any]) -> int:
     """How many parameters the bundle's updates train, in all their networks together.
 
@@ -78,19 +83,36 @@ def build_trainer(
             "device": device,
             "train#handlers": [],
             "train#trainer#max_epochs": 1,
-            "train#dataloader": {
-                "_target_": "tools.benchmark.training.synthetic_batches",
-                "image_size": "@image_size",
-                "batch_size": "@batch_size",
-                "pin_memory": device.type == "cuda",
-            },
         },
     )
-    if "num_classes" in parser:
-        parser["train#dataloader#num_classes"] = "@num_classes"
+    parser["train#dataloader"] = _batches(parser) | {"batch_size": "@batch_size", "pin_memory": device.type == "cuda"}
     if "initialize" in parser:  # seeds and determinism, which change which kernels run
         parser.get_parsed_content("initialize")
     return parser.get_parsed_content("train#trainer")
+
+
+def _batches(parser: ConfigParser) -> dict[str, Any]:
+    """The loader's stand-in for a bundle's kind of training data, as a part of its config."""
+    if "modalities" in parser:
+        return {
+            "_target_": "tools.benchmark.training.unpaired_batches",
+            "image_size": "@load_size",
+            "mr_channels": "$@network_def#in_modalities * @slices",
+            "ct_channels": "@slices",
+        }
+    batches = {"_target_": "tools.benchmark.training.synthetic_batches", "image_size": "@image_size"}
+    return batches | ({"num_classes": "@num_classes"} if "num_classes" in parser else {})
+
+
+def unpaired_batches(
+    image_size: int, batch_size: int, mr_channels: int, ct_channels: int, pin_memory: bool = False
+) -> Sequence[dict[str, torch.Tensor]]:
+    """As `synthetic_batches`, for translation: "mr" and "ct", slices [B, channels, image_size, image_size]."""
+    batch = {
+        name: torch.empty(batch_size, channels, image_size, image_size).uniform_(-1, 1)
+        for name, channels in (("mr", mr_channels), ("ct", ct_channels))
+    }
+    return _pinned(batch, pin_memory)
 
 
 def synthetic_batches(
@@ -103,6 +125,10 @@ def synthetic_batches(
     batch = {"image": torch.empty(batch_size, 1, image_size, image_size, image_size).uniform_(-1, 1)}
     if num_classes > 0:
         batch["label"] = torch.arange(batch_size) % num_classes
+    return _pinned(batch, pin_memory)
+
+
+def _pinned(batch: dict[str, torch.Tensor], pin_memory: bool) -> list[dict[str, torch.Tensor]]:
     return [{key: value.pin_memory() if pin_memory else value for key, value in batch.items()}]
 
 

@@ -120,19 +120,25 @@ def image_transforms(dataset_dir: str | os.PathLike, image_size: int, window: Se
     return _transforms(dataset_dir, ct_settings(image_size, window), window)
 
 
-def t1_transforms(dataset_dir: str | os.PathLike, image_size: int) -> Compose:
+def t1_transforms(dataset_dir: str | os.PathLike, image_size: int, window: Sequence[float] = (0, WHITE)) -> Compose:
     """{"image": path} -> {"image": [1, S, S, S]}, float32 in [-1, 1], from an original or a preprocessed T1 dataset.
 
-    Both give the same numbers to the last bit. -1 is background, 1 the 98th percentile of the head and above.
+    Both give the same numbers to the last bit. Background is 0 and the 98th percentile of the head and above 1000; the
+    window's ends become -1 and 1, and what lies outside it is clipped.
 
     Args:
         dataset_dir: the dataset that the paths come from.
         image_size: S.
+        window: lowest and highest of the normalised intensities, from 0 to 1000.
 
     Raises:
-        ValueError: the dataset was preprocessed with other settings; the message says with which, and what to run.
+        ValueError: the window's ends are not in order or it shows none of these intensities; or the dataset was
+            preprocessed with other settings, and the message says with which, and what to run.
     """
-    return _transforms(dataset_dir, t1_settings(image_size), (0, WHITE))
+    low, high = window
+    if not low < high or high <= 0 or low >= WHITE:
+        raise ValueError(f"window is {list(window)}, expected its lower and upper end within 0 to {WHITE}")
+    return _transforms(dataset_dir, t1_settings(image_size), window)
 
 
 def _transforms(dataset_dir: str | os.PathLike, settings: Mapping[str, Any], limits: Sequence[float]) -> Compose:

@@ -64,7 +64,8 @@ def evaluate(
         layers: number of axial layers.
         pairs: of images whose similarity is the measure of diversity; 0 leaves it out.
         resamples: for the intervals of distances; 0 leaves them out.
-        bandwidth: of MMD's kernel, to compare with another report; found out from all sets together without it.
+        bandwidth: of MMD's kernel, the same for all models; without it the median distance of each model's images and
+            the real ones, as the papers' code has it.
         processes: that read and measure images at the same time.
         cache_dir: folder to keep measurements in, instead of beside the images.
         device: where features are computed; a GPU if there is one.

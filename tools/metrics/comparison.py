@@ -39,6 +39,9 @@ NEIGHBOURS = {"precision_recall": 3, "density_coverage": 5}
 
 FEWEST_FOR_INTERVAL = 4
 
+FAR = 2.0
+"""Times the real set's own median distance: where a model's bandwidth is more, MMD hardly tells how far it is."""
+
 Distance = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -58,16 +61,17 @@ def compare(
         spaces: the feature spaces of the profiles.
         resamples: for intervals of the distances; 0 for none.
         seed: of what is drawn for intervals and extrapolation.
-        bandwidth: of the MMD's Gaussian kernel, the same for all models; None takes the median distance between the
-            samples of all sets together. Give it to compare models of different reports.
+        bandwidth: of the MMD's kernel, one for all models. None, the papers' way, takes for each model the median
+            distance between the samples of the real set and its own, so that its MMD depends on nothing else in the
+            report; a model so far from the real set that this hardly says how far is warned of.
 
     Returns:
         what goes into `report.json`:
 
         - "sets": name -> images, shapes, value_range (in the set's own unit);
-        - "spaces": name -> note, rows, dimensions, "bandwidth" (of MMD, shared by all models), "baseline" (metric ->
-          value for the halves of the real set, each of half the size, which raises a FID) and "models": name -> metric
-          -> value, and for distances low and high, the ends of a 95 percent interval, and ratio, value / baseline;
+        - "spaces": name -> note, rows, dimensions, "baseline" (metric -> value for the halves of the real set, each of
+          half the size, which raises a FID) and "models": name -> metric -> value, and for distances low and high, the
+          ends of a 95 percent interval, and ratio, value / baseline, and for "mmd" its bandwidth;
         - "layers": model -> score -> see `tools.metrics.layer_profile.compare_layers`, and "fid [space]" for spaces of
           slices;
         - "warnings": sentences for the reader.
@@ -160,29 +164,26 @@ def _in_space(
     normalise = (lambda rows: rows) if by is None else by(of_real)
     of_real = np.asarray(normalise(of_real))
     of_models = {name: np.asarray(normalise(model.features(space.name))) for name, model in models.items()}
-    if bandwidth is None:
-        # of all sets together: with that of the real set alone, models far from it would all be equally far
-        bandwidth = median_distance(np.concatenate([of_real, *of_models.values()]))
-    distances: dict[str, Distance] = {
-        "fid": frechet_distance,
-        "mmd": partial(maximum_mean_discrepancy, bandwidth=bandwidth),
-        "kid": kernel_distance,
-    }
     first = real.half(space.name)
     missing: dict[str, list[str]] = {}
-    baseline = _values(distances, of_real[first], of_real[~first], "real halves", missing)
-    measured, small = {}, {}
+    own = _bandwidth(bandwidth, of_real, "real halves", missing)
+    baseline = _values(_distances(own), of_real[first], of_real[~first], "real halves", missing)
+    measured, small, far = {}, {}, []
     for name, model in models.items():
         enough = min(real.images, model.images) >= FEWEST_FOR_INTERVAL
         if resamples and not enough:
             reason = f"there are no intervals, which take {FEWEST_FOR_INTERVAL} images or more in each set"
             missing.setdefault(reason, []).append(name)
         rows = of_models[name]
+        width = _bandwidth(bandwidth, np.concatenate([of_real, rows]), name, missing)
+        if own and width and width > FAR * own:
+            far.append(f"{name} {width / own:.1f} times")
+        distances = _distances(width)
         values = _values(distances, of_real, rows, name, missing)
         result: dict[str, dict[str, float | None]] = {m: {"value": v} for m, v in values.items()}
         for metric, distance in distances.items():
-            own = baseline.get(metric, math.nan)
-            result[metric]["ratio"] = values[metric] / own if own > 0 else None
+            halves = baseline.get(metric, math.nan)
+            result[metric]["ratio"] = values[metric] / halves if halves > 0 else None
             if resamples and enough:
                 low, high = bootstrap_interval(
                     distance,
@@ -195,6 +196,8 @@ def _in_space(
                     groups_synthetic=model.groups(space.name),
                 )
                 result[metric] |= {"low": low, "high": high}
+        if width is not None:
+            result["mmd"]["bandwidth"] = width
         if (text := sample_size_warning(of_real, rows)) is not None:
             small[name] = text
         try:
@@ -215,16 +218,40 @@ def _in_space(
         (name, text), *others = small.items()
         same = f" The same holds for {', '.join(other for other, _ in others)}." if others else ""
         warnings.append(f"{space.name}, {name}: {text}{same}")
+    if far:
+        warnings.append(
+            f"{space.name}: the median distance of images is {', '.join(far)} that of the real set alone; MMD hardly "
+            "tells how far such sets are, look at FID and KID, or give all models one bandwidth"
+        )
     warnings += [f"{space.name}: {reason} ({', '.join(names)})" for reason, names in missing.items()]
     return {
         "note": getattr(space, "note", ""),
         "rows": getattr(space, "rows", "volume"),
         "dimensions": of_real.shape[1],
-        "bandwidth": bandwidth,
         "mmd_estimator": "unbiased",
+        "mmd_kernel": "exp(-d^2 / bandwidth^2)",
         "baseline": baseline,
         "models": measured,
     }
+
+
+def _bandwidth(given: float | None, rows: np.ndarray, name: str, missing: dict[str, list[str]]) -> float | None:
+    """That of the MMD's kernel: what is given, or the median distance of the samples; None where they are all alike."""
+    if given is not None:
+        return given
+    try:
+        return median_distance(rows)
+    except ValueError:
+        missing.setdefault("MMD needs images that differ, most of these have the same features", []).append(name)
+        return None
+
+
+def _distances(bandwidth: float | None) -> dict[str, Distance]:
+    """The distances by name; MMD where it has a bandwidth."""
+    if bandwidth is None:
+        return {"fid": frechet_distance, "kid": kernel_distance}
+    mmd = partial(maximum_mean_discrepancy, bandwidth=bandwidth)
+    return {"fid": frechet_distance, "mmd": mmd, "kid": kernel_distance}
 
 
 def _values(

@@ -50,42 +50,64 @@ def frechet_distance(real: Features, synthetic: Features) -> float:
     return max(0.0, rest - 2 * trace_sqrt)
 
 
+KERNELS = {"paper": 1.0, "gaussian": 2.0}
+"""Kernels of the maximum mean discrepancy: exp(-d^2 / (factor * bandwidth^2)), d the distance of two samples."""
+
+
 def maximum_mean_discrepancy(
-    real: Features, synthetic: Features, bandwidth: float | None = None, unbiased: bool = True
+    real: Features,
+    synthetic: Features,
+    bandwidth: float | None = None,
+    unbiased: bool = True,
+    kernel: str = "paper",
 ) -> float:
     """Maximum mean discrepancy with a Gaussian kernel (Shiri et al., CRF-GAN, Eq. 3; Gretton et al. 2012).
 
-    E k(x, x') + E k(y, y') - 2 E k(x, y), k(x, y) = exp(-|x - y|^2 / (2 sigma^2)). This is the squared discrepancy;
-    the paper calls it MMD, and so do the outputs here. Memory is bounded whatever the number of samples.
+    E k(x, x') + E k(y, y') - 2 E k(x, y). This is the squared discrepancy; the paper calls it MMD, and so do the
+    outputs here. Memory is bounded whatever the number of samples.
+
+    Eq. 3 leaves the kernel open. The code released with HA-GAN's and CRF-GAN's papers takes
+    k(x, y) = exp(-|x - y|^2 / median^2) with the median distance of the pooled samples (``MMDStatistic`` of
+    torch-two-sample with ``alphas="median"``), and this is the default. Its median counts the zero distances of samples
+    to themselves too, a share of 1 / (n + m) of all; here they are left out.
+
+    The kernel grows with the distance of the sets. Once they lie so far apart that every pair of a real and a
+    synthetic sample is farther than any pair of one set, the value tends to about 2 - 2 / e, however far they are:
+    rank such sets by `frechet_distance` or `kernel_distance`, or give all of them one bandwidth.
 
     Args:
         real: [n, d], n >= 2, finite.
         synthetic: [m, d], m >= 2, finite.
-        bandwidth: sigma in units of the features. None: the median distance between two different samples of the
-            pooled set (of 4096 evenly spaced ones if there are more), the usual heuristic.
-        unbiased: True leaves the pairs (x, x) out of the means (Gretton's MMD_u^2): zero on average for equal
-            distributions, so it can be slightly negative. False keeps them (MMD_b^2): never negative, and zero for
-            identical sets, but larger for few samples.
+        bandwidth: in units of the features. None: the median distance between two different samples of the pooled set
+            (of 4096 evenly spaced ones if there are more), the usual heuristic.
+        unbiased: True leaves the pairs (x, x) out of the means (Gretton's MMD_u^2), as the papers' code does: zero on
+            average for equal distributions, so it can be slightly negative. False keeps them (MMD_b^2): never negative,
+            and zero for identical sets, but larger for few samples.
+        kernel: "paper", exp(-d^2 / bandwidth^2), or "gaussian", exp(-d^2 / (2 bandwidth^2)), whose bandwidth is the
+            standard deviation of a Gaussian; with the median for it values are smaller than the paper's.
 
     Raises:
         ValueError: for fewer than 2 samples, different dimensions, features that are not finite, a bandwidth that is
-            not positive, or (bandwidth None) features so alike that the median distance is zero.
+            not positive, another kernel, or (bandwidth None) features so alike that the median distance is zero.
     """
     real, synthetic = checked_features(real, synthetic)
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel is {kernel!r}, expected {' or '.join(map(repr, KERNELS))}")
     if bandwidth is None:
         bandwidth = median_distance(torch.cat([real, synthetic]))
     elif not (np.isfinite(bandwidth) and bandwidth > 0):
         raise ValueError(f"the bandwidth must be positive and finite, got {bandwidth}; None takes the median distance")
+    scale = KERNELS[kernel] * bandwidth**2
 
     centre = torch.cat([real, synthetic]).mean(0)
     real, synthetic = real - centre, synthetic - centre
 
     def within(x: torch.Tensor) -> float:
-        n, total = len(x), _kernel_sum(x, x, bandwidth)
+        n, total = len(x), _kernel_sum(x, x, scale)
         # k(x, x) = 1, so the diagonal adds exactly n.
         return (total - n) / (n * (n - 1)) if unbiased else total / n**2
 
-    between = _kernel_sum(real, synthetic, bandwidth) / (len(real) * len(synthetic))
+    between = _kernel_sum(real, synthetic, scale) / (len(real) * len(synthetic))
     value = within(real) + within(synthetic) - 2 * between
     return value if unbiased else max(0.0, value)
 
@@ -144,12 +166,12 @@ def covariance_factor(features: torch.Tensor) -> torch.Tensor:
     return torch.linalg.qr(a, mode="r").R if a.shape[0] > a.shape[1] else a
 
 
-def _kernel_sum(x: torch.Tensor, y: torch.Tensor, bandwidth: float) -> float:
-    """Sum of k over all pairs, block by block."""
+def _kernel_sum(x: torch.Tensor, y: torch.Tensor, scale: float) -> float:
+    """Sum of exp(-d^2 / scale) over all pairs, block by block."""
     return sum(
         # By a matrix product, which is far faster. It cancels for close samples, but in double precision, and with the
         # mean taken off, by less than 1e-12 of the bandwidth.
-        torch.cdist(p, q, compute_mode="use_mm_for_euclid_dist").square_().div_(-2 * bandwidth**2).exp_().sum().item()
+        torch.cdist(p, q, compute_mode="use_mm_for_euclid_dist").square_().div_(-scale).exp_().sum().item()
         for p in x.split(BLOCK)
         for q in y.split(BLOCK)
     )
@@ -158,8 +180,7 @@ def _kernel_sum(x: torch.Tensor, y: torch.Tensor, bandwidth: float) -> float:
 def median_distance(samples: Features) -> float:
     """Median Euclidean distance between two different samples [n, d]: the usual bandwidth of a Gaussian kernel.
 
-    Of 4096 evenly spaced samples if there are more. Where several models are compared, take that of the real samples
-    for all of them: a bandwidth of its own makes every model a measure of its own.
+    Of 4096 evenly spaced samples if there are more.
 
     Raises:
         ValueError: fewer than 2 samples, or most of them identical.

@@ -5,7 +5,7 @@ The features of both sets are extracted once, however many distances are taken f
     "distances": {
         "_target_": "tools.metrics.handlers.FeatureDistances",
         "features": {"_target_": "tools.metrics.features.UntrainedFeatures"},
-        "output_transform": "$monai.handlers.from_engine(['pred', 'image'])"
+        "output_transform": "$monai.handlers.from_engine(['pred', 'label'])"
     },
     "evaluator": {
         ...
@@ -179,7 +179,7 @@ class SetMetric(IgniteMetricHandler):
     def __init__(
         self,
         metric_fn: CumulativeIterationMetric,
-        output_transform: Callable = from_engine(["pred", "image"]),  # noqa: B008 - a function without state
+        output_transform: Callable = from_engine(["pred", "label"]),  # noqa: B008 - a function without state
     ) -> None:
         # save_details is for one score per image; these belong to the whole set.
         super().__init__(metric_fn=metric_fn, output_transform=output_transform, save_details=False)
@@ -208,7 +208,7 @@ class FeatureDistances(SetMetric):
         self,
         features: Callable[[torch.Tensor], torch.Tensor],
         distances: Mapping[str, Callable[[torch.Tensor, torch.Tensor], float]] | None = None,
-        output_transform: Callable = from_engine(["pred", "image"]),  # noqa: B008 - a function without state
+        output_transform: Callable = from_engine(["pred", "label"]),  # noqa: B008 - a function without state
         value_range: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         super().__init__(FeatureDistanceMetric(features, distances, value_range), output_transform)

@@ -5,12 +5,12 @@ In a config, with `LayerScoreMetric` for the scores of Crespi et al. and `Divers
     "layers": {
         "_target_": "tools.metrics.handlers.SetMetric",
         "metric_fn": {"_target_": "tools.metrics.set_scores.LayerScoreMetric"},
-        "output_transform": "$monai.handlers.from_engine(['pred', 'image'])"
+        "output_transform": "$monai.handlers.from_engine(['pred', 'label'])"
     },
     "diversity": {
         "_target_": "IgniteMetricHandler",
         "metric_fn": {"_target_": "tools.metrics.set_scores.DiversityMetric"},
-        "output_transform": "$monai.handlers.from_engine(['pred', 'image'])"
+        "output_transform": "$monai.handlers.from_engine(['pred', 'label'])"
     },
     "evaluator": {
         ...

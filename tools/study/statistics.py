@@ -72,8 +72,7 @@ def preference_test(wins: int, total: int) -> TestResult:
 def origin_test(counts: Counts) -> TestResult:
     """Whether readers answer differently about real and about synthetic images (Crespi et al., Table 3).
 
-    Pearson's Chi-squared test. A table of two by two gets Yates' correction, as by SciPy's default, which the paper's
-    numbers follow.
+    Pearson's Chi-squared test. A table of two by two gets Yates' correction, as by SciPy's default.
 
     Args:
         counts: [origin, answer]: a row for real and one for synthetic images, a column for every answer: "real" and
