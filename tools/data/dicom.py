@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,15 +99,25 @@ def echo_times(folder: str | os.PathLike) -> list[float | None]:
 
 def is_dicom_folder(folder: str | os.PathLike) -> bool:
     """Whether a folder holds a DICOM file directly."""
-    return any(is_dicom(p) for p in sorted(Path(folder).iterdir()) if p.is_file() and not p.name.startswith("."))
+    return any(is_dicom(file) for file in _files(folder))
 
 
 def any_slice(folder: str | os.PathLike) -> Dataset:
-    """The header of a slice in a folder."""
-    groups, _ = _groups(folder)
-    if not groups:
-        raise VolumeError.of(folder, "there is no DICOM slice in it whose study could be taken over")
-    return groups[0][0].header
+    """The header of a slice in a folder, the first by name.
+
+    Raises:
+        FileNotFoundError, VolumeError: there is no such folder, or no slice in it.
+    """
+    for file in _files(folder):
+        with suppress(VolumeError):
+            return read_slice(file).header
+    raise VolumeError.of(folder, "there is no DICOM slice in it whose study could be taken over")
+
+
+def _files(folder: str | os.PathLike) -> list[Path]:
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"there is no folder {Path(folder).absolute()}; expected one with DICOM slices")
+    return sorted(p for p in Path(folder).iterdir() if p.is_file() and not p.name.startswith("."))
 
 
 def _found(folder: str | os.PathLike, echo_time: float | None) -> tuple[list[DicomSlice], DicomSeries]:
@@ -138,12 +149,9 @@ def _found(folder: str | os.PathLike, echo_time: float | None) -> tuple[list[Dic
 
 def _groups(folder: str | os.PathLike) -> tuple[list[list[DicomSlice]], dict[str, str]]:
     """The slices of each volume in a folder, and the reasons why other files are none, by name."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder.absolute()}; expected one with DICOM slices")
     slices: list[DicomSlice] = []
     skipped: dict[str, str] = {}
-    for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+    for file in _files(folder):
         try:
             slices.append(read_slice(file))
         except VolumeError as error:

@@ -15,13 +15,11 @@ import pydicom
 from monai.data import MetaTensor
 from monai.transforms import EnsureChannelFirst, LoadImage, Orientation
 from PIL import Image
-from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from tools.data.dicom import echo_times
 from tools.data.preprocessed import preprocessed_info, rerun_command
 from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
-from tools.data.volume_reader import VolumeReader, source_path, volume_stamp, with_echo
+from tools.data.volume_reader import VolumeReader, source_path, volume_names, volume_stamp
 
 logger = logging.getLogger(__name__)
 
@@ -80,9 +78,8 @@ def find_images(folder: str | os.PathLike) -> list[ImageFile]:
     for place, names in _folders(root):
         found += _single_files(root, place, names)
         relative = place.relative_to(root).as_posix() if place != root else root.resolve().name
-        header = _slice_header(place, names, without_slices)
-        if header is not None:
-            found += _dicom_images(place, relative, header)
+        if _holds_slices(place, names, without_slices):
+            found += [ImageFile(name, path, "dicom") for name, path in volume_names(place, relative).items()]
         if any(_is_png(name) for name in names):
             pictures.append(ImageFile(relative, str(place), "png"))
     found += _slices_not_pictures(root, pictures, found)
@@ -167,31 +164,25 @@ def _is_png(name: str) -> bool:
     return name.lower().endswith(".png")
 
 
-def _slice_header(place: Path, names: Sequence[str], without_slices: list[str]) -> Dataset | None:
-    """The header of the first DICOM slice in a folder. A folder with DICOM but no slice joins ``without_slices``."""
+def _holds_slices(place: Path, names: Sequence[str], without_slices: list[str]) -> bool:
+    """Whether there is a DICOM slice in a folder. One with DICOM but no slice joins ``without_slices``."""
     other = False
     for name in names:
         if volume_suffix(name) or name.lower().endswith((".npy", ".png")):
             continue
         try:
             header = pydicom.dcmread(place / name, stop_before_pixels=True)
-        except (InvalidDicomError, OSError, EOFError):
+            if "ImagePositionPatient" in header:
+                return True
+        except (InvalidDicomError, OSError):
             continue
-        if "ImagePositionPatient" in header:
-            return header
+        except Exception as error:  # pydicom's parser raises many kinds
+            logger.debug("%s is damaged: %s", place / name, error)
         other = True
     if other:
         logger.debug("%s holds DICOM files but no slices, and is left out", place)
         without_slices.append(str(place))
-    return None
-
-
-def _dicom_images(place: Path, relative: str, header: Dataset) -> list[ImageFile]:
-    """One image, or one for each echo time. Only MR has them, and finding them takes reading every header."""
-    echoes = echo_times(place) if header.get("Modality") == "MR" else []
-    if len(echoes) < 2 or None in echoes:
-        return [ImageFile(relative, str(place), "dicom")]
-    return [ImageFile(with_echo(relative, echo), with_echo(place, echo), "dicom") for echo in echoes]
+    return False
 
 
 def _slices_not_pictures(root: Path, pictures: Sequence[ImageFile], found: Sequence[ImageFile]) -> list[ImageFile]:

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tools.data.dicom import echo_times, is_dicom_folder
+from tools.data.own_folders import MODALITIES, by_name, find_series
 from tools.data.readers import VolumeError, volume_suffix
-from tools.data.volume_reader import volume_header, with_echo
+from tools.data.volume_reader import volume_header, volume_names, with_echo
 from tools.data.volumes import bounded
 
-MODALITIES = ("in_phase", "out_phase", "t2", "ct")
 SECTIONS = {"training": "Train_Sets", "validation": "Test_Sets"}
 TRUTH = "truth.json"
 
@@ -30,22 +30,25 @@ Study = dict[str, object]
 
 
 def mr_studies(
-    dataset_dir: str | os.PathLike,
+    dataset_dir: str | os.PathLike | None,
     section: str,
     modalities: Sequence[str] = ("in_phase", "out_phase"),
     pool: bool = False,
     extra_dir: str | os.PathLike | None = None,
+    mr_dir: str | os.PathLike | None = None,
 ) -> list[Study]:
-    """MR studies of one section of CHAOS, or of phantoms in its layout, that have every modality asked for.
+    """MR studies of one section of CHAOS or phantoms, or of the volumes in ``mr_dir``, with every modality asked for.
 
     One study in five, by a hash of its id, is for validation; phantoms come with sections of their own.
 
     Args:
-        dataset_dir: the folder with `Train_Sets`, or with the patients of `MR`.
+        dataset_dir: the folder with `Train_Sets`, or with the patients of `MR`; None where ``mr_dir`` is given.
         section: "training" or "validation".
         modalities: "in_phase", "out_phase", "t2", in the order in which a network takes them.
         pool: make a study of every single volume, whatever its modality ("All-in").
         extra_dir: a folder with more T1 volumes from elsewhere, to train on ("In-phase+"); for studies of one volume.
+        mr_dir: a folder with MR in any layout, in the place of CHAOS's: files, or folders of DICOM slices. The
+            modalities of a study are told by their names, see `tools.data.own_folders`.
 
     Raises:
         FileNotFoundError: there is no such folder, or no MR in it.
@@ -54,29 +57,41 @@ def mr_studies(
     """
     if extra_dir is not None and len(modalities) > 1 and not pool:
         raise ValueError(f"volumes of extra_dir are one modality each, but studies are to have {list(modalities)}")
-    found = _section(dataset_dir, find_mr(dataset_dir, modalities), section)
+    if mr_dir is None:
+        found = find_mr(dataset_dir, modalities)
+    else:
+        _check_modalities(modalities)
+        found = {f"MR/{name}": paths for name, paths in by_name(find_series(mr_dir), modalities, pool).items()}
+    source = dataset_dir if mr_dir is None else mr_dir
+    found = _section(source, found, section)
     studies = _complete(found, modalities, pool)
     if extra_dir is not None and section == "training":
         studies += [{"id": f"extra/{name}", "image": [path]} for name, path in find_series(extra_dir).items()]
-    return _usable(studies, f"{dataset_dir}: {section} MR")
+    return _usable(studies, f"{source}: {section} MR")
 
 
-def ct_studies(dataset_dir: str | os.PathLike, section: str, ct_dir: str | os.PathLike | None = None) -> list[Study]:
+def ct_studies(
+    dataset_dir: str | os.PathLike | None, section: str, ct_dir: str | os.PathLike | None = None
+) -> list[Study]:
     """CT studies of one section of CHAOS or phantoms, or, if ``ct_dir`` is given, of the volumes in that folder.
 
     Split and errors as for `mr_studies`.
     """
-    found = find_ct(dataset_dir) if ct_dir is None else {f"CT/{k}": {"ct": v} for k, v in find_series(ct_dir).items()}
-    found = _section(dataset_dir if ct_dir is None else ct_dir, found, section)
-    return _usable(_complete(found, ("ct",), False), f"{ct_dir or dataset_dir}: {section} CT")
+    if ct_dir is None:
+        found = find_ct(dataset_dir)
+    else:
+        found = {f"CT/{name}": paths for name, paths in by_name(find_series(ct_dir), ["ct"]).items()}
+    source = dataset_dir if ct_dir is None else ct_dir
+    studies = _complete(_section(source, found, section), ["ct"], pool=False)
+    return _usable(studies, f"{source}: {section} CT")
 
 
 def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool: bool = False) -> list[Study]:
     """What there is to translate at a path, every study with all modalities.
 
-    A path is a folder of CHAOS or of one of its patients; a folder of DICOM slices or a file, for one modality; or a
-    folder with files `<id>_<modality>.nii.gz` or `<id>/<modality>.nii.gz` (any suffix that the project reads). With one
-    modality, volumes whose names say nothing are taken too.
+    A path is a folder of CHAOS or of one of its patients; a folder of DICOM slices or a file, for one modality; a
+    folder with the two echoes of a T1; or a folder whose volumes say by their names what they are, see
+    `tools.data.own_folders`. With one modality, volumes whose names say nothing are taken too.
 
     Args:
         path: see above.
@@ -94,19 +109,19 @@ def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool
             "folder of them (a training on phantoms leaves held-out bodies in the bundle's phantoms/Test_Sets)"
         )
     _check_modalities(modalities)
-    studies = _complete(_studies_at(path, modalities), modalities, pool, strict=True)
+    studies = _complete(_studies_at(path, modalities, pool), modalities, pool, strict=True)
     for study in studies:
         for volume in study["image"]:
             volume_header(volume)
     return studies
 
 
-def true_ct(dataset_dir: str | os.PathLike) -> dict[str, dict]:
+def true_ct(dataset_dir: str | os.PathLike | None) -> dict[str, dict]:
     """Phantoms only: for the id of an MR study, "ct", its true CT in HU on the MR's grid, "labels" on the same, and
     "classes", the tissue class of each label; empty where nobody knows the truth.
     """
-    path = Path(dataset_dir) / TRUTH
-    if not path.is_file():
+    path = None if dataset_dir is None else Path(dataset_dir) / TRUTH
+    if path is None or not path.is_file():
         return {}
     truth = json.loads(path.read_text())
     return {
@@ -127,7 +142,8 @@ def find_mr(dataset_dir: str | os.PathLike, modalities: Sequence[str] = MODALITI
     if not any(found.values()):
         raise FileNotFoundError(
             f"there is no MR in {Path(dataset_dir).absolute()}; looked for CHAOS: Train_Sets/MR/<n>/T1DUAL/DICOM_anon/"
-            "{InPhase,OutPhase} and T2SPIR/DICOM_anon, or the folders <n> directly"
+            "{InPhase,OutPhase} and T2SPIR/DICOM_anon, or the folders <n> directly; MR from elsewhere goes into "
+            "--mr_dir"
         )
     return found
 
@@ -139,7 +155,7 @@ def find_ct(dataset_dir: str | os.PathLike) -> dict[str, dict[str, str]]:
     if not found:
         raise FileNotFoundError(
             f"there is no CT in {Path(dataset_dir).absolute()}; looked for CHAOS: Train_Sets/CT/<n>/DICOM_anon, or the "
-            "folders <n> directly; CT from elsewhere goes into --ct_dir where a bundle has it"
+            "folders <n> directly; CT from elsewhere goes into --ct_dir"
         )
     return found
 
@@ -171,29 +187,6 @@ def patient_modalities(folder: Path) -> dict[str, str]:
     return found
 
 
-def find_series(folder: str | os.PathLike) -> dict[str, str]:
-    """Every volume below a folder, single files and folders of DICOM slices: name (path without suffix) -> path.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no volume in it.
-    """
-    root = Path(folder)
-    found = {}
-    for place, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        names = sorted(n for n in names if not n.startswith("."))
-        volumes = [n for n in names if volume_suffix(n)]
-        relative = Path(place).relative_to(root)
-        found |= {(relative / n[: -len(volume_suffix(n))]).as_posix(): str(Path(place) / n) for n in volumes}
-        if names and not volumes and is_dicom_folder(place):
-            found[relative.as_posix() if relative.parts else root.name] = place
-    if not found:
-        raise FileNotFoundError(
-            f"there is no volume in {root.absolute()}; looked for NIfTI, MetaImage and DICOM slices"
-        )
-    return found
-
-
 def _patients(dataset_dir: str | os.PathLike, kind: str) -> list[Path]:
     """The folders of CHAOS's patients of a kind, in the order of their numbers."""
     root = Path(dataset_dir)
@@ -220,32 +213,21 @@ def _slices_below(folder: Path) -> Path | None:
     return None
 
 
-def _studies_at(path: Path, modalities: Sequence[str]) -> dict[str, dict[str, str]]:
-    if path.is_file() or is_dicom_folder(path):
-        suffix = volume_suffix(path.name) or ""
-        name = path.name[: len(path.name) - len(suffix)]
+def _studies_at(path: Path, modalities: Sequence[str], pool: bool) -> dict[str, dict[str, str]]:
+    if path.is_file():
+        name = path.name[: len(path.name) - len(volume_suffix(path) or "")]
         return {name: {modalities[0]: str(path)}}
+    if is_dicom_folder(path):
+        volumes = volume_names(path, path.resolve().name)
+        if len(volumes) > 1:
+            return by_name(volumes, modalities, pool)
+        return {name: {modalities[0]: found} for name, found in volumes.items()}
     if (path / "T1DUAL").is_dir() or (path / "T2SPIR").is_dir():
         return {f"MR/{path.name}": patient_modalities(path)}
     try:
         return find_ct(path) if list(modalities) == ["ct"] else find_mr(path, modalities)
     except FileNotFoundError:
-        return _by_name(find_series(path), modalities)
-
-
-def _by_name(volumes: Mapping[str, str], modalities: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Volumes grouped by what their names say: `<id>_<modality>` or `<id>/<modality>`."""
-    found: dict[str, dict[str, str]] = {}
-    for name, path in volumes.items():
-        named = next((m for m in MODALITIES if name == m or name.endswith((f"_{m}", f"/{m}"))), None)
-        if named is None and len(modalities) == 1:
-            found.setdefault(name, {})[modalities[0]] = path
-        elif named in modalities:
-            found.setdefault(name[: -len(named)].rstrip("_/") or "study", {})[named] = path
-    if not found:
-        expected = " or ".join(f"<id>_{m}.nii.gz" for m in modalities)
-        raise FileNotFoundError(f"none of {len(volumes)} volumes is named as one of {list(modalities)}: {expected}")
-    return found
+        return by_name(find_series(path), modalities, pool)
 
 
 def _section(

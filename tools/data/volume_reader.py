@@ -12,7 +12,7 @@ from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
-from tools.data.dicom import dicom_series, read_dicom_series
+from tools.data.dicom import any_slice, dicom_series, echo_times, read_dicom_series
 from tools.data.readers import SimpleITKReader, VolumeError, VolumeHeader, file_stamp, read_header, volume_suffix
 
 _ECHO = re.compile(r"#echo=([\d.]+)$")
@@ -21,6 +21,26 @@ _ECHO = re.compile(r"#echo=([\d.]+)$")
 def with_echo(folder: PathLike, echo_time: float) -> str:
     """The name of one of several volumes in a DICOM folder, told apart by echo time in ms: `folder#echo=4.6`."""
     return f"{os.fspath(folder)}#echo={echo_time:g}"
+
+
+def echo_of(path: PathLike) -> float | None:
+    """The echo time in ms that a volume's name ends in; None if it ends in none."""
+    found = _ECHO.search(os.fspath(path))
+    return float(found[1]) if found else None
+
+
+def volume_names(folder: PathLike, name: PathLike) -> dict[str, str]:
+    """The volumes in a folder of DICOM slices, ``name`` -> path: one, or for MR of several echo times one for each,
+    `name#echo=4.6` -> `folder#echo=4.6`.
+    """
+    try:
+        # only MR has echoes, and finding them takes reading every header
+        echoes = echo_times(folder) if any_slice(folder).get("Modality") == "MR" else []
+    except VolumeError:
+        echoes = []  # nothing in it can be used, which is said when it is read
+    if len(echoes) < 2 or None in echoes:
+        return {os.fspath(name): os.fspath(folder)}
+    return {with_echo(name, echo): with_echo(folder, echo) for echo in echoes}
 
 
 def source_path(path: PathLike) -> str:

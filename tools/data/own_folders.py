@@ -1,0 +1,138 @@
+"""Volumes in folders of one's own: single files and DICOM series, and by their names the contrasts of a patient.
+
+The contrasts of one patient are told by their names, which end a file's name or are folders: `<id>_in_phase.nii.gz`,
+`<id>/in_phase.nii.gz`, `<id>/in_phase/` with DICOM slices in it or below, or `in_phase/<id>.nii.gz`. A folder of DICOM
+slices with the two echoes of a dual-echo T1 needs no names.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tools.data.dicom import is_dicom_folder
+from tools.data.readers import VolumeError, volume_suffix
+from tools.data.volume_reader import echo_of, source_path, volume_names
+from tools.data.volumes import bounded
+from tools.files import as_text
+
+MODALITIES = ("in_phase", "out_phase", "t2", "ct")
+
+LONGEST_PHASE = 15.0
+"""In ms: fat and water agree before this in their first period at any field strength in use (13.8 ms at 0.5 T)."""
+
+
+def find_series(folder: str | os.PathLike) -> dict[str, str]:
+    """Every volume below a folder, single files and folders of DICOM slices: name (path without suffix) -> path.
+
+    A folder of MR slices with several echo times is one volume for each, see `volume_names`.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no volume in it.
+        VolumeError: two volumes have one name, such as `a.nii.gz` and `a.mha`.
+    """
+    root = Path(folder)
+    found: dict[str, str] = {}
+    for place, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+        for name, path in _volumes(root, Path(place), sorted(n for n in names if not n.startswith("."))):
+            if name in found:
+                raise VolumeError.of(
+                    root,
+                    f"two volumes have the name {name!r}: {as_text(found[name])} and {as_text(path)}; names are paths "
+                    "without suffix and must differ: rename or remove one",
+                )
+            found[name] = path
+    if not found:
+        raise FileNotFoundError(
+            f"there is no volume in {root.absolute()}; looked for NIfTI, MetaImage and DICOM slices"
+        )
+    return found
+
+
+def by_name(volumes: Mapping[str, str], modalities: Sequence[str], pool: bool = False) -> dict[str, dict[str, str]]:
+    """Volumes grouped by what their names say: study -> modality -> path.
+
+    Volumes of other modalities than asked for are left out. Volumes whose names say no modality are of the only one
+    that is asked for, or with ``pool`` of any; for studies of several they are left out, with a warning.
+
+    Raises:
+        FileNotFoundError: no volume is of one of the modalities.
+        VolumeError: two volumes are the same modality of one study.
+    """
+    found: dict[str, dict[str, str]] = {}
+    unnamed = []
+    alone = pool or len(modalities) == 1
+    phases = _phases(volumes)
+    for name, path in volumes.items():
+        study, modality = phases.get(name) or _named(name, alone)
+        if modality is None and alone:
+            modality = modalities[0]
+        if modality is None:
+            unnamed.append(as_text(path))
+        elif modality in modalities:
+            other = found.setdefault(study, {}).setdefault(modality, path)
+            if other != path:
+                raise VolumeError(
+                    f"two volumes are {modality} of {study!r} by their names: {as_text(other)} and {as_text(path)}; "
+                    "rename or remove one"
+                )
+    if not found:
+        raise FileNotFoundError(
+            f"none of {len(volumes)} volumes is named as one of {list(modalities)}: "
+            + " or ".join(f"<id>_{m}.nii.gz" for m in modalities)
+        )
+    if unnamed:
+        warnings.warn(
+            f"{len(unnamed)} of {len(volumes)} volumes are left out, since their names end in none of "
+            f"{', '.join(f'_{m}' for m in modalities)}:\n{bounded(unnamed)}",
+            stacklevel=2,
+        )
+    return found
+
+
+def _volumes(root: Path, place: Path, names: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, path) of every volume that lies directly in a folder."""
+    relative = place.relative_to(root)
+    files = [name for name in names if volume_suffix(name)]
+    volumes = [(relative / n[: -len(volume_suffix(n))], os.fspath(place / n)) for n in files]
+    if len(names) > len(files) and is_dicom_folder(place):
+        own = relative if relative.parts else Path(root.resolve().name)
+        volumes += [(Path(name), path) for name, path in volume_names(place, own).items()]
+    return [(as_text(name.as_posix()), path) for name, path in volumes]
+
+
+def _named(name: str, alone: bool = False) -> tuple[str, str | None]:
+    """The study and the modality that a name says: `p1_t2`, `p1/t2`, `p1/t2/series` and `t2/p1` are the t2 of p1.
+
+    Where every volume is a study of its own (``alone``), what comes below the folder of a modality tells several apart.
+    """
+    *folders, last = name.split("/")
+    suffix = next((m for m in MODALITIES if last.lower().endswith(f"_{m}")), None)
+    if suffix is not None:
+        return "/".join([*folders, last[: -len(suffix) - 1].rstrip("_") or "study"]), suffix
+    parts = [*folders, last]
+    place = next((i for i, part in reversed([*enumerate(parts)]) if part.lower() in MODALITIES), None)
+    if place is None:
+        return name, None
+    before, after = parts[:place], parts[place + 1 :]
+    return "/".join(before + after if alone or not before else before) or "study", parts[place].lower()
+
+
+def _phases(volumes: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Of folders that hold two echoes of T1, and whose names say nothing, the study and phase of each by its name.
+
+    Fat opposes water in the first echo and agrees with it in the second.
+    """
+    folders: dict[str, list[str]] = {}
+    for name, path in volumes.items():
+        if echo_of(path) is not None and _named(source_path(name))[1] is None:
+            folders.setdefault(source_path(name), []).append(name)
+    found = {}
+    for study, names in folders.items():
+        first, *others = sorted(names, key=lambda name: echo_of(volumes[name]))
+        if len(others) == 1 and echo_of(volumes[others[0]]) < LONGEST_PHASE:
+            found |= {first: (study, "out_phase"), others[0]: (study, "in_phase")}
+    return found
