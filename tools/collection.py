@@ -241,7 +241,9 @@ def silent(config: dict[str, Any]) -> dict[str, Any]:
     """An inference config that loads weights, and writes, prints and shows nothing."""
     quiet = json.loads(json.dumps(config))
     quiet["handlers"] = [
-        dict(handler) for handler in config["handlers"] if str(handler["_target_"]).endswith(".ModelLoader")
+        dict(handler)
+        for handler in config["handlers"]
+        if str(handler["_target_"]).endswith((".ModelCheckpointLoader", ".ModelLoader"))
     ]
     kept = [step for step in config["postprocessing"]["transforms"] if not _writes(step)]
     quiet["postprocessing"] = config["postprocessing"] | {"transforms": kept}

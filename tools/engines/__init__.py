@@ -9,13 +9,14 @@ from tools.engines.schedule import constant_then_linear
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
 from tools.engines.update import Update
-from tools.engines.weights import BestModel, ModelLoader, model_settings
+from tools.engines.weights import BestModel, ModelCheckpointLoader, ModelLoader, model_settings
 
 __all__ = [
     "AlternatingTrainer",
     "BestModel",
     "Draws",
     "ExponentialMovingAverage",
+    "ModelCheckpointLoader",
     "ModelLoader",
     "OneByOneInferer",
     "PrepareLatents",

@@ -72,6 +72,8 @@ class TrainingCheckpoint:
 
     def start(self, engine: AlternatingTrainer) -> None:
         """Resume, or make room for a new run."""
+        if engine.state.iteration > 0:  # goes on after an earlier run of the same trainer, as in federated rounds
+            return
         if self.resume is None:
             if rank_and_world_size()[0] == 0:
                 set_aside(self.directory)

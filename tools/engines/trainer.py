@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 import torch.distributed as dist
 from ignite.engine import Events
-from monai.engines import Trainer
+from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -19,8 +19,12 @@ from tools.engines.update import Update
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class AlternatingTrainer(Trainer):
-    """A ``monai.engines.Trainer`` that runs a list of updates, one after the other, on each batch.
+class AlternatingTrainer(SupervisedTrainer):
+    """A ``monai.engines.SupervisedTrainer`` that runs a list of updates, one after the other, on each batch.
+
+    ``network`` is what it is all for, the network that inference uses: federated clients (``monai.fl.client.MonaiAlgo``)
+    give and take its weights between runs, while the others stay with each client. A run that follows another one of
+    the same trainer goes on where that ended.
 
     ``engine.state.output`` is ``[{"loss": {...}}]``, as MONAI's handlers expect of a decollated output
     (``output_transform=from_engine("loss", first=True)``): each update's loss as "<update>", and the terms of which it
@@ -44,6 +48,7 @@ class AlternatingTrainer(Trainer):
         ema: average of a network's weights, moved after each update of that network.
         epoch_length: iterations per epoch, the loader's length if None.
         train_handlers: MONAI or ignite handlers.
+        network: that inference uses; None takes the one that ``ema`` averages, or else the first of the first update.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class AlternatingTrainer(Trainer):
         ema: ExponentialMovingAverage | None = None,
         epoch_length: int | None = None,
         train_handlers: Sequence | None = None,
+        network: nn.Module | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}, expected one of {list(PRECISIONS)}.")
@@ -68,12 +74,17 @@ class AlternatingTrainer(Trainer):
         names = [update.name for update in updates]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"expected updates with different names, got {names}.")
+        if network is None:
+            network = next(iter(updates[0].networks.values())) if ema is None else ema.source[0]
         super().__init__(
             device=device,
             max_epochs=max_epochs,
-            data_loader=train_data_loader,
+            train_data_loader=train_data_loader,
+            network=network,
+            optimizer=updates[0].optimizer,
+            loss_function=updates[0].loss,
             epoch_length=epoch_length,
-            handlers=train_handlers,
+            train_handlers=train_handlers,
             decollate=False,
         )
         self.updates = list(updates)

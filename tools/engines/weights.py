@@ -56,8 +56,11 @@ def model_settings(path: str | Path, default: dict | None = None) -> dict:
     return (default or {}) | (json.loads(sidecar.read_text()) if sidecar.is_file() else {})
 
 
-class ModelLoader:
+class ModelCheckpointLoader:
     """Handler that loads weights into a network when an engine starts.
+
+    "CheckpointLoader" in its name is how MONAI's federated clients find what they switch off: there the weights come
+    from the server.
 
     Args:
         path: of a state dict, for instance ``model.pt``.
@@ -88,3 +91,7 @@ class ModelLoader:
                 f"the weights in {self.path} do not fit the network. Is --image_size, or --num_classes, not that of "
                 f"the training? First mismatch: {str(error)[:500]}"
             ) from error
+
+
+ModelLoader = ModelCheckpointLoader
+"""The name in configs of before."""

@@ -34,7 +34,8 @@ class EvaluationReport:
 
     Real and synthetic volumes are counted separately: the real ones are a dataset of their own, the synthetic ones
     what the evaluator makes, however many. Each is reduced as soon as it is there (`tools.metrics.profile`). Several
-    processes share the work; the first one writes.
+    processes share the work; the first one writes, and has the numbers in `engine.state.metrics`, for whoever runs the
+    evaluator: "<feature space>/<metric>", "ms_ssim", and the network's errors where the truth is known.
 
     Args:
         output_dir: for the report; profiles lie there until it is written.
@@ -123,7 +124,9 @@ class EvaluationReport:
             comparison = compare(real, sets, self.spaces, self.resamples, self.seed)
             diversity = self._diversity(comparison["warnings"])
             settings = {"layers": self.layers, "seed": self.seed, "resamples": self.resamples, **self.settings}
-            write_report(self.output_dir, comparison, {"real": real, **sets}, settings, self.truth(), diversity)
+            truth = self.truth()
+            write_report(self.output_dir, comparison, {"real": real, **sets}, settings, truth, diversity)
+            engine.state.metrics |= self._numbers(comparison, truth, diversity)
             self._log(comparison)
             shutil.rmtree(self.output_dir / ".profiles", ignore_errors=True)
         idist.barrier()
@@ -169,6 +172,14 @@ class EvaluationReport:
                 warnings.append(f"the diversity of {name} is not measured: {reason}")
                 logger.warning("%s", warnings[-1])
         return result
+
+    def _numbers(self, comparison: Mapping, truth: Mapping, diversity: Mapping) -> dict[str, float]:
+        """What was measured, without what could not be."""
+        scores = {space: content["models"][self.name] for space, content in comparison["spaces"].items()}
+        found = {f"{space}/{metric}": s["value"] for space, metrics in scores.items() for metric, s in metrics.items()}
+        found |= dict(truth.get("translation", {}))
+        found |= {"ms_ssim": diversity[self.name]["ms_ssim"]} if self.name in diversity else {}
+        return {key: float(value) for key, value in found.items() if value is not None}
 
     def _log(self, comparison: Mapping[str, Any]) -> None:
         for space, content in comparison["spaces"].items():

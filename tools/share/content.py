@@ -14,12 +14,16 @@ import torch
 
 from tools.share.archive import is_weights
 from tools.share.configs import Entry, config_files, entries, load_config
-from tools.share.fine_tune import fine_tune_config
+from tools.share.fine_tune import fine_tune_config, network_settings
 
 OWN_TOOLS = "own_tools.py"
 """Program in the root of a packed bundle that puts its `tools` first, see the file of that name here."""
 
-LINE = 120
+FOUND_ROOT = (
+    "$next((str(f.frame.f_locals['self'].config_root_path.resolve().parent) for f in inspect.stack(0) "
+    "if isinstance(f.frame.f_locals.get('self'), monai.bundle.ConfigWorkflow)), '.')"
+)
+"""The `bundle_root` of a packed config: the folder of its file, which only the workflow that reads it knows."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +77,26 @@ def packed_weights(trained: Trained) -> tuple[dict[str, bytes], list[str]]:
 
 
 def packed_configs(folder: Path, trained: Trained) -> dict[str, dict[str, Any]]:
-    """file name -> content of the configs, for a bundle whose root is the working folder."""
+    """file name -> content of the configs, which find their bundle from any working folder.
+
+    `train.json` describes the network that was trained, not the default one: `monai.bundle.load` builds that.
+    """
     contents = {path.name: load_config(path) for path in config_files(folder)}
     train = contents.get("train.json", {})
     packed = {name: for_any_folder(name, content, train) for name, content in contents.items()}
     if train:
-        packed["fine_tune.json"] = fine_tune_config(train, trained.settings, trained.names)
+        packed["train.json"] |= network_settings(train, trained.settings)
+        packed["fine_tune.json"] = fine_tune_config(train, trained.names)
     return packed
 
 
 def for_any_folder(name: str, content: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, Any]:
-    """A config whose `bundle_root` is "." and that finds the bundle's own `tools` from any working folder.
+    """A config that finds its bundle, and the bundle's own `tools`, from any working folder.
 
-    MONAI adds a bundle's root to Python's path only after `initialize`, but imports come before that. So `initialize`
-    begins with the path, then imports again: MONAI resolves an import anew once its place in the list was run.
+    `bundle_root` is asked of the workflow that has read the file, since `monai.bundle.load` and federated clients give
+    none; without a workflow, as in an export, it is the working folder. MONAI adds a bundle's root to Python's path only
+    after `initialize`, but imports come before that. So `initialize` begins with the path, then imports again: MONAI
+    resolves an import anew once its place in the list was run.
 
     Args:
         name: of the file.
@@ -95,7 +105,8 @@ def for_any_folder(name: str, content: Mapping[str, Any], train: Mapping[str, An
     """
     packed = dict(content)
     if "bundle_root" in packed:
-        packed["bundle_root"] = "."
+        packed["bundle_root"] = FOUND_ROOT
+        packed["imports"] = ["$import inspect", *packed.get("imports", [])]
     if "initialize" in packed:
         imports = content.get("imports", train.get("imports", []))
         own = [entry for entry in entries(name, {"imports": imports}) if entry.kind == "import"]

@@ -9,7 +9,17 @@ OF_A_RUN = ("seed", "batch_size", "precision", "data", "bundle")
 """Settings of a training run, not of the network that it trained."""
 
 
-def fine_tune_config(train: Mapping[str, Any], settings: Mapping[str, Any], models: Iterable[str]) -> dict[str, Any]:
+def network_settings(train: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Ids of ``train`` -> their values in the training that made the packed weights, without those of a run.
+
+    Args:
+        train: the content of `train.json`.
+        settings: the content of `model.json`, how the packed weights were trained.
+    """
+    return {key: value for key, value in settings.items() if key in train and key not in OF_A_RUN}
+
+
+def fine_tune_config(train: Mapping[str, Any], models: Iterable[str]) -> dict[str, Any]:
     """`fine_tune.json`, for `--config_file "['configs/train.json','configs/fine_tune.json']"`.
 
     The networks that inference needs begin with the packed weights; the others, as discriminators, begin anew, since
@@ -17,11 +27,9 @@ def fine_tune_config(train: Mapping[str, Any], settings: Mapping[str, Any], mode
 
     Args:
         train: the content of `train.json`.
-        settings: the content of `model.json`, how the packed weights were trained.
         models: names of the packed weights, ids of `models` in ``train``.
     """
-    size = {key: value for key, value in settings.items() if key in train and key not in OF_A_RUN}
-    load = "engines.ModelLoader(@pretrained_dir + '/{0}.pt', {1}).load()"
+    load = "engines.ModelCheckpointLoader(@pretrained_dir + '/{0}.pt', {1}).load()"
     loads = ["$" + load.format(name, f"@models#{name}") for name in models]
     if "network" in train:  # of which models may hold a moving average only
         loads.append("$" + load.format("model", "@network"))
@@ -29,6 +37,5 @@ def fine_tune_config(train: Mapping[str, Any], settings: Mapping[str, Any], mode
         "pretrained_dir": "$@bundle_root + '/models'",
         "ckpt_dir": "$@bundle_root + '/fine_tuned'",
         "output_dir": "$@bundle_root + '/fine_tuned'",
-        **size,
         "run": [*loads, *train["run"]],
     }
