@@ -43,6 +43,19 @@ def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path, stop_at):
     assert later == numbers[6:]
 
 
+def test_a_second_run_of_a_trainer_goes_on_as_federated_rounds_do(tmp_path):
+    """It sets nothing aside, and is the run that never stopped."""
+    whole, _, _ = run(tmp_path / "whole", max_epochs=3)
+    game = make_game()
+    _, _, trainer = run(tmp_path / "rounds", max_epochs=1, game=game)
+    for _ in range(2):
+        trainer.state.max_epochs = trainer.state.epoch + 1
+        trainer.run()
+    assert torch.equal(weights(game.critic, game.generator, trainer.ema.module), whole)
+    assert not list((tmp_path / "rounds").glob("earlier_*"))
+    assert [path.name for _, path in checkpoints(tmp_path / "rounds")] == [f"checkpoint_epoch={n}.pt" for n in (3, 2)]
+
+
 def test_checkpoint_holds_what_design_lists(tmp_path):
     run(tmp_path, max_epochs=1)
     state = torch.load(tmp_path / "checkpoint_epoch=1.pt", weights_only=True)

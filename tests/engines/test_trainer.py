@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from ignite.engine import Events
+from monai.engines import SupervisedTrainer
 from torch import nn
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
@@ -292,3 +293,11 @@ def test_averaging_without_processes_changes_nothing():
     before = copy.deepcopy(network.weight.grad)
     average_over_processes(list(network.parameters()), {})
     assert torch.equal(network.weight.grad, before)
+
+
+def test_a_federated_client_finds_the_network_of_inference():
+    game = make_game()
+    assert isinstance(make_trainer(game), SupervisedTrainer)
+    assert make_trainer(game).network is game.critic
+    assert make_trainer(game, ema=ExponentialMovingAverage(game.generator)).network is game.generator
+    assert make_trainer(game, network=game.generator).network is game.generator

@@ -39,12 +39,14 @@ def run(output_dir, synthetic=SYNTHETIC, real=REAL, **options):
     report = EvaluationReport(
         output_dir, [{"image": volume} for volume in real], [Spread()], resamples=0, name="model", **options
     )
-    SupervisedEvaluator(
+    evaluator = SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset([{"image": volume} for volume in synthetic]), batch_size=2),
         network=torch.nn.Identity(),
         val_handlers=[report],
-    ).run()
+    )
+    evaluator.run()
+    return evaluator.state.metrics
 
 
 def result(folder):
@@ -70,6 +72,15 @@ def test_numbers_are_those_of_the_sets(tmp_path):
     assert (report["sets"]["real"]["images"], report["sets"]["model"]["images"]) == (5, 8)
     assert report["settings"]["bundle"] == "here"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.csv", "report.html", "report.json"]
+
+
+def test_whoever_runs_the_evaluator_gets_the_numbers(tmp_path):
+    """As a federated client does, which sends `evaluator.state.metrics` to the server."""
+    metrics = run(tmp_path, *(v.repeat(1, 1, 1, 2, 2) for v in (SYNTHETIC, REAL)))
+    numbers, report = result(tmp_path)
+    expected = {f"spread/{name}": value for name, value in numbers.items() if value is not None}
+    assert metrics == expected | {"ms_ssim": report["diversity"]["model"]["ms_ssim"]}
+    assert metrics["spread/fid"] > 0
 
 
 def test_what_an_interrupted_evaluation_left_is_not_counted(tmp_path):

@@ -2,8 +2,8 @@
 
     python client.py BUNDLE RESULT OVERRIDES
 
-loads the network by `monai.bundle.load`, trains two federated rounds and evaluates by `monai.fl.client.MonaiAlgo`, without a
-`bundle_root`, and writes to RESULT what a test wants to know.
+loads the network by `monai.bundle.load`, trains two federated rounds and evaluates by `monai.fl.client.MonaiAlgo`, and
+writes to RESULT what a test wants to know.
 """
 
 from __future__ import annotations

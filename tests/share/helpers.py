@@ -13,9 +13,18 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.tiny import REPOSITORY
+from monai.bundle import ConfigParser
+
+from tests.tiny import REPOSITORY, tiny, train_config
+from tools.engines.weights import save_model
 
 SCHEMA = REPOSITORY / "tests" / "bundles" / "metadata_schema.json"
+
+LISTED = (
+    *("monai", "torch", "numpy", "scipy", "pytorch-ignite", "SimpleITK", "nibabel", "pillow", "fire", "tqdm"),
+    *("tensorboard", "pydicom", "matplotlib", "Jinja2", "torchvision"),
+)
+"""What the archives' `requirements.txt` list."""
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -73,6 +82,18 @@ class Stranger:
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
+
+
+def untrained(bundle: str, folder: Path) -> Path:
+    """What a training of a bundle leaves in ``folder``, with weights as they were drawn."""
+    parser = ConfigParser(train_config(bundle))
+    parser.update(tiny(bundle, folder))
+    own = [key for key in parser["settings"] if key not in ("bundle", "data")]
+    settings = {"bundle": bundle, "epoch": 1} | {key: parser.get_parsed_content(f"settings#{key}") for key in own}
+    settings["data"] = {"kind": "phantom", "volumes": 4, "field_of_view_mm": [300.0, 300.0, 300.0]}
+    for name in parser["models"]:
+        save_model(folder / "models" / f"{name}.pt", parser.get_parsed_content(f"models#{name}"), settings)
+    return folder
 
 
 def as_options(overrides: dict) -> list[str]:

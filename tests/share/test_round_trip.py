@@ -12,27 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.share.helpers import SCHEMA, Stranger, as_options, served
+from tests.share.helpers import LISTED, SCHEMA, as_options, served
 from tests.tiny import REPOSITORY, tiny, tiny_phantoms, train_config, translates
 from tools import collection
 from tools.share import pack, zoo
 from tools.share.archive import check_archive
-
-LISTED = (
-    *("monai", "torch", "numpy", "scipy", "pytorch-ignite", "SimpleITK", "nibabel", "pillow", "fire", "tqdm"),
-    *("tensorboard", "pydicom", "matplotlib", "Jinja2", "torchvision"),
-)
-"""What the archives' `requirements.txt` list."""
-
-
-@pytest.fixture(scope="session")
-def machine(tmp_path_factory):
-    """One for all archives: they list the same packages."""
-    folder = tmp_path_factory.mktemp("stranger")
-    (folder / "requirements.txt").write_text("".join(f"{name}\n" for name in LISTED))
-    stranger = Stranger(folder / "requirements.txt", folder)
-    yield stranger
-    stranger.close()
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +55,7 @@ def test_inference_from_its_folder_and_from_elsewhere(bundle, downloaded, machin
     assert here
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "__init__.py").write_text("raise ImportError('another program')\n")
-    where = ["--config_file", folder / "configs" / "inference.json", "--bundle_root", folder]
+    where = ["--config_file", folder / "configs" / "inference.json"]
     used = machine.bundle("run", *where, *options, "--output_dir", tmp_path / "out", folder=tmp_path)
     assert Path(used).parent == folder / "tools"
     there = volumes(tmp_path / "out")

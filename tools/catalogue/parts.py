@@ -130,6 +130,7 @@ def trainer(**more: Any) -> Config:
         "device": "@device",
         "max_epochs": "@max_epochs",
         "train_data_loader": "@train#dataloader",
+        "network": "@network",
         "updates": "@train#updates",
         "draw": "$@objective.draw",
         "seed": "@seed",
@@ -276,7 +277,7 @@ def compose(*transforms: Any) -> Config:
 
 
 def load_model(path: str, network: str) -> Config:
-    return {"_target_": "tools.engines.ModelLoader", "path": path, "network": network}
+    return {"_target_": "tools.engines.ModelCheckpointLoader", "path": path, "network": network}
 
 
 def montage(filename: str, window: Any, **more: Any) -> Config:

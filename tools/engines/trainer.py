@@ -22,9 +22,9 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 class AlternatingTrainer(SupervisedTrainer):
     """A ``monai.engines.SupervisedTrainer`` that runs a list of updates, one after the other, on each batch.
 
-    ``network`` is what it is all for, the network that inference uses: federated clients (``monai.fl.client.MonaiAlgo``)
-    give and take its weights between runs, while the others stay with each client. A run that follows another one of
-    the same trainer goes on where that ended.
+    ``network`` is the one that inference uses. Federated clients (``monai.fl.client.MonaiAlgo``) take and give its
+    weights between runs, while the others stay with each client; a run that follows another one of the same trainer
+    goes on where that ended.
 
     ``engine.state.output`` is ``[{"loss": {...}}]``, as MONAI's handlers expect of a decollated output
     (``output_transform=from_engine("loss", first=True)``): each update's loss as "<update>", and the terms of which it

@@ -94,9 +94,9 @@ def for_any_folder(name: str, content: Mapping[str, Any], train: Mapping[str, An
     """A config that finds its bundle, and the bundle's own `tools`, from any working folder.
 
     `bundle_root` is asked of the workflow that has read the file, since `monai.bundle.load` and federated clients give
-    none; without a workflow, as in an export, it is the working folder. MONAI adds a bundle's root to Python's path only
-    after `initialize`, but imports come before that. So `initialize` begins with the path, then imports again: MONAI
-    resolves an import anew once its place in the list was run.
+    none; without a workflow, as in an export, it is the working folder. MONAI adds a bundle's root to Python's path
+    only after `initialize`, but imports come before that. So `initialize` begins with the path, then imports again:
+    MONAI resolves an import anew once its place in the list was run.
 
     Args:
         name: of the file.
@@ -146,8 +146,7 @@ def packed_readme(folder: Path, card: str, has_large_files: bool) -> str:
     fetch = [">     python -m monai.bundle download_large_files --bundle_path ."] if has_large_files else []
     both = "\"['configs/train.json','configs/fine_tune.json']\""
     how = [
-        "> This is a packed bundle. Run commands from its folder, or from elsewhere with `--bundle_root` and the paths",
-        "> of its configs:",
+        "> This is a packed bundle. Run commands from its folder, or from elsewhere with the paths of its configs:",
         ">",
         ">     pip install -r requirements.txt",
         *fetch,
