@@ -1,15 +1,18 @@
 """The command from folders to a report: what is measured once is kept, and what cannot be compared is refused."""
 
 import csv
+import itertools
 import json
 import os
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from tools.__main__ import main
 from tools.evaluate import measuring
+from tools.metrics.diversity import ms_ssim
 
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
 
@@ -72,6 +75,20 @@ def test_models_are_ranked_and_described(folders, tmp_path):
     assert report["versions"]["torch"]
     with (tmp_path / "out" / "report.csv").open() as file:
         assert {row["images"] for row in csv.DictReader(file)} == {"real", "near", "far"}
+
+
+def test_diversity_is_the_bundles_own_measure(folders, tmp_path):
+    """MS-SSIM of successive images in the order that the seed draws: what a bundle's evaluation reports."""
+    report = run(folders, tmp_path / "out", "--pairs=4", "--window=-1024,600")
+    for name, folder in folders.items():
+        paths = sorted(folder.glob("*.nii.gz"))
+        order = np.random.default_rng(0).permutation(len(paths))[:5]
+        hu = [np.asarray(nib.load(paths[i]).dataobj, np.float32).transpose(2, 1, 0)[:, ::-1, ::-1] for i in order]
+        scaled = [torch.from_numpy(np.clip((v + 1024) / 1624, 0, 1).copy()) for v in hu]
+        expected = [ms_ssim(a, b, 1) for a, b in itertools.pairwise(scaled)]
+        found = report["diversity"][name]
+        assert (found["pairs"], found["scales"]) == (4, 1)
+        assert found["ms_ssim"] == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def same_numbers(report):

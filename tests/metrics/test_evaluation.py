@@ -115,10 +115,13 @@ def test_two_processes_equal_one(tmp_path):
 
 
 def test_diversity_is_that_of_successive_volumes(tmp_path):
+    """Synthetic ones as they are made, real ones in random order: in their list neighbours may be one patient's."""
     real, synthetic = (v.repeat(1, 1, 1, 2, 2) for v in (REAL, SYNTHETIC))
     run(tmp_path / "all", synthetic, real)
     report = json.loads((tmp_path / "all" / "report.json").read_text())
-    for name, given in (("real", real), ("model", synthetic)):
+    order = np.random.default_rng(0).permutation(len(real))
+    assert order.tolist() != sorted(order)
+    for name, given in (("real", real[order]), ("model", synthetic)):
         pairs = [ms_ssim_diversity(given[i : i + 2, 0]).ms_ssim for i in range(len(given) - 1)]
         found = report["diversity"][name]
         assert (found["pairs"], found["scales"]) == (len(given) - 1, 1)

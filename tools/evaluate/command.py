@@ -15,7 +15,7 @@ from tools.data.image_sets import ImageFile, find_images, read_image
 from tools.evaluate.intensity import HOUNSFIELD, Unit, check_cover, common_unit
 from tools.evaluate.measuring import ImageReader, Measuring, cache_folder, measured
 from tools.metrics.comparison import compare
-from tools.metrics.diversity import ms_ssim_diversity
+from tools.metrics.diversity import PAIRS, SuccessiveSimilarity, diversity_of
 from tools.metrics.paired import all_errors, mean_absolute_error, mean_error, psnr, ssim
 from tools.metrics.profile import SetProfile
 from tools.metrics.report import write_report
@@ -36,7 +36,7 @@ def evaluate(
     window: Sequence[float] | None = None,
     image_size: int | None = None,
     layers: int = 10,
-    pairs: int = 30,
+    pairs: int = PAIRS,
     resamples: int = 100,
     bandwidth: float | None = None,
     processes: int = 1,
@@ -47,8 +47,9 @@ def evaluate(
     """Compare folders of synthetic images with a folder of real ones: report.json, report.csv and report.html.
 
     A folder holds volumes (NIfTI, MetaImage, NumPy arrays [axial, rows, columns]), or folders of DICOM slices or of PNG
-    slices; one kind per set. Every image is read once and what was measured is kept in a hidden folder beside it, so
-    that the same images are not measured again.
+    slices; one kind per set. Every image is measured once, and what was measured is kept in a hidden folder beside it
+    for the next time. Some are read once more: a few to find out the unit, those whose similarity tells the diversity,
+    and all where there is a truth.
 
     Args:
         real: folder of real images.
@@ -62,7 +63,8 @@ def evaluate(
             or of 8 bit are taken as they are.
         image_size: resample all volumes to cubes with so many voxels a side first.
         layers: number of axial layers.
-        pairs: of images whose similarity is the measure of diversity; 0 leaves it out.
+        pairs: of images, successive ones in random order, whose similarity is the measure of diversity; 0 leaves it
+            out.
         resamples: for the intervals of distances; 0 leaves them out.
         bandwidth: of MMD's kernel, the same for all models; without it the median distance of each model's images and
             the real ones, as the papers' code has it.
@@ -200,11 +202,14 @@ def _diversity(
         if len(sets[name].shapes) > 1:
             warnings.append(f"the volumes of {name} differ in shape, so their diversity is not measured (--image_size)")
             continue
-        total = 2 * min(pairs, len(files) * (len(files) - 1) // 2)
-        with tqdm(total=total, desc=f"Diversity of {name}", unit="image", disable=None) as bar:
+        order = np.random.default_rng(seed).permutation(len(files))[: pairs + 1].tolist()
+        similarity = SuccessiveSimilarity(pairs=pairs)
+        with tqdm(total=len(order), desc=f"Diversity of {name}", unit="image", disable=None) as bar:
             reader = ImageReader(files, measuring, bar)
             try:
-                found[name] = ms_ssim_diversity(reader, pairs=pairs, generator=np.random.default_rng(seed))._asdict()
+                for index in order:
+                    similarity.add(reader[index])
+                found[name] = diversity_of(similarity.values, similarity.scales)._asdict()
             except ValueError as error:
                 warnings.append(f"the diversity of {name} is not measured: {error}")
     return found

@@ -15,6 +15,9 @@ from torch.nn import functional as F
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, finest first (Wang, Simoncelli and Bovik 2003, section 3.2)."""
 
+PAIRS = 30
+"""Of successive images in random order, at most, that reports take."""
+
 WINDOW, SIGMA = 11, 1.5  # pixels of every scale (Wang et al. 2004)
 
 

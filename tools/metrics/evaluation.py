@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from tools.files import whole_file
 from tools.metrics.comparison import compare
-from tools.metrics.diversity import SuccessiveSimilarity, diversity_of
+from tools.metrics.diversity import PAIRS, SuccessiveSimilarity, diversity_of
 from tools.metrics.layers import LAYERS
 from tools.metrics.profile import ImageProfile, Space, profile_of, saved_profiles, sets_of
 from tools.metrics.report import write_report
@@ -45,7 +45,8 @@ class EvaluationReport:
         name: of the model in the report.
         resamples: for the intervals of distances; 0 for none.
         pairs: of successive volumes of a set, at most, in each process, whose MS-SSIM is the measure of diversity; 0
-            leaves it out.
+            leaves it out. Real volumes come in an order drawn from the seed, since neighbours in a list may show one
+            patient.
         layers: number of axial layers.
         seed: of halves and resampling.
         settings: what else a reader of the report should know.
@@ -59,7 +60,7 @@ class EvaluationReport:
         real_key: str = "image",
         name: str = "synthetic",
         resamples: int = 100,
-        pairs: int = 100,
+        pairs: int = PAIRS,
         layers: int = LAYERS,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
@@ -91,7 +92,8 @@ class EvaluationReport:
         self._made = 0
         if self.pairs:
             self._similarity = {kind: SuccessiveSimilarity(pairs=self.pairs) for kind in self._folders}
-        mine = range(idist.get_rank(), len(self.real), idist.get_world_size())
+        order = np.random.default_rng(self.seed).permutation(len(self.real)).tolist()
+        mine = order[idist.get_rank() :: idist.get_world_size()]
         for index in tqdm(mine, desc="Real volumes", unit="volume", leave=False, disable=None):
             self.take_real(f"real_{index:05d}", self.real[index])
 
