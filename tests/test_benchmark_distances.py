@@ -11,6 +11,7 @@ from tools.benchmark.distances import (
     ROUTES,
     USUAL,
     Timing,
+    benchmark_distances,
     by_matrix_square_root,
     measure,
     random_features,
@@ -63,14 +64,14 @@ def test_one_dimension_is_the_textbook_case():
     ("option", "value"), [("samples", 1), ("dims", 0), ("rounds", 0), ("rounds", 1.5), ("seed", -1)]
 )
 def test_bad_numbers_are_named(option, value):
-    with pytest.raises(SystemExit, match=f"^ValueError: {option} is {value}, expected a whole number from"):
-        main(["benchmark_distances", f"--{option}={value}"])
+    with pytest.raises(ValueError, match=f"^{option} is {value}, expected a whole number from"):
+        benchmark_distances(**{option: value})
 
 
 @pytest.mark.parametrize("decay", [-1, 5, "fast"])
 def test_a_bad_decay_is_named(decay):
-    with pytest.raises(SystemExit, match=f"^ValueError: decay is '?{decay}'?, expected a number from 0 to 4"):
-        main(["benchmark_distances", f"--decay={decay}"])
+    with pytest.raises(ValueError, match=f"^decay is '?{decay}'?, expected a number from 0 to 4"):
+        benchmark_distances(decay=decay)
 
 
 def test_decay_scales_the_dimensions():

@@ -2,42 +2,26 @@
 
 import sys
 
-import fire
-
-from tools.benchmark import benchmark
-from tools.benchmark.distances import benchmark_distances
-from tools.catalogue.write import write_bundles
-from tools.evaluate import evaluate
-from tools.phantom import phantom
-from tools.preprocess import preprocess
-from tools.share.index import index
-from tools.share.inspection import inspect
-from tools.share.pack import pack
-from tools.study.command import StudyCommands
+from tools.command_line import run_command
 
 COMMANDS = {
-    "benchmark": benchmark,
-    "benchmark_distances": benchmark_distances,
-    "evaluate": evaluate,
-    "index": index,
-    "inspect": inspect,
-    "pack": pack,
-    "phantom": phantom,
-    "preprocess": preprocess,
-    "study": StudyCommands,
-    "write_bundles": write_bundles,
+    "benchmark": "tools.benchmark.command:benchmark",
+    "benchmark_distances": "tools.benchmark.distances:benchmark_distances",
+    "evaluate": "tools.evaluate.command:evaluate",
+    "index": "tools.share.index:index",
+    "inspect": "tools.share.inspection:inspect",
+    "pack": "tools.share.pack:pack",
+    "phantom": "tools.phantom:phantom",
+    "preprocess": "tools.preprocess:preprocess",
+    "study": "tools.study.command:StudyCommands",
+    "write_bundles": "tools.catalogue.write:write_bundles",
 }
+"""Name -> where it is; imported when it is run."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command, or list all of them; ``arguments`` are the command line's if None.
-
-    What a user can mend (a wrong value, a missing file) ends with its message, without a traceback.
-    """
-    try:
-        fire.Fire(COMMANDS, command=arguments, name="tools")
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    """Run a command, or list all of them; ``arguments`` are the command line's if None."""
+    run_command(COMMANDS, sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":
