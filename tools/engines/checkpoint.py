@@ -94,7 +94,7 @@ class TrainingCheckpoint:
         if rank_and_world_size()[0] > 0 or (epoch % self.save_interval and epoch < engine.state.max_epochs):
             return
         for name, network in self.models.items():
-            save_model(self.directory / f"{name}_last.pt", network, self.settings | {"epoch": epoch})
+            save_model(self.directory / f"{name}_last.pt", network, self.settings | {"epoch": epoch}, name)
         with whole_file(self._path(epoch)) as partial:
             torch.save(state_of(engine, self.evaluator, self.also) | {"settings": self.settings}, partial)
         for _, path in checkpoints(self.directory)[self.n_saved :]:

@@ -215,8 +215,8 @@ def share_weights(networks: Iterable[nn.Module], ema: nn.Module | None) -> None:
     if rank_and_world_size()[1] == 1:
         return
     for network in [*networks, *([] if ema is None else [ema])]:
-        for tensor in network.state_dict().values():
-            dist.broadcast(tensor, src=0)
+        for tensor in (*network.parameters(), *network.buffers()):
+            dist.broadcast(tensor.detach(), src=0)
 
 
 def _to_device(batch: dict, device: torch.device) -> dict:

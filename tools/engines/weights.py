@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-import pickle
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from ignite.engine import Engine, Events
-from torch import nn
+from torch import Tensor, nn
 
 from tools.engines.trainer import rank_and_world_size
 from tools.files import whole_file
+from tools.networks.self_described import description_in
+from tools.torch_files import read_state_dict
+
+logger = logging.getLogger(__name__)
 
 
 class BestModel:
@@ -36,24 +41,81 @@ class BestModel:
         if state.best_metric_epoch == state.epoch and rank_and_world_size()[0] == 0:
             result = {"epoch": state.epoch, state.key_metric_name: float(state.best_metric)}
             for name, network in self.models.items():
-                save_model(self.directory / f"{name}.pt", network, self.settings | result)
+                save_model(self.directory / f"{name}.pt", network, self.settings | result, name)
 
 
-def save_model(path: Path, network: nn.Module, settings: dict) -> None:
-    """Write a network's state dict, and its settings as JSON beside it (``model.pt``, ``model.json``)."""
+def save_model(path: Path, network: nn.Module, settings: dict, name: str | None = None) -> None:
+    """Write a network's state dict, its settings within, and again as JSON beside it (``model.pt``, ``model.json``).
+
+    The file is a plain state dict to whoever loads it. The settings are in torch's own metadata of it, the attribute
+    ``_metadata`` that `torch.save` keeps; see ``settings_in``.
+
+    Args:
+        path: of the weights.
+        network: whose they are.
+        settings: what is needed to rebuild it; primitives only.
+        name: of the network among those of the bundle, as in ``models`` of its `train.json`.
+    """
+    state = network.state_dict()
+    state._metadata[""] |= {"settings": settings} | ({} if name is None else {"name": name})
     with whole_file(path) as partial:
-        torch.save(network.state_dict(), partial)
+        torch.save(state, partial)
     with whole_file(path.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def model_settings(path: str | Path, default: dict | None = None) -> dict:
-    """The settings with which the network in ``path`` was trained, read from the JSON file beside it.
+def settings_in(state: Mapping[str, Tensor]) -> dict:
+    """The settings that ``save_model`` put into a state dict, empty if there are none."""
+    return getattr(state, "_metadata", {}).get("", {}).get("settings", {})
 
-    They complete and override ``default``, which serves alone where there is no such file: weights from elsewhere.
+
+def model_settings(
+    path: str | Path, default: dict | None = None, bundle: str | None = None, network: str | None = None
+) -> dict:
+    """The settings with which the network in ``path`` was trained: those in the file, and in the JSON file beside it.
+
+    They complete and override ``default``, which serves alone where there are none: weights from elsewhere. A warning
+    then says so, and another one where the two files disagree; what is in the weights' own file holds.
+
+    Args:
+        path: of a state dict; if there is none yet, ``default`` is returned.
+        default: settings by name.
+        bundle: whose weights are expected.
+        network: which of the bundle's networks is expected, as in ``models`` of its `train.json`.
+
+    Raises:
+        ValueError: the file holds no weights (see `tools.torch_files`), or those of another bundle or network.
     """
-    sidecar = Path(path).with_suffix(".json")
-    return (default or {}) | (json.loads(sidecar.read_text()) if sidecar.is_file() else {})
+    default = default or {}
+    path = Path(path)
+    if not path.exists():
+        return default
+    state = read_state_dict(path)
+    sidecar = path.with_suffix(".json")
+    beside = json.loads(sidecar.read_text()) if sidecar.is_file() else {}
+    description = {key: value for key, value in description_in(state).items() if key in default}
+    within = settings_in(state) | description
+    found = beside | within
+    for what, expected, given in (
+        ("bundle", bundle, found.get("bundle")),
+        ("network", network, getattr(state, "_metadata", {}).get("", {}).get("name")),
+    ):
+        if None not in (expected, given) and expected != given:
+            raise ValueError(
+                f"{path} has weights of the {what} {given}, expected {expected}: give its own --ckpt_path."
+            )
+    differing = [
+        f"{key} {within[key]} (not {beside[key]})" for key in within if beside.get(key, within[key]) != within[key]
+    ]
+    if differing:
+        logger.warning(f"{sidecar} is not of the weights beside it, which were trained with {', '.join(differing)}.")
+    standing_in = {key: value for key, value in default.items() if key not in found}
+    if standing_in:
+        logger.warning(
+            f"{path} does not say how it was trained, and there is no {sidecar.name} beside it that does: taken for "
+            f"{', '.join(f'{key} {value}' for key, value in standing_in.items())}."
+        )
+    return default | found
 
 
 class ModelCheckpointLoader:
@@ -78,18 +140,24 @@ class ModelCheckpointLoader:
         """
         Raises:
             FileNotFoundError: there are no weights yet.
-            ValueError: they are of another network, or the file is not a state dict.
+            ValueError: they are of another network, or the file holds none; see `tools.torch_files`.
         """
-        if not self.path.is_file():
+        if not self.path.exists():
             raise FileNotFoundError(
                 f"no weights at {self.path}. Train the bundle first, which writes them, or give --ckpt_path."
             )
+        state = read_state_dict(self.path)
         try:
-            self.network.load_state_dict(torch.load(self.path, map_location="cpu", weights_only=True))
-        except (RuntimeError, pickle.UnpicklingError, AttributeError, TypeError) as error:
+            self.network.load_state_dict(state)
+        except (RuntimeError, ValueError) as error:
+            asked = (
+                " Is --image_size, or another size, not that of the training?"
+                if isinstance(error, RuntimeError)
+                else ""
+            )
             raise ValueError(
-                f"the weights in {self.path} do not fit the network. Is --image_size, or --num_classes, not that of "
-                f"the training? First mismatch: {str(error)[:500]}"
+                f"the weights in {self.path} do not fit the network, a {type(self.network).__name__}.{asked} "
+                f"{' '.join(str(error).split())[:500]}"
             ) from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import pickle
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from tools.files import whole_file
+from tools.torch_files import read_state_dict
 
 logger = logging.getLogger(__name__)
 
@@ -94,23 +94,12 @@ class WeightFile:
 def load_weights(network: nn.Module, path: str | os.PathLike) -> None:
     """Loads a file of weights into a network, which may be on the meta device.
 
-    Takes a state dictionary as it is or under the key "state_dict", with or without the "module." that
-    `nn.DataParallel` puts before every name.
+    Takes a state dictionary as `tools.torch_files.read_state_dict` does.
 
     Raises:
         ValueError: the file holds no state dictionary, or that of another network.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is not a file of weights that torch can read ({str(error)[:200]})") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
-    ):
-        raise ValueError(f"{path} holds no state dictionary of tensors")
-    state = {key.removeprefix("module."): value for key, value in state.items()}
+    state = read_state_dict(path)
     try:
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:

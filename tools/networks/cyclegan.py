@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tools.networks.self_described import SelfDescribed
+
 INITIAL_STD = 0.02
 """Of the normal distribution that weights are drawn from (Zhu et al. 2017)."""
 
 
-class TranslationGenerator(nn.Module):
+class TranslationGenerator(SelfDescribed):
     """Translates images of some modalities into corresponding images of others (Crespi et al., section 3, Fig. 2a, 2c).
 
     Johnson et al.'s network: a 7x7 convolution, two downsampling blocks, nine residual blocks, two upsampling blocks
@@ -54,6 +56,14 @@ class TranslationGenerator(nn.Module):
             )
         if slices < 1 or slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that there is a middle one; got {slices}")
+        self.built_with = {
+            "in_modalities": in_modalities,
+            "out_modalities": out_modalities,
+            "slices": slices,
+            "channels": channels,
+            "blocks": blocks,
+            "branch_blocks": branch_blocks,
+        }
         self.slices = slices
         wide = 4 * channels
         self.branches = nn.ModuleList(branch(slices, channels, branch_blocks) for _ in range(in_modalities))

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from tools.layers import UpsampleConv3d
+from tools.networks.self_described import SelfDescribed
 
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
 _GROUPS = 8  # of every group normalisation in this family
@@ -118,7 +119,7 @@ class SubVolumeDecoder(nn.Sequential):
         super().__init__(_normalised(UpsampleConv3d(2 * c, c), c), UpsampleConv3d(c, 1), nn.Tanh())
 
 
-class Generator(nn.Module):
+class Generator(SelfDescribed):
     """G: latent vector to volume; G1 (``embed``) and G2 (``decode``) can be called by themselves.
 
     Group normalisation in G2 takes its statistics from what it is given: a slab in training, the volume in inference.
@@ -132,6 +133,12 @@ class Generator(nn.Module):
 
     def __init__(self, image_size: int = 256, latent_dim: int = 1024, base_channels: int = 32, num_classes: int = 0):
         super().__init__()
+        self.built_with = {
+            "image_size": image_size,
+            "latent_dim": latent_dim,
+            "base_channels": base_channels,
+            "num_classes": num_classes,
+        }
         self.embed = EmbeddingGenerator(image_size, latent_dim, base_channels, num_classes)
         self.decode = SubVolumeDecoder(base_channels)
 

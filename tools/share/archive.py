@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ import yaml
 
 from tools.files import whole_file
 from tools.share.torchscript import EPOCH
+from tools.torch_files import read_torch_file
 
 CHECKSUMS = "SHA256SUMS"
 """Name of the list of checksums in a bundle, in the form that `sha256sum --check` reads."""
@@ -144,9 +144,9 @@ def archive_files(path: str | Path) -> dict[str, bytes]:
 def is_weights(content: bytes) -> str | None:
     """None if ``content`` is a state dict of tensors that loads without running code; else the reason."""
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, AttributeError, TypeError, KeyError) as error:
-        return str(error).strip().split("\n")[0][:300]
+        state = read_torch_file(io.BytesIO(content), "it")
+    except ValueError as error:
+        return str(error)
     if not isinstance(state, Mapping):
         return f"it holds a {type(state).__name__}, not a state dict"
     others = [str(key) for key, value in state.items() if not isinstance(value, torch.Tensor)]

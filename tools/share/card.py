@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+from tools.torch_files import read_torch_file
+
+logger = logging.getLogger(__name__)
 
 NOT_RECORDED = "not recorded"
 
@@ -72,7 +75,11 @@ def training_facts(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
         Empty if there is no checkpoint.
     """
     for path in sorted(folder.glob("checkpoint_epoch=*.pt")):
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        try:
+            checkpoint = read_torch_file(path)
+        except ValueError as error:
+            logger.warning(f"{error} The model card is written without it.")
+            continue
         told = {key: value for key, value in checkpoint.get("settings", {}).items() if key in settings}
         if any(settings[key] != value for key, value in told.items()):
             continue  # of another training
