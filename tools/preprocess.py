@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 import torch
-from monai.data.utils import orientation_ras_lps
 from tqdm import tqdm
 
 from tools.data.gsp import GSP
@@ -37,12 +35,12 @@ from tools.data.preprocessed import (
 from tools.data.readers import VolumeError, file_stamp, read_header
 from tools.data.volumes import Volume, bounded, find_volumes
 from tools.files import PARTIAL, whole_file
+from tools.io.nifti import write_nifti
+from tools.io.volume import without_shear
 from tools.transforms import chain_digest
 
 LAYOUTS = {"ct": LUNA16, "t1": GSP}
 """Where the volumes of each kind are looked for."""
-
-NIFTI_HEADER = 352  # bytes before the voxels
 
 
 def preprocess(
@@ -228,16 +226,7 @@ def _write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray) -> None:
 
     The file's axes are those of the volume, so that reading it back needs no reorientation.
     """
-    image = sitk.GetImageFromArray(volume.astype(np.int16).T)  # SimpleITK counts an array's axes from the last
-    lps = orientation_ras_lps(affine)
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(lps[:3, 3].tolist())
-    with whole_file(path) as partial:
-        sitk.WriteImage(image, str(partial))
-        if (size := partial.stat().st_size) != NIFTI_HEADER + 2 * volume.size:
-            raise OSError(f"{partial} has {size} bytes, expected {NIFTI_HEADER + 2 * volume.size}; is the disk full?")
+    write_nifti(path, volume.astype(np.int16), without_shear(affine, volume.shape))
 
 
 def _cpu_count() -> int:

@@ -168,10 +168,10 @@ def test_folders_that_are_refused(dataset, tmp_path):
 
 KILLED_WHILE_WRITING = """
 import os, pathlib, signal, sys
-import SimpleITK as sitk
+import nibabel as nib
 from tools.preprocess import preprocess
 
-write, written = sitk.WriteImage, []
+write, written = nib.save, []
 
 def killed(image, path, *rest):
     write(image, path, *rest)
@@ -180,7 +180,7 @@ def killed(image, path, *rest):
         pathlib.Path(path).write_bytes(pathlib.Path(path).read_bytes()[:500])
         os.kill(os.getpid(), signal.SIGKILL)
 
-sitk.WriteImage = killed
+nib.save = killed
 preprocess(sys.argv[1], sys.argv[2], int(sys.argv[3]), workers=1)
 """
 

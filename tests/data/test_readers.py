@@ -10,7 +10,8 @@ from monai.data import NibabelReader
 from monai.transforms import LoadImage
 
 from tests.real import REAL, needs_real
-from tools.data.readers import SimpleITKReader, VolumeError, data_files, read_header, volume_suffix
+from tools.data.readers import VolumeError, data_files, read_header, volume_suffix
+from tools.data.volume_reader import VolumeReader
 
 NAMES = ["a.mhd", "z.mhd", "a.mha", "z.mha", "a.nii", "z.nii.gz"]
 
@@ -30,7 +31,7 @@ def write(path, array=None, compress=None):
 
 
 def load(path):
-    return LoadImage(reader=SimpleITKReader)(str(path))
+    return LoadImage(reader=VolumeReader)(str(path))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,7 +57,7 @@ def test_agrees_with_nibabel(tmp_path):
 
 def test_voxels_live_as_long_as_their_array(tmp_path):
     expected = write(tmp_path / "a.mhd", np.random.default_rng(1).integers(-9, 9, (32, 64, 64)).astype(np.int16)).T
-    arrays = [SimpleITKReader().get_data(str(tmp_path / "a.mhd"))[0][1:] for _ in range(20)]
+    arrays = [VolumeReader().get_data(str(tmp_path / "a.mhd"))[0][1:] for _ in range(20)]
     others = [sitk.Image(64, 64, 32, sitk.sitkInt16) + 7 for _ in range(20)]  # would take the place of what was freed
     for array in arrays:
         np.testing.assert_array_equal(array, expected[1:])
@@ -169,7 +170,7 @@ def test_nan_is_not_read_as_zero(tmp_path, suffix):
     volume = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
     volume[1, 2, 3] = np.nan
     nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / f"a{suffix}")
-    array, _ = SimpleITKReader().get_data(str(tmp_path / f"a{suffix}"))
+    array, _ = VolumeReader().get_data(str(tmp_path / f"a{suffix}"))
     assert np.array_equal(array, volume, equal_nan=True)
 
 
@@ -181,8 +182,8 @@ def test_axial_slices_first_in_the_order_of_the_file(tmp_path, direction):
     image.SetSpacing((2.0, 3.0, 5.0))
     image.SetOrigin((7.0, 11.0, 13.0))
     sitk.WriteImage(image, str(tmp_path / "v.mhd"))
-    plain, meta = SimpleITKReader().get_data(str(tmp_path / "v.mhd"))
-    first, first_meta = SimpleITKReader(axial_first=True).get_data(str(tmp_path / "v.mhd"))
+    plain, meta = VolumeReader().get_data(str(tmp_path / "v.mhd"))
+    first, first_meta = VolumeReader(axial_first=True).get_data(str(tmp_path / "v.mhd"))
     reordered = direction[8] == 1
     assert first.shape == (plain.shape[::-1] if reordered else plain.shape)
     assert first.flags.c_contiguous == reordered

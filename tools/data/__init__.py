@@ -9,7 +9,7 @@ from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
-from tools.data.readers import SimpleITKReader, VolumeError
+from tools.data.readers import VolumeError
 from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired
 from tools.data.studies import ct_studies, mr_studies, translation_studies, true_ct
 from tools.data.synthetic import seed_datalist, with_seeds
@@ -17,7 +17,6 @@ from tools.data.volume_reader import VolumeReader, volume_header
 from tools.data.volumes import volume_datalist
 
 __all__ = [
-    "SimpleITKReader",
     "SliceStore",
     "UnpairedSampler",
     "UnpairedSlices",

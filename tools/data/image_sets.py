@@ -20,6 +20,8 @@ from pydicom.errors import InvalidDicomError
 from tools.data.preprocessed import preprocessed_info, rerun_command
 from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
 from tools.data.volume_reader import VolumeReader, source_path, volume_names, volume_stamp
+from tools.io.array import read_array
+from tools.io.volume import check_content
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +106,16 @@ def read_image(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float]
         arrays and PNGs.
 
     Raises:
-        VolumeError: it cannot be read, is no volume, or is in colour. NaN are left in it.
+        VolumeError: it cannot be read, is no volume, is in colour, or has one value everywhere. NaN are left in it.
     """
+    voxels, spacing = _read(image)
+    check_content(image.path, voxels)
+    return voxels, spacing
+
+
+def _read(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float] | None]:
     if image.kind == "array":
-        return _read_array(image.path), None
+        return read_array(image.path), None
     if image.kind == "png":
         return _read_pngs(image.path), None
     volume = _load()(image.path)
@@ -226,25 +234,6 @@ def _hint(without_slices: Sequence[str]) -> str:
         f". {len(without_slices)} folder(s) such as {without_slices[0]} hold DICOM files that are no slices of a "
         "volume; convert images of several frames to NIfTI"
     )
-
-
-def _read_array(path: str) -> np.ndarray:
-    """[D, H, W] of a .npy file, float32."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise VolumeError.of(path, f"it is no .npy file of numbers that NumPy can read ({str(error)[:150]})") from error
-    if not isinstance(array, np.ndarray):
-        raise VolumeError.of(path, "it holds several arrays (.npz); expected one (.npy)")
-    if array.dtype.kind not in "biuf":
-        raise VolumeError.of(path, f"its values are of type {array.dtype}; expected real numbers")
-    shape = array.shape
-    if len(shape) == 4 and shape[0] == 1:
-        array = array[0]
-    if array.ndim != 3 or not array.size:
-        hint = "; put the slices of a volume into one array" if array.ndim == 2 else ""
-        raise VolumeError.of(path, f"it has shape {shape}, expected [D, H, W] or [1, D, H, W]{hint}")
-    return np.ascontiguousarray(array, np.float32)
 
 
 def _png_files(folder: str) -> list[Path]:

@@ -13,7 +13,11 @@ from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from tools.data.dicom import any_slice, dicom_series, echo_times, read_dicom_series
-from tools.data.readers import SimpleITKReader, VolumeError, VolumeHeader, file_stamp, read_header, volume_suffix
+from tools.data.readers import VolumeError, VolumeHeader, file_stamp, read_header, read_volume, volume_suffix
+
+# Part of the digest of every chain that reads with `VolumeReader` (tools.transforms.digest). Raise it whenever the
+# reader gives other voxels, or another place for them.
+VERSION = 1
 
 _ECHO = re.compile(r"#echo=([\d.]+)$")
 
@@ -70,31 +74,75 @@ def volume_stamp(path: PathLike) -> list[list[int]]:
 
 
 class VolumeReader(ImageReader):
-    """`SimpleITKReader` that also reads a folder of DICOM slices, for `monai.transforms.LoadImage`.
+    """Reads one volume for `monai.transforms.LoadImage`: a single file, or a folder of DICOM slices.
 
-    Axes (x, y, z), affine in RAS, no channel, HU for CT. Bad volumes raise `VolumeError`.
+    Gives what MONAI's `ITKReader` and `NibabelReader` give: axes (x, y, z), affine in RAS, no channel; HU for CT.
+
+    Args:
+        axial_first: where z is the head-foot axis, give axes (z, y, x) with the affine that belongs to them: the order
+            in the file, in which no voxel has to be moved to have axial slices first.
+        least: voxels that there must be along every axis.
+
+    `LoadImage` catches what `read` raises and tries its other readers, which would accept a 4D or a truncated volume.
+    So `read` only passes the name on, and `get_data` reads; its `VolumeError` reaches the caller (as the cause of the
+    RuntimeError of MONAI's `Compose`).
+
+    Example::
+
+        LoadImaged(keys="image", reader=VolumeReader)
     """
+
+    def __init__(self, axial_first: bool = False, least: int = 1) -> None:
+        super().__init__()
+        self.axial_first = axial_first
+        self.least = least
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         return all(volume_suffix(name) or os.path.isdir(source_path(name)) for name in ensure_tuple(filename))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs) -> str:
         """Returns the name of the one volume that is to be read."""
-        return SimpleITKReader().read(data, **kwargs)
+        names = ensure_tuple(data)
+        if len(names) != 1:
+            raise VolumeError(f"expected one volume, got {len(names)} files: {[str(n) for n in names[:3]]}")
+        return str(names[0])
 
     def get_data(self, img: str) -> tuple[np.ndarray, dict]:
-        """The voxels [x, y, z] and their metadata; see `SimpleITKReader.get_data`."""
+        """Reads the volume.
+
+        Returns:
+            the voxels [x, y, z], or [z, y, x], in the type in which they are stored, and their metadata.
+
+        Raises:
+            VolumeError: it cannot be used, see `read_volume` and `read_dicom_series`; or it has fewer voxels along an
+                axis than ``least``.
+        """
         folder, echo = _parts(img)
-        if not os.path.isdir(folder):
-            return SimpleITKReader().get_data(img)
-        voxels, series = read_dicom_series(folder, echo)
-        return voxels, {
-            MetaKeys.AFFINE: series.affine,
-            MetaKeys.ORIGINAL_AFFINE: series.affine.copy(),
+        if os.path.isdir(folder):
+            array, series = read_dicom_series(folder, echo)
+            affine = series.affine
+        else:
+            array, header = read_volume(folder)
+            affine = header.affine
+        check_thickness(img, array.shape, self.least)
+        if self.axial_first and np.abs(affine[2, :3]).argmax() == 2:
+            array, affine = array.T, affine[:, [2, 1, 0, 3]]
+        return array, {
+            MetaKeys.AFFINE: affine,
+            MetaKeys.ORIGINAL_AFFINE: affine.copy(),
             MetaKeys.SPACE: SpaceKeys.RAS,
-            MetaKeys.SPATIAL_SHAPE: np.asarray(series.shape),
+            MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape),
             MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),  # MONAI's mark for "there is none"
         }
+
+
+def check_thickness(path: PathLike, shape: Sequence[int], least: int) -> None:
+    """Raises VolumeError if a volume has fewer voxels than ``least`` along an axis."""
+    if min(shape) < least:
+        found = " x ".join(map(str, shape))
+        raise VolumeError.of(
+            path, f"it is {found} voxels large, expected a volume with {least} or more along every axis"
+        )
 
 
 def _parts(path: PathLike) -> tuple[str, float | None]:

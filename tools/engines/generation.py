@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.engines.utils import PrepareBatch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from tools.files import whole_file
+from tools.io.nifti import nifti_image
 from tools.networks.slabwise import SlabwiseGenerator
 from tools.transforms.volume import PlaceVolumed
 
@@ -110,8 +110,7 @@ def write_by_slabs(
     )
     # in the file columns come first
     affine = placed["volume"].affine.numpy()[:, [2, 1, 0, 3]]
-    header = nib.Nifti1Image(np.broadcast_to(np.int16(0), (side,) * 3), affine, dtype=np.int16).header
-    header.set_xyzt_units("mm")
+    header = nifti_image(np.broadcast_to(np.int16(0), (side,) * 3), affine).header
     header["vox_offset"] = header.single_vox_offset
     low, high = window
     with (

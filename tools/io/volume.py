@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -115,3 +116,33 @@ def corner_distance(apart: np.ndarray, shape: tuple[int, ...]) -> float:
     """Greatest length of ``apart`` [4, 4], a difference of two affines, at the outer corners of a volume."""
     corners = np.array([(*c, 1) for c in itertools.product(*((-0.5, n - 0.5) for n in shape))])
     return float(np.linalg.norm((corners @ apart.T)[:, :3], axis=1).max())
+
+
+def check_content(path: PathLike, voxels: np.ndarray) -> None:
+    """Raises VolumeError if all voxels of an image have one value, NaN too. Most show in a few that they have not."""
+    values = voxels.ravel(order="K")
+    one = values[0]
+    parts = (values[:: max(1, values.size // 1000)], values)
+    if all((np.isnan(part) if one != one else part == one).all() for part in parts):
+        raise VolumeError.of(path, f"it shows nothing: {'NaN' if one != one else f'one value everywhere, {one}'}")
+
+
+def wrong_dimensions(path: PathLike, shape: tuple[int, ...], numbers: int = 1) -> VolumeError:
+    """The error of a file that holds something else than a volume."""
+    return VolumeError.of(
+        path,
+        f"expected a 3D volume with one number per voxel, found {len(shape)}D of size {shape} with {numbers} number(s) "
+        "per voxel; convert it, or take it out of the folder",
+    )
+
+
+def check_memory(path: PathLike, size: int) -> None:
+    """Raises VolumeError if a volume of ``size`` bytes is larger than the machine's memory, as damaged headers say."""
+    if not hasattr(os, "sysconf"):
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise VolumeError.of(
+            path,
+            f"its header says {size / 1e9:,.0f} GB of voxels, more than this machine's memory of {memory / 1e9:.0f}",
+        )

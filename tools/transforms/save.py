@@ -14,15 +14,17 @@ from monai.transforms import MapTransform, Orientation
 
 from tools.data.dicom_writer import write_dicom_series
 from tools.data.volume_reader import source_path
-from tools.files import whole_file
+from tools.files import file_name
+from tools.io.nifti import write_nifti
+from tools.io.volume import without_shear
 from tools.transforms.squares import ORIGINAL_AFFINE
 
 
 class SaveTranslationd(MapTransform):
     """Writes volumes as `<id>_<name>.nii.gz` and, on request, as DICOM series in folders `<id>_<name>`.
 
-    Voxels lie as in the study's own file: same axes, same affine. Slashes in the id become underscores. An existing
-    DICOM folder of that name is replaced.
+    Voxels lie as in the study's own file: same axes, same affine. Slashes in the id become underscores, and an id
+    that is too long for a file's name is cut. An existing DICOM folder of that name is replaced.
 
     Args:
         keys: of volumes [channels, axial, H, W] from `ToSourceGridd`, in whole numbers.
@@ -54,11 +56,10 @@ class SaveTranslationd(MapTransform):
             affine = np.asarray(own.affine, np.float64)
             for name, channel in zip(self.names, own.as_tensor(), strict=True):
                 voxels = np.asarray(channel).astype(np.int16)
-                path = self.output_dir / f"{data['id']}_{name}".replace("/", "_")
-                with whole_file(path.with_name(f"{path.name}.nii.gz")) as partial:
-                    nib.save(nib.Nifti1Image(voxels, affine), partial)
+                write_nifti(self.output_dir / file_name(data["id"], f"_{name}.nii.gz"), voxels, affine)
                 if self.dicom:
-                    self._save_series(path, voxels, affine, str(made.meta["filename_or_obj"]))
+                    folder = self.output_dir / file_name(data["id"], f"_{name}")
+                    self._save_series(folder, voxels, affine, str(made.meta["filename_or_obj"]))
         return dict(data)
 
     def _save_series(self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str) -> None:
@@ -67,7 +68,7 @@ class SaveTranslationd(MapTransform):
         write_dicom_series(
             folder,
             voxels,
-            affine,
+            without_shear(affine, voxels.shape),  # as the reader let it pass, it moves nothing
             self.modality,
             description=f"synthetic {self.modality}, not for diagnosis",
             reference=reference if os.path.isdir(reference) else None,

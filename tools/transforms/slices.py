@@ -27,6 +27,7 @@ from monai.utils import ensure_tuple
 
 from tools.data.readers import VolumeError
 from tools.data.volume_reader import VolumeReader
+from tools.io.volume import check_content
 from tools.transforms.abdomen import CropAxiald
 from tools.transforms.body import ClearOutsideBodyd
 from tools.transforms.ct import PADDING, ReplaceNaNd
@@ -35,7 +36,7 @@ from tools.transforms.squares import GRID_AFFINE, GRID_SHAPE, SquareSlicesd
 
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
 # one gives other voxels for the same parameters.
-VERSION = 2
+VERSION = 3
 
 GRID_TOLERANCE = 1e-2
 """In mm: volumes whose voxels lie closer than this share a grid."""
@@ -80,7 +81,8 @@ class LoadStudyd(MapTransform):
         background: of what a resampled modality does not cover.
 
     Raises:
-        VolumeError: a volume cannot be used, or covers less than half of the first modality's slices.
+        VolumeError: a volume cannot be used, has one value everywhere, or covers less than half of the first modality's
+            slices.
     """
 
     def __init__(self, keys: KeysCollection, background: float = 0, allow_missing_keys: bool = False) -> None:
@@ -93,6 +95,8 @@ class LoadStudyd(MapTransform):
         for key in self.key_iterator(d):
             paths = [os.fspath(path) for path in ensure_tuple(d[key])]
             first, *others = (load(path).float() for path in paths)
+            for path, volume in zip(paths, (first, *others), strict=True):
+                check_content(path, volume.numpy())
             others = [self._on_grid(o, first, p, paths[0]) for o, p in zip(others, paths[1:], strict=True)]
             study = first.clone()
             study.array = torch.cat([first.as_tensor(), *others])

@@ -19,6 +19,11 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 # one gives other voxels for the same parameters.
 VERSION = 1
 
+READER = "tools.data.volume_reader.VolumeReader"  # by name, since tools.data imports this module
+
+THINNEST = 2
+"""Fewest voxels along any axis of what is a volume, and not a single slice."""
+
 
 def load_volume(as_stored: bool = False) -> list:
     """The transforms that every chain begins with: a path becomes a MetaTensor [1, axial, H, W].
@@ -29,9 +34,9 @@ def load_volume(as_stored: bool = False) -> list:
     Slices run from feet to head, rows from front to back and columns from the patient's right to left ("SPL"), so that
     `imshow` of a slice is upright and seen from the feet, as radiologists see it.
     """
-    reader = "tools.data.readers.SimpleITKReader"
+    dtype = None if as_stored else np.float32
     return [
-        LoadImaged(keys="image", reader=reader, dtype=None if as_stored else np.float32, axial_first=True),
+        LoadImaged(keys="image", reader=READER, dtype=dtype, axial_first=True, least=THINNEST),
         EnsureChannelFirstd(keys="image"),
         Orientationd(keys="image", axcodes="SPL", labels=None),
     ]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor, NibabelWriter
 from monai.transforms import MapTransform
 
-from tools.files import whole_file
+from tools.files import file_name
+from tools.io.nifti import write_nifti
 
 
 class PlaceVolumed(MapTransform):
@@ -45,8 +48,14 @@ class PlaceVolumed(MapTransform):
 
 
 class WholeFileWriter(NibabelWriter):
-    """A NIfTI writer whose file appears under its name only when it is complete."""
+    """A NIfTI writer whose file appears under its name only when it is complete; see `write_nifti`.
+
+    A name that is too long for a file, as one with a postfix may be, is cut.
+    """
 
     def write(self, filename, verbose: bool = False, **kwargs) -> None:
-        with whole_file(filename) as partial:
-            super().write(partial, verbose=verbose, **kwargs)
+        image = self.create_backend_obj(self.data_obj, affine=self.affine, dtype=self.output_dtype, **kwargs)
+        path = Path(filename)
+        ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+        path = path.with_name(file_name(path.name.removesuffix(ending), ending))
+        write_nifti(path, np.asanyarray(image.dataobj), image.affine)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from tqdm import tqdm
 
 from tools.data.dicom_writer import write_dicom_series
@@ -34,6 +33,8 @@ from tools.data.phantoms.abdomen import (
 )
 from tools.data.phantoms.abdomen_tissues import STEATOSIS, Abdomen, tissue_class
 from tools.data.phantoms.folder import checked_settings, write_folder
+from tools.data.phantoms.shapes import affine_of
+from tools.io.nifti import write_nifti
 
 VERSION = 1
 """Raise this when the same seed gives another phantom than before."""
@@ -185,7 +186,7 @@ def _write_series(
     write_dicom_series(
         path,
         volume.image.T,
-        _affine(volume),
+        affine_of(volume.spacing, volume.origin),
         modality,
         description=description,
         image_type=("ORIGINAL", "PRIMARY", "AXIAL"),
@@ -197,22 +198,12 @@ def _write_series(
     )
 
 
-def _affine(volume: Volume) -> np.ndarray:
-    """Voxel index (x, y, z) to mm in RAS, where the volume's own coordinates are LPS."""
-    affine = np.diag([*volume.spacing, 1.0])
-    affine[:3, 3] = volume.origin
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-
-
 def _write_truth(folder: Path, number: int, volume: Volume) -> dict[str, str]:
     """The true CT and the labels of a body, as NIfTI; their entry in ``truth.json``."""
     files = {}
     for name, array in (("ct", volume.image), ("labels", volume.labels)):
         path = folder / "Truth" / str(number) / f"{name}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        image = sitk.GetImageFromArray(array)
-        image.SetSpacing(volume.spacing)
-        image.SetOrigin(volume.origin)
-        sitk.WriteImage(image, str(path), useCompression=True)
+        write_nifti(path, array.T, affine_of(volume.spacing, volume.origin))
         files[name] = path.relative_to(folder).as_posix()
     return files

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from tqdm import tqdm
 
 from tools.data.phantoms.brain import DEFAULT_SHAPE, BrainPhantom, brain_t1
 from tools.data.phantoms.folder import checked_settings, held_out, is_affected, write_folder
+from tools.data.phantoms.shapes import affine_of
 from tools.data.volumes import one_in_ten
+from tools.io.nifti import write_nifti
 
 VERSION = 1
 """Raise this when the same seed gives another phantom than before."""
@@ -89,10 +90,7 @@ def _write(folder: Path, settings: dict[str, Any], progress: bool) -> list[dict]
         name = f"{session}_Scan_01_ANAT1"
         path = folder / session / f"{name}.nii.gz"
         path.parent.mkdir()
-        image = sitk.GetImageFromArray(phantom.t1)
-        image.SetSpacing(phantom.spacing)
-        image.SetOrigin(phantom.origin)
-        sitk.WriteImage(image, str(path), useCompression=True)
+        write_nifti(path, phantom.t1.T, affine_of(phantom.spacing, phantom.origin))
         volumes.append(
             {
                 "id": name,

@@ -176,3 +176,10 @@ def _fork(rng: np.random.Generator, directions: np.ndarray, angle: float) -> np.
     turn = np.tan(np.deg2rad(angle * rng.uniform(0.6, 1.4, (len(directions), 2, 1))))
     turn[:, 1] *= -1
     return _unit((directions[:, None] + turn * aside[:, None]).reshape(-1, 3))
+
+
+def affine_of(spacing: Sequence[float], origin: Sequence[float]) -> np.ndarray:
+    """4x4, voxel index (x, y, z) to mm in RAS, of a volume whose own coordinates are LPS."""
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = origin
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
