@@ -34,7 +34,7 @@ class TranslationBundle:
         pool: whether every contrast is an image of its own, all translated by the same generator.
         contrast_ct: whether the CT is contrast-enhanced, as CHAOS's is.
         own_mr: option that names a folder with further MR for training.
-        own_ct: option that names a folder with CT in the place of CHAOS's.
+        whole_body_ct: whether CT of one's own is cropped to the abdomen.
         data: where the training data come from; CHAOS if empty.
         own_terms: the terms of data that are the user's own, for `docs/data_license.txt`.
     """
@@ -45,7 +45,7 @@ class TranslationBundle:
     pool: bool = False
     contrast_ct: bool = True
     own_mr: str = ""
-    own_ct: str = ""
+    whole_body_ct: bool = False
     data: str = ""
     own_terms: str = ""
 
@@ -64,21 +64,21 @@ class TranslationBundle:
     def mr_studies(self, part: str) -> str:
         pool = ", pool=True" if self.pool else ""
         extra = f", extra_dir=@{self.own_mr}" if self.own_mr else ""
-        return f"data.mr_studies(@data_dir, '{part}', @modalities{pool}{extra})"
+        return f"data.mr_studies(@data_dir, '{part}', @modalities{pool}{extra}, mr_dir=@mr_dir)"
 
     def ct_studies(self, part: str) -> str:
-        return f"data.ct_studies(@data_dir, '{part}'{f', ct_dir=@{self.own_ct}' if self.own_ct else ''})"
+        return f"data.ct_studies(@data_dir, '{part}', ct_dir=@ct_dir)"
 
     def ct_slices(self, size: str, *more: str) -> str:
-        axial_range = ["axial_range=@axial_range"] if self.own_ct else []
+        axial_range = ["axial_range=@axial_range"] if self.whole_body_ct else []
         return f"$transforms.ct_slices({', '.join([size, '@window', '@field_of_view', *more, *axial_range])})"
 
-    @property
-    def phantoms(self) -> Config:
+    def phantoms(self, own: str = "") -> Config:
+        """Phantoms where no data are given; ``own``: a dictionary of folders that stand in for the dataset."""
         return {
             "phantoms": {"count": 8, "seed": 0, "shape": [20, 96, 96], "contrast": self.contrast_ct},
             "data_dir": "$data.dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', "
-            "data.write_chaos_phantoms, **@phantoms)",
+            f"data.write_chaos_phantoms, {own}**@phantoms)",
         }
 
 
@@ -108,11 +108,11 @@ def generator(in_modalities: int, out_modalities: int) -> Config:
 def train(bundle: TranslationBundle) -> Config:
     discriminators = bundle.discriminators
     mr_discriminators = [f"@discriminator_{branch}" for branch in bundle.branches]
-    own = {}
+    own = {"mr_dir": None, "ct_dir": None}
     if bundle.own_mr:
         own[bundle.own_mr] = None
-    if bundle.own_ct:
-        own |= {bundle.own_ct: None, "axial_range": f"$None if @{bundle.own_ct} is None else 'abdomen'"}
+    if bundle.whole_body_ct:
+        own["axial_range"] = "$None if @ct_dir is None else 'abdomen'"
     # the identity loss needs as many channels in as out
     identity = {"identity_weight": 0.5} if len(bundle.branches) == 1 else {}
     schedule = "$engines.constant_then_linear(@constant_epochs, @max_epochs)"
@@ -139,6 +139,7 @@ def train(bundle: TranslationBundle) -> Config:
         **parts.scales(
             phantom={"image_size": 64, "max_epochs": 2, "batch_size": 4, "val_interval": 2, "num_workers": 0},
             paper={"image_size": 256, "max_epochs": 200, "batch_size": 1, "val_interval": 10, "num_workers": 2},
+            without_data="@dataset_dir is None and @mr_dir is None",
         ),
         "constant_epochs": "$@max_epochs // 2",
         "load_size": "$round(@image_size * 286 / 256)",
@@ -149,7 +150,7 @@ def train(bundle: TranslationBundle) -> Config:
         "window": [-1000, 1000],
         "second_window": None,
         "field_of_view": 400.0,
-        **bundle.phantoms,
+        **bundle.phantoms("{'mr_dir': @mr_dir, 'ct_dir': @ct_dir}, "),
         "train_mr": f"${bundle.mr_studies('training')}",
         "train_ct": f"${bundle.ct_studies('training')}",
         "val_data": f"$data.unpaired({bundle.mr_studies('validation')}, {bundle.ct_studies('validation')})",
@@ -279,7 +280,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         "ckpt_path": f"$@bundle_root + '/models/{weights}.pt'",
         "device": parts.DEVICE,
         "dataset_dir": None,
-        **bundle.phantoms,
+        **bundle.phantoms(),
         "studies_dir": "$@data_dir + '/Test_Sets' if @dataset_dir is None else @data_dir",
         "dicom": False,
         "inference_batch_size": None,
@@ -355,7 +356,7 @@ def evaluate(bundle: TranslationBundle) -> Config:
             "settings": {
                 "bundle": bundle.name,
                 "weights": "@ckpt_path",
-                "data": "@data_dir",
+                "data": "$@data_dir or [@mr_dir, @ct_dir]",
                 "image_size": "@image_size",
                 "window": "@window",
             },
@@ -459,7 +460,7 @@ BUNDLES = (
         "In'n out HUM",
         ("in_phase", "out_phase"),
         contrast_ct=False,
-        own_ct="ct_dir",
+        whole_body_ct=True,
         data=f"MR of {CHAOS.source}, and non-contrast CT of your own (the paper's is not public); without them, "
         "abdomen phantoms that the bundle makes",
         own_terms="CT of your own, given with --ct_dir, keeps its own licence. The CT of the paper (Humanitas) is not "

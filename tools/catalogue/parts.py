@@ -12,11 +12,11 @@ DEVICE = "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
 # --- training ---
 
 
-def scales(phantom: Config, paper: Config) -> Config:
-    """Two sets of sizes, of which ``dataset_dir`` decides, and an id for each size, so that any can be overridden."""
+def scales(phantom: Config, paper: Config, without_data: str = "@dataset_dir is None") -> Config:
+    """Two sets of sizes, of which ``without_data`` decides, and an id for each size, so that any can be overridden."""
     chosen = {size: f"$@scales[@scale]['{size}']" for size in phantom}
     return {
-        "scale": "$'phantom' if @dataset_dir is None else 'paper'",
+        "scale": f"$'phantom' if {without_data} else 'paper'",
         "scales": {"phantom": phantom, "paper": paper},
         **chosen,
     }

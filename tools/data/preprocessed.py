@@ -52,7 +52,7 @@ def t1_settings(image_size: int) -> dict[str, Any]:
     return {"kind": "t1", "image_size": checked_size(image_size)}
 
 
-def preprocessed_info(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
+def preprocessed_info(dataset_dir: str | os.PathLike | None) -> dict[str, Any] | None:
     """The manifest of a preprocessed dataset; None if `dataset_dir` is not one.
 
     Its entries: `kind` ("ct" or "t1"); `image_size`; for CT `window` (HU); `digest` of the chain; `complete`, False
@@ -64,8 +64,8 @@ def preprocessed_info(dataset_dir: str | os.PathLike) -> dict[str, Any] | None:
     Raises:
         ValueError: the manifest is damaged or was written by another version.
     """
-    path = Path(dataset_dir) / MANIFEST
-    if not path.is_file():
+    path = None if dataset_dir is None else Path(dataset_dir) / MANIFEST
+    if path is None or not path.is_file():
         return None
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
@@ -157,8 +157,12 @@ def _transforms(dataset_dir: str | os.PathLike, settings: Mapping[str, Any], lim
     )
 
 
-def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str, str]]) -> dict[str, Any]:
+def data_provenance(dataset_dir: str | os.PathLike | None, datalist: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Where training data come from, for a checkpoint: numbers, strings, lists and dicts only.
+
+    Args:
+        dataset_dir: the dataset; None where data of one's own need none.
+        datalist: what is trained on.
 
     Returns:
         `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), "luna16",
@@ -170,7 +174,7 @@ def data_provenance(dataset_dir: str | os.PathLike, datalist: Sequence[dict[str,
     phantom = phantom_info(dataset_dir) if info is None else info.get("phantom")
     ids = sorted(item["id"] for item in datalist)
     published = (name for name, pattern in PUBLISHED.items() if all(re.match(pattern, i) for i in ids))
-    kind = "phantom" if phantom is not None else next(published, "volumes")
+    kind = "volumes" if dataset_dir is None else "phantom" if phantom is not None else next(published, "volumes")
     provenance: dict[str, Any] = {
         "kind": kind,
         "volumes": len(ids),
@@ -189,10 +193,10 @@ def _header(image: str | Sequence[str]) -> VolumeHeader:
     return volume_header(image if isinstance(image, str) else image[0])
 
 
-def phantom_info(dataset_dir: str | os.PathLike) -> Any:
+def phantom_info(dataset_dir: str | os.PathLike | None) -> Any:
     """What the phantom.json of a folder of phantoms holds; None if there is none."""
-    path = Path(dataset_dir) / "phantom.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    path = None if dataset_dir is None else Path(dataset_dir) / "phantom.json"
+    return None if path is None or not path.is_file() else json.loads(path.read_text(encoding="utf-8"))
 
 
 def mean_field_of_view(extents) -> list[float]:
