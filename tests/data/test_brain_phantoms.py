@@ -272,7 +272,7 @@ def test_failure_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(gsp.sitk, "WriteImage", fail)
+    monkeypatch.setattr(gsp, "write_nifti", fail)
     with pytest.raises(OSError, match="disk full"):
         write_gsp_phantoms(tmp_path / "p", 2, shape=SMALL, progress=False)
     assert not list(tmp_path.iterdir())
