@@ -126,6 +126,7 @@ def train(bundle: TranslationBundle) -> Config:
     }
     return {
         "imports": [
+            "$import tools.bundle_command",
             "$import os",
             "$import monai",
             "$import torch",
@@ -269,6 +270,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
     branches = len(bundle.branches)
     return {
         "imports": [
+            "$import tools.bundle_command",
             "$import monai",
             "$import torch",
             "$import tools.data as data",

@@ -159,6 +159,7 @@ def train(bundle: VolumeBundle) -> Config:
     labelled = "data.with_labels(@{}_files, @labels, @num_classes) if @num_classes > 0 else @{}_files"
     return {
         "imports": [
+            "$import tools.bundle_command",
             "$import os",
             "$import monai",
             "$import torch",
@@ -297,6 +298,7 @@ def learn(name: str, network: str, **more: str) -> Config:
 def inference(bundle: VolumeBundle) -> Config:
     return {
         "imports": [
+            "$import tools.bundle_command",
             "$import monai",
             "$import torch",
             "$import tools.data as data",
@@ -347,6 +349,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
     """HA-GAN's encoders, then its generator: real volumes as the generator would make them."""
     return {
         "imports": [
+            "$import tools.bundle_command",
             "$import monai",
             "$import torch",
             "$import tools.data as data",
