@@ -189,6 +189,7 @@ def train(bundle: TranslationBundle) -> Config:
         "provenance": "$data.data_provenance(@data_dir, @train_mr + @train_ct)",
         "settings": {
             "bundle": bundle.name,
+            "version": metadata(bundle)["version"],
             **{id: f"@{id}" for id in ("modalities", *TRAINED_IDS, "seed", "batch_size", "precision")},
             "structure_weight": "@structure_weight",
             "second_window": "@second_window",
@@ -289,7 +290,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         "fuse": True,
         "mirror": False,
         "modalities": ["ct"] if to_mr else list(bundle.modalities),
-        **parts.trained(f"'image_size': 256, {TRAINED}", TRAINED_IDS),
+        **parts.trained(bundle.name, f"'image_size': 256, {TRAINED}", TRAINED_IDS, weights),
         "studies": f"$data.translation_studies(@studies_dir, @modalities{pool})",
         "network_def": generator(1, branches) if to_mr else generator(branches, 1),
         "network": "$@network_def.to(@device)",
@@ -337,7 +338,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
 def evaluate(bundle: TranslationBundle) -> Config:
     return {
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
-        **parts.trained(f"'image_size': @scales[@scale]['image_size'], {TRAINED}", TRAINED_IDS),
+        **parts.trained(bundle.name, f"'image_size': @scales[@scale]['image_size'], {TRAINED}", TRAINED_IDS),
         "truth": "$data.true_ct(@data_dir)",
         "val_mr": f"${bundle.mr_studies('validation')}",
         "val_ct": f"${bundle.ct_studies('validation')}",

@@ -149,7 +149,7 @@ class VolumeBundle:
             defaults += f", 'data': {{'field_of_view_mm': {list(self.data.field_of_view)}}}"
         if more == "encoders":
             ids.insert(3, "sub_encoder_channels")
-        return parts.trained(defaults, ids)
+        return parts.trained(self.name, defaults, ids)
 
 
 def train(bundle: VolumeBundle) -> Config:
@@ -242,6 +242,7 @@ def train(bundle: VolumeBundle) -> Config:
         "provenance": "$data.data_provenance(@data_dir, @train_data)",
         "settings": {
             "bundle": bundle.name,
+            "version": metadata(bundle)["version"],
             **{id: f"@{id}" for id in SHAPE[:3]},
             **({"sub_encoder_channels": "@sub_encoder_channels"} if bundle.hierarchical else {}),
             **{id: f"@{id}" for id in ("num_classes", "window", "seed", "batch_size", "precision")},

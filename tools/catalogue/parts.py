@@ -213,10 +213,10 @@ def start_training() -> Config:
 # --- inference ---
 
 
-def trained(defaults: str, chosen: Iterable[str]) -> Config:
-    """What the weights say of themselves, and an id for each of it."""
+def trained(bundle: str, defaults: str, chosen: Iterable[str], network: str = "model") -> Config:
+    """What the weights say of themselves, and an id for each of it; those of another bundle or network are refused."""
     return {
-        "trained": f"$engines.model_settings(@ckpt_path, {{{defaults}}})",
+        "trained": f"$engines.model_settings(@ckpt_path, {{{defaults}}}, '{bundle}', '{network}')",
         **{setting: f"$@trained['{setting}']" for setting in chosen},
     }
 
