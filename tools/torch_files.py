@@ -107,7 +107,7 @@ def is_state_dict(content: Any) -> bool:
 
 def is_checkpoint(content: Any) -> bool:
     """Whether it is what `tools.engines.TrainingCheckpoint` writes."""
-    return isinstance(content, Mapping) and {"networks", "optimizers", "epoch"} <= content.keys()
+    return isinstance(content, Mapping) and {"networks", "epoch"} <= content.keys()
 
 
 def _common_prefix(state: Mapping[str, Tensor]) -> str | None:

@@ -130,7 +130,7 @@ def test_older_files_load_with_a_word(tmp_path, way, caplog):
 
 def test_shapes_that_do_not_fit_are_named_for_older_files(tmp_path):
     torch.save(old(generator()), tmp_path / "model.pt")
-    with pytest.raises(ValueError, match=r"model\.pt do not fit the network.*Is --image_size.*size mismatch for embed"):
+    with pytest.raises(ValueError, match=r"model\.pt do not fit the network.*is --image_size.*size mismatch for embed"):
         ModelLoader(tmp_path / "model.pt", generator(base_channels=16)).load()
 
 

@@ -151,12 +151,12 @@ class ModelCheckpointLoader:
             self.network.load_state_dict(state)
         except (RuntimeError, ValueError) as error:
             asked = (
-                " Is --image_size, or another size, not that of the training?"
+                "is --image_size, or another size, not that of the training? "
                 if isinstance(error, RuntimeError)
                 else ""
             )
             raise ValueError(
-                f"the weights in {self.path} do not fit the network, a {type(self.network).__name__}.{asked} "
+                f"the weights in {self.path} do not fit the network, a {type(self.network).__name__}: {asked}"
                 f"{' '.join(str(error).split())[:500]}"
             ) from error
 
