@@ -10,17 +10,23 @@ import pytest
 import torch
 from monai.bundle import run
 
-from tests.tiny import BUNDLES, REPOSITORY, config_file, tiny
+from tests.tiny import BUNDLES, REPOSITORY, config_file, family, one_of_each_family, tiny
 
 torch.set_num_threads(1)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """With `-n`, what shares fixtures stays in one process: the tests of a bundle, or of a module."""
+    """With `-n`, what shares fixtures stays in one process: the tests of a bundle, or of a module.
+
+    The longest come first, so that no process is left with them when the others have ended.
+    """
     for item in items:
-        bundle = item.callspec.params.get("bundle") if hasattr(item, "callspec") else None
-        item.add_marker(pytest.mark.xdist_group(bundle or item.path.as_posix()))
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        sibling = parameters.get("sibling")
+        group = parameters.get("bundle") or (sibling and f"siblings of {family(sibling)}")
+        item.add_marker(pytest.mark.xdist_group(group or item.path.as_posix()))
+    items.sort(key=lambda item: "bundle" not in getattr(getattr(item, "callspec", None), "params", {}))
 
 
 @pytest.fixture(autouse=True)
@@ -28,9 +34,17 @@ def _seeded():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="session", params=BUNDLES)
+@pytest.fixture(scope="session", params=one_of_each_family())
 def bundle(request):
-    """The name of every bundle in turn, in the repository's folder."""
+    """The name of a bundle of each family in turn, for its whole life; the working folder is the repository's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        yield request.param
+
+
+@pytest.fixture(scope="session", params=sorted(set(BUNDLES) - set(one_of_each_family())))
+def sibling(request):
+    """The name of every other bundle in turn, for what is its own; the working folder is the repository's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
         yield request.param

@@ -40,6 +40,23 @@ def train_config(bundle):
     return ConfigParser.load_config_file(config_file(bundle, "train"))
 
 
+def family(bundle):
+    """What a bundle shares with its siblings: the objective."""
+    return train_config(bundle)["objective"]["_target_"].split(".")[-2]
+
+
+WHOLE_LIFE = {"crf_gan": "crf_gan_luna16", "ha_gan": "ha_gan_gsp", "cyclegan": "cyclegan_mri2ct_inout"}
+"""The member of a family that is put through everything; together they have all datasets and both kinds of branches."""
+
+
+def one_of_each_family():
+    """The bundles that live their whole life in the tests: one of each family, the first where none is chosen."""
+    chosen = {}
+    for bundle in BUNDLES:
+        chosen.setdefault(family(bundle), WHOLE_LIFE.get(family(bundle), bundle))
+    return sorted(chosen.values())
+
+
 def translates(bundle):
     """Whether a bundle makes volumes from other volumes, not from latents."""
     return "modalities" in train_config(bundle)

@@ -1,13 +1,12 @@
-"""The life of a bundle: metadata, properties, training, resuming, inference, evaluation, export, two processes.
+"""The whole life of a bundle of each family: properties, training, resuming, inference, evaluation, two processes.
 
-Every folder in ``bundles`` is put through all of it, small enough for a test. A new bundle is covered by existing.
+A new family is covered by existing; what is a bundle's own is tested in ``test_every_bundle.py``.
 """
 
 import csv
 import json
 import shutil
 import sqlite3
-from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -17,8 +16,6 @@ from monai.bundle import (
     ConfigParser,
     ConfigWorkflow,
     run,
-    verify_metadata,
-    verify_net_in_out,
 )
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -43,31 +40,6 @@ def assert_equal_networks(first, second):
             assert torch.equal(value, second[name][key]), f"{name}.{key}"
 
 
-def test_necessary_files(bundle):
-    root = REPOSITORY / "bundles" / bundle
-    expected = ["LICENSE", "docs/README.md", "docs/data_license.txt"]
-    names = ["metadata.json", "train.json", "inference.json", "evaluate.json", "multi_gpu_train.json", "logging.conf"]
-    expected += [f"configs/{name}" for name in names]
-    assert [name for name in expected if not (root / name).is_file()] == []
-    assert not list(root.rglob("*.py"))
-
-
-def test_metadata(bundle):
-    """``--filepath`` with a file that exists is MONAI's way to verify without a network."""
-    meta_file = config_file(bundle, "metadata")
-    verify_metadata(meta_file=meta_file, filepath=Path(__file__).with_name("metadata_schema.json"))
-    metadata = json.loads(Path(meta_file).read_text())
-    assert metadata["version"] == next(iter(metadata["changelog"]))
-    pinned = dict(
-        line.split("==") for line in (REPOSITORY / "requirements.txt").read_text().splitlines() if "==" in line
-    )
-    assert metadata["monai_version"] == pinned["monai"]
-    assert metadata["pytorch_version"] == pinned["torch"]
-    assert {name: pinned[name] for name in metadata["required_packages_version"]} == metadata[
-        "required_packages_version"
-    ]
-
-
 @pytest.mark.parametrize(
     ("kind", "names"), [("train", ["train"]), ("train", ["train", "evaluate"]), ("infer", ["inference"])]
 )
@@ -82,22 +54,6 @@ def test_properties(bundle, trained, kind, names, tmp_path):
     workflow = ConfigWorkflow(config_file=config_file(bundle, *names), workflow_type=kind, **overrides)
     workflow.initialize()
     assert workflow.check_properties() == []
-
-
-def test_network_is_what_the_metadata_says(bundle):
-    verify_net_in_out(
-        "network_def", meta_file=config_file(bundle, "metadata"), config_file=config_file(bundle, "train")
-    )
-    metadata = json.loads(Path(config_file(bundle, "metadata")).read_text())["network_data_format"]
-    parser = ConfigParser(train_config(bundle))
-    network = parser.get_parsed_content("network_def").eval()
-    given, made = metadata["inputs"]["image"], metadata["outputs"]["pred"]
-    # a network for images of any size says by what theirs must be divisible
-    given_shape, made_shape = ([32 if side == "32*n" else side for side in d["spatial_shape"]] for d in (given, made))
-    with torch.no_grad():
-        output = network(torch.rand(1, given["num_channels"], *given_shape))
-    assert list(output.shape[2:]) == made_shape
-    assert made["value_range"][0] <= output.min() <= output.max() <= made["value_range"][1]
 
 
 def test_training_leaves_a_model_and_shows_itself(bundle, trained):

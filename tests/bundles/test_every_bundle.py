@@ -1,0 +1,119 @@
+"""What is a bundle's own: files, metadata, network, properties, the data it reads, one iteration, one inference.
+
+Every folder in ``bundles`` is put through it, in seconds; a bundle of each family lives its whole life in
+``test_bundles.py``.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata, verify_net_in_out
+
+from tests.tiny import BUNDLES, REPOSITORY, config_file, tiny, tiny_phantoms, train_config, translates
+
+
+@pytest.fixture(params=BUNDLES)
+def any_bundle(request, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    return request.param
+
+
+def test_necessary_files(any_bundle):
+    root = REPOSITORY / "bundles" / any_bundle
+    expected = ["LICENSE", "docs/README.md", "docs/data_license.txt"]
+    names = ["metadata.json", "train.json", "inference.json", "evaluate.json", "multi_gpu_train.json", "logging.conf"]
+    expected += [f"configs/{name}" for name in names]
+    assert [name for name in expected if not (root / name).is_file()] == []
+    assert not list(root.rglob("*.py"))
+
+
+def test_metadata(any_bundle):
+    """``--filepath`` with a file that exists is MONAI's way to verify without a network."""
+    meta_file = config_file(any_bundle, "metadata")
+    verify_metadata(meta_file=meta_file, filepath=Path(__file__).with_name("metadata_schema.json"))
+    metadata = json.loads(Path(meta_file).read_text())
+    assert metadata["version"] == next(iter(metadata["changelog"]))
+    pinned = dict(
+        line.split("==") for line in (REPOSITORY / "requirements.txt").read_text().splitlines() if "==" in line
+    )
+    assert metadata["monai_version"] == pinned["monai"]
+    assert metadata["pytorch_version"] == pinned["torch"]
+    assert {name: pinned[name] for name in metadata["required_packages_version"]} == metadata[
+        "required_packages_version"
+    ]
+
+
+def test_network_is_what_the_metadata_says(any_bundle):
+    verify_net_in_out(
+        "network_def", meta_file=config_file(any_bundle, "metadata"), config_file=config_file(any_bundle, "train")
+    )
+    metadata = json.loads(Path(config_file(any_bundle, "metadata")).read_text())["network_data_format"]
+    parser = ConfigParser(train_config(any_bundle))
+    network = parser.get_parsed_content("network_def").eval()
+    given, made = metadata["inputs"]["image"], metadata["outputs"]["pred"]
+    # a network for images of any size says by what theirs must be divisible
+    given_shape, made_shape = ([32 if side == "32*n" else side for side in d["spatial_shape"]] for d in (given, made))
+    with torch.no_grad():
+        output = network(torch.rand(1, given["num_channels"], *given_shape))
+    assert list(output.shape[2:]) == made_shape
+    assert made["value_range"][0] <= output.min() <= output.max() <= made["value_range"][1]
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory):
+    """Phantoms that were written for one bundle serve the next with the same options: (bundle, folder) -> None."""
+    written = {}
+
+    def place(bundle, folder):
+        config = train_config(bundle)
+        key = json.dumps([config["data_dir"], config["phantoms"], tiny_phantoms(bundle)])
+        if key in written:
+            shutil.copytree(written[key], folder / written[key].name)
+        return lambda: written.setdefault(key, next(folder.glob("phantoms*")))
+
+    return place
+
+
+def set_up(kind, files, **overrides):
+    """A workflow that is ready to run, with all properties that MONAI asks for."""
+    workflow = ConfigWorkflow(config_file=files, workflow_type=kind, **overrides)
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    return workflow
+
+
+def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
+    """From the bundle's own data to a model, and from that to volumes that are in its window."""
+    few = {"max_epochs": 1, "phantoms#count": 4}
+    if translates(sibling):
+        few["batch_size"] = 64  # of slices
+    small = tiny(sibling, tmp_path, **few)
+    keep = phantoms(sibling, tmp_path)
+    training = set_up("train", config_file(sibling, "train"), **small)
+    trainer = training.parser.get_parsed_content("train#trainer")
+    training.run()
+    training.finalize()
+    keep()
+    assert 1 <= trainer.state.iteration <= 2
+    settings = json.loads((tmp_path / "models" / "model.json").read_text())
+    assert settings["bundle"] == sibling
+    assert settings["data"]["kind"] == "phantom"
+
+    root = {"bundle_root": str(tmp_path)}
+    same_phantoms = {key: value for key, value in small.items() if key.startswith("phantoms#")}
+    set_up("train", config_file(sibling, "train", "evaluate"), **root, **same_phantoms)
+    options = same_phantoms if translates(sibling) else {"num_volumes": 1}
+    inference = set_up("infer", config_file(sibling, "inference"), output_dir=str(tmp_path / "out"), **root, **options)
+    inference.run()
+    inference.finalize()
+    volumes = [np.asarray(nibabel.load(path).dataobj) for path in sorted((tmp_path / "out").glob("*.nii.gz"))]
+    low, high = settings["window"]
+    assert volumes
+    for volume in volumes:
+        assert low <= volume.min() < volume.max() <= high
+    assert (tmp_path / "out" / "montage.png").is_file()
