@@ -15,17 +15,15 @@ PARTIAL = ".*.partial.*"
 
 _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,8}){0,2}$")
 
+_NO_UTF8 = re.compile("[\udc80-\udcff]")  # how Python holds the bytes of a name that are none
+
 NAME_BYTES = 255
 """Longest name of a file on common file systems."""
 
 
 def as_text(path: str | os.PathLike) -> str:
-    """A path that can be printed and stored: if it is not UTF-8, its bytes are read as Latin-1."""
-    name = os.fsencode(path)
-    try:
-        return name.decode("utf-8")
-    except UnicodeDecodeError:
-        return name.decode("latin-1")
+    """A path that can be printed and stored: bytes that are no UTF-8 are read as Latin-1."""
+    return _NO_UTF8.sub(lambda byte: chr(ord(byte[0]) - 0xDC00), os.fsdecode(path))
 
 
 def file_name(name: str, ending: str) -> str:

@@ -14,6 +14,7 @@ from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from tools.data.dicom import any_slice, dicom_series, echo_times, read_dicom_series
 from tools.data.readers import VolumeError, VolumeHeader, file_stamp, read_header, read_volume, volume_suffix
+from tools.io.volume import check_thickness
 
 # Part of the digest of every chain that reads with `VolumeReader` (tools.transforms.digest). Raise it whenever the
 # reader gives other voxels, or another place for them.
@@ -134,15 +135,6 @@ class VolumeReader(ImageReader):
             MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape),
             MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),  # MONAI's mark for "there is none"
         }
-
-
-def check_thickness(path: PathLike, shape: Sequence[int], least: int) -> None:
-    """Raises VolumeError if a volume has fewer voxels than ``least`` along an axis."""
-    if min(shape) < least:
-        found = " x ".join(map(str, shape))
-        raise VolumeError.of(
-            path, f"it is {found} voxels large, expected a volume with {least} or more along every axis"
-        )
 
 
 def _parts(path: PathLike) -> tuple[str, float | None]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tools.data.preprocessed import preprocessed_info, rerun_command
 from tools.data.readers import SUFFIXES, VolumeError, read_header, volume_suffix
+from tools.io.volume import check_thickness
+from tools.transforms.spatial import THINNEST
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]
 
 
 def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) -> list[Volume]:
-    """Those volumes whose header says 3D and whose data are all there; warns of the others.
+    """Those volumes whose header says 3D, of more than a slice, and whose data are all there; warns of the others.
 
     Raises:
         VolumeError: none is usable.
@@ -142,7 +144,7 @@ def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) ->
     good, bad = [], []
     for volume in volumes:
         try:
-            read_header(volume.path)
+            check_thickness(volume.path, read_header(volume.path).shape, THINNEST)
             good.append(volume)
         except VolumeError as e:
             bad.append(str(e))

@@ -28,6 +28,7 @@ class VolumeError(ValueError):
 
     @classmethod
     def of(cls, path: PathLike, reason: str) -> VolumeError:
+        reason = as_text(reason)  # it may quote a name
         return cls(f"{as_text(path)}: {reason}", reason)
 
     @classmethod
@@ -116,6 +117,15 @@ def corner_distance(apart: np.ndarray, shape: tuple[int, ...]) -> float:
     """Greatest length of ``apart`` [4, 4], a difference of two affines, at the outer corners of a volume."""
     corners = np.array([(*c, 1) for c in itertools.product(*((-0.5, n - 0.5) for n in shape))])
     return float(np.linalg.norm((corners @ apart.T)[:, :3], axis=1).max())
+
+
+def check_thickness(path: PathLike, shape: tuple[int, ...], least: int) -> None:
+    """Raises VolumeError if a volume has fewer voxels than ``least`` along an axis."""
+    if min(shape) < least:
+        found = " x ".join(map(str, shape))
+        raise VolumeError.of(
+            path, f"it is {found} voxels large, expected a volume with {least} or more along every axis"
+        )
 
 
 def check_content(path: PathLike, voxels: np.ndarray) -> None:
