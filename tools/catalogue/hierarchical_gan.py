@@ -316,6 +316,7 @@ def inference(bundle: VolumeBundle) -> Config:
         "slab_length": 0,
         "class_label": None,
         **bundle.trained("256", "place"),
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
         "datalist": f"$data.seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
         "network_def": bundle.generator,
@@ -335,7 +336,7 @@ def inference(bundle: VolumeBundle) -> Config:
         ),
         "handlers": [
             parts.load_model("@ckpt_path", "@network"),
-            parts.montage("montage.png", "@window"),
+            parts.montage("montage.png", "@window", provenance="@origin"),
             parts.progress("Generation"),
         ],
         "evaluator": parts.evaluator(prepare_batch=prepare_latents()),
@@ -366,6 +367,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         "dataset_dir": None,
         "class_label": 0,
         **bundle.trained("256", "encoders"),
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
         "generator_def": bundle.generator,
         "encoder_def": bundle.encoder,
         "sub_encoder_def": bundle.sub_encoder,
@@ -398,7 +400,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         "handlers": [
             parts.load_model("@ckpt_path", "$@network.generator"),
             parts.load_model("@encoders_path", "$@network.encoders"),
-            parts.montage("reconstruction.png", "@window"),
+            parts.montage("reconstruction.png", "@window", provenance="@origin"),
             parts.montage("input.png", [-1, 1], pred_key="image"),
             parts.progress("Reconstruction"),
         ],

@@ -252,11 +252,24 @@ def whole_numbers() -> Config:
     return {"_target_": "Lambdad", "keys": "pred", "func": "$torch.round"}
 
 
+def origin(name: str, version: str) -> Config:
+    """What every file that is written says of where it comes from."""
+    return {
+        "origin": {
+            "_target_": "tools.io.provenance.Provenance",
+            "bundle": name,
+            "version": version,
+            "weights": "@ckpt_path",
+        }
+    }
+
+
 def save_volume(postfix: str) -> list[Config]:
     """A NIfTI file of whole numbers, turned to RAS; "pred" stays as it is, for the pictures."""
     return [
         {"_target_": "CopyItemsd", "keys": "pred", "names": "file"},
         {"_target_": "Orientationd", "keys": "file", "axcodes": "RAS"},
+        {"_target_": "tools.transforms.volume.StateProvenanced", "keys": "file", "provenance": "@origin"},
         {
             "_target_": "SaveImaged",
             "keys": "file",

@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from tools.data.dicom import any_slice
+from tools.io.provenance import Record, describe_dicom
 
 SOP_CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage}
 
@@ -35,11 +36,12 @@ def write_dicom_series(
     echo_time: float | None = None,
     repetition_time: float | None = None,
     patient: str = "ANONYMOUS",
+    provenance: Record | None = None,
     series_per_file: bool = False,
     uid_seed: str | None = None,
     names: str = "IMG-0001-{:05d}.dcm",
 ) -> Path:
-    """Writes a volume as one DICOM series that a planning system can load.
+    """Writes a synthetic volume as one DICOM series that says so, and that a planning system can load.
 
     Args:
         folder: to create; it appears when it is complete.
@@ -53,8 +55,9 @@ def write_dicom_series(
         rescale: slope and intercept; value = slope * stored + intercept.
         bits_stored: 12 or 16, of 16 allocated.
         signed: whether stored values are.
-        echo_time, repetition_time: in ms, for MR.
+        echo_time, repetition_time: in ms, for MR; None leaves the tag out.
         patient: name and id where there is no reference.
+        provenance: what made the volume, see `tools.io.provenance`.
         series_per_file: give every file its own SeriesInstanceUID, as CHAOS's anonymisation did.
         uid_seed: UIDs follow from it, and dates are fixed; None draws new ones.
         names: of the files, formatted with the slice's number from 1.
@@ -75,6 +78,8 @@ def write_dicom_series(
     stored = _stored(volume, rescale, bits_stored, signed)
     geometry = _Geometry.of(affine)
     common = _common(reference, patient, uid_seed)
+    if provenance is not None:
+        describe_dicom(common, provenance)
     unfinished = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     unfinished.mkdir(parents=True)
     try:
@@ -88,7 +93,10 @@ def write_dicom_series(
             else:
                 dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "RM", "NONE", ""
                 dataset.MRAcquisitionType = "2D"
-                dataset.EchoTime, dataset.RepetitionTime, dataset.EchoTrainLength = echo_time, repetition_time, None
+                dataset.EchoTrainLength = None
+                for name, milliseconds in (("EchoTime", echo_time), ("RepetitionTime", repetition_time)):
+                    if milliseconds is not None:  # readers take an empty one for a broken one
+                        setattr(dataset, name, milliseconds)
             dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits_stored, bits_stored - 1
             dataset.PixelRepresentation = int(signed)
             if image_type[0] == "DERIVED":
@@ -182,6 +190,7 @@ def _common(reference: str | os.PathLike | Dataset | None, patient: str, uid_see
     common.SeriesDate = common.ContentDate = f"{now:%Y%m%d}"
     common.SeriesTime = common.ContentTime = f"{now:%H%M%S}"
     common.Manufacturer, common.PositionReferenceIndicator, common.SeriesNumber = "", "", 1
+    common.SyntheticData = "YES"
     return common
 
 

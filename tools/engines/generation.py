@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from tools.files import whole_file
 from tools.io.nifti import nifti_image
+from tools.io.provenance import Record
 from tools.networks.slabwise import SlabwiseGenerator
 from tools.transforms.volume import PlaceVolumed
 
@@ -80,6 +81,7 @@ def write_by_slabs(
     field_of_view: Sequence[float],
     label: Tensor | None = None,
     slab_length: int = 32,
+    provenance: Record | None = None,
 ) -> None:
     """Generate a volume that need not fit into memory, into a NIfTI file that grows slab by slab.
 
@@ -94,6 +96,7 @@ def write_by_slabs(
         field_of_view: extent in mm [axial, rows, columns].
         label: class index [1] for a conditional generator.
         slab_length: axial slices at a time.
+        provenance: what makes the volume, which the file says: `Provenance(...).record(seed)`.
 
     Raises:
         ValueError: several latents, or a path with another ending.
@@ -110,8 +113,8 @@ def write_by_slabs(
     )
     # in the file columns come first
     affine = placed["volume"].affine.numpy()[:, [2, 1, 0, 3]]
-    header = nifti_image(np.broadcast_to(np.int16(0), (side,) * 3), affine).header
-    header["vox_offset"] = header.single_vox_offset
+    header = nifti_image(np.broadcast_to(np.int16(0), (side,) * 3), affine, provenance).header
+    header["vox_offset"] = header.single_vox_offset + header.extensions.get_sizeondisk()
     low, high = window
     with (
         whole_file(path) as partial,

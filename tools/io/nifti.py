@@ -16,6 +16,7 @@ from nibabel.volumeutils import apply_read_scaling
 
 from tools.files import whole_file
 from tools.io.inflate import GZIP, gzip_size_field, inflate
+from tools.io.provenance import Record, describe_nifti
 from tools.io.volume import VolumeError, VolumeHeader, check_geometry, check_memory, corner_distance, wrong_dimensions
 
 DISAGREEMENT = 0.1
@@ -184,21 +185,24 @@ def _qform(header: nib.Nifti1Header) -> np.ndarray:
         return np.full((4, 4), np.nan)
 
 
-def nifti_image(voxels: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+def nifti_image(voxels: np.ndarray, affine: np.ndarray, provenance: Record | None = None) -> nib.Nifti1Image:
     """The image of every NIfTI file that is written: sform and qform say the same, in millimetres.
 
     Args:
         voxels: [x, y, z], stored in their own type.
         affine: 4x4, voxel index to RAS in mm. The qform cannot hold what shear it has.
+        provenance: where the volume comes from, which the header then says.
     """
     image = nib.Nifti1Image(voxels, affine, dtype=voxels.dtype)
     image.set_sform(affine, code="scanner")
     image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
+    if provenance is not None:
+        describe_nifti(image.header, provenance)
     return image
 
 
-def write_nifti(path: PathLike, voxels: np.ndarray, affine: np.ndarray) -> None:
+def write_nifti(path: PathLike, voxels: np.ndarray, affine: np.ndarray, provenance: Record | None = None) -> None:
     """Writes `nifti_image`, whole or not at all; compressed if ``path`` ends in `.gz`."""
     with whole_file(path) as partial:
-        nib.save(nifti_image(voxels, affine), partial)
+        nib.save(nifti_image(voxels, affine, provenance), partial)

@@ -76,14 +76,18 @@ def packed_weights(trained: Trained) -> tuple[dict[str, bytes], list[str]]:
     return files, problems
 
 
-def packed_configs(folder: Path, trained: Trained) -> dict[str, dict[str, Any]]:
+def packed_configs(folder: Path, trained: Trained, version: str | None = None) -> dict[str, dict[str, Any]]:
     """file name -> content of the configs, which find their bundle from any working folder.
 
-    `train.json` describes the network that was trained, not the default one: `monai.bundle.load` builds that.
+    `train.json` describes the network that was trained, not the default one: `monai.bundle.load` builds that. Files
+    that the bundle writes name ``version``, by default that of the repository.
     """
     contents = {path.name: load_config(path) for path in config_files(folder)}
     train = contents.get("train.json", {})
     packed = {name: for_any_folder(name, content, train) for name, content in contents.items()}
+    for content in packed.values():
+        if "origin" in content and version is not None:
+            content["origin"] = content["origin"] | {"version": version}
     if train:
         packed["train.json"] |= network_settings(train, trained.settings)
         packed["fine_tune.json"] = fine_tune_config(train, trained.names)

@@ -106,7 +106,7 @@ def pack_bundle(
     if found is None:
         raise refused(folder.name, problems)
     files, problems = packed_weights(found)
-    configs = packed_configs(folder, found)
+    configs = packed_configs(folder, found, version and str(version))
     needed = follow(REPOSITORY, config_entries(configs))
     metadata = load_config(configs_folder / "metadata.json")
     pinned = pinned_versions(REPOSITORY / "requirements.txt")

@@ -19,8 +19,10 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.utils import convert_to_numpy
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from tools.files import whole_file
+from tools.io.provenance import Provenance, png_text
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +103,7 @@ class MontageSaver:
             None each volume's own range.
         spacing: mm along S, P, L; None: that of the prediction if it is a MetaTensor, otherwise cubes.
         max_volumes: the first so many are shown.
+        provenance: what makes the volumes; the picture says so in its text chunks.
 
     Example::
 
@@ -115,6 +118,7 @@ class MontageSaver:
         window: tuple[float, float] | None = CT_WINDOW,
         spacing: Sequence[float] | None = None,
         max_volumes: int = 8,
+        provenance: Provenance | None = None,
     ) -> None:
         if max_volumes < 1:
             raise ValueError(f"max_volumes must be at least 1, got {max_volumes}")
@@ -123,6 +127,7 @@ class MontageSaver:
         self.window = window
         self.spacing = spacing
         self.max_volumes = max_volumes
+        self.provenance = provenance
         self._rows: list[list[np.ndarray]] = []
 
     def attach(self, evaluator: Engine) -> None:
@@ -173,7 +178,8 @@ class MontageSaver:
         if not self._rows:
             logger.warning("no predictions were made, so no montage is written to %s", self.path)
             return
-        logger.info("wrote a montage of %d volume(s) to %s", len(self._rows), _save(self.path, self.picture()))
+        text = None if self.provenance is None else png_text(self.provenance.record())
+        logger.info("wrote a montage of %d volume(s) to %s", len(self._rows), _save(self.path, self.picture(), text))
 
 
 def _render(planes: Planes, window: tuple[float, float] | None, spacing: Sequence[float] | None) -> list[np.ndarray]:
@@ -222,7 +228,7 @@ def _montage(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None 
     return np.array(image)
 
 
-def _save(path: str | os.PathLike, picture: np.ndarray) -> Path:
+def _save(path: str | os.PathLike, picture: np.ndarray, text: PngInfo | None = None) -> Path:
     with whole_file(path) as partial:
-        Image.fromarray(picture).save(partial, format="PNG")
+        Image.fromarray(picture).save(partial, format="PNG", pnginfo=text)
     return Path(path)

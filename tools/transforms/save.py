@@ -16,6 +16,7 @@ from tools.data.dicom_writer import write_dicom_series
 from tools.data.volume_reader import source_path
 from tools.files import file_name
 from tools.io.nifti import write_nifti
+from tools.io.provenance import Provenance, Record
 from tools.io.volume import without_shear
 from tools.transforms.squares import ORIGINAL_AFFINE
 
@@ -32,6 +33,7 @@ class SaveTranslationd(MapTransform):
         names: of the channels.
         modality: "CT" (HU) or "MR" (not negative), of the DICOM series.
         dicom: whether to write them. Patient, study and frame of reference are those of the source if that is DICOM.
+        provenance: what made the volumes; every file says so.
     """
 
     def __init__(
@@ -41,14 +43,17 @@ class SaveTranslationd(MapTransform):
         names: Sequence[str] = ("ct",),
         modality: str = "CT",
         dicom: bool = False,
+        provenance: Provenance | None = None,
     ) -> None:
         super().__init__(keys)
         self.output_dir = Path(output_dir)
         self.names = tuple(names)
         self.modality = modality
         self.dicom = dicom
+        self.provenance = provenance
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        record = None if self.provenance is None else self.provenance.record()
         for key in self.key_iterator(data):
             made = data[key]
             axes = nib.aff2axcodes(np.asarray(made.meta[ORIGINAL_AFFINE]))
@@ -56,13 +61,15 @@ class SaveTranslationd(MapTransform):
             affine = np.asarray(own.affine, np.float64)
             for name, channel in zip(self.names, own.as_tensor(), strict=True):
                 voxels = np.asarray(channel).astype(np.int16)
-                write_nifti(self.output_dir / file_name(data["id"], f"_{name}.nii.gz"), voxels, affine)
+                write_nifti(self.output_dir / file_name(data["id"], f"_{name}.nii.gz"), voxels, affine, record)
                 if self.dicom:
                     folder = self.output_dir / file_name(data["id"], f"_{name}")
-                    self._save_series(folder, voxels, affine, str(made.meta["filename_or_obj"]))
+                    self._save_series(folder, voxels, affine, str(made.meta["filename_or_obj"]), record)
         return dict(data)
 
-    def _save_series(self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str) -> None:
+    def _save_series(
+        self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str, record: Record | None
+    ) -> None:
         reference = source_path(source)
         shutil.rmtree(folder, ignore_errors=True)
         write_dicom_series(
@@ -74,4 +81,5 @@ class SaveTranslationd(MapTransform):
             reference=reference if os.path.isdir(reference) else None,
             rescale=(1, -1024) if self.modality == "CT" else (1, 0),
             patient=folder.name,
+            provenance=record,
         )

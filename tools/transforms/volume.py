@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
+from monai.config import KeysCollection, PathLike
 from monai.data import MetaTensor, NibabelWriter
 from monai.transforms import MapTransform
 
 from tools.files import file_name
 from tools.io.nifti import write_nifti
+from tools.io.provenance import KEY, Provenance, Record
 
 
 class PlaceVolumed(MapTransform):
@@ -47,15 +48,45 @@ class PlaceVolumed(MapTransform):
         return placed
 
 
+class StateProvenanced(MapTransform):
+    """Put into the metadata of volumes where they come from, for `WholeFileWriter`.
+
+    Args:
+        keys: of MetaTensors.
+        provenance: what made them.
+        seed_key: of the number that a volume follows from; may be missing.
+    """
+
+    def __init__(self, keys: KeysCollection, provenance: Provenance, seed_key: str = "seed") -> None:
+        super().__init__(keys)
+        self.provenance = provenance
+        self.seed_key = seed_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        stated = dict(data)
+        seed = stated.get(self.seed_key)
+        for key in self.key_iterator(stated):
+            stated[key] = stated[key].clone()
+            stated[key].meta[KEY] = self.provenance.record(None if seed is None else int(seed))
+        return stated
+
+
 class WholeFileWriter(NibabelWriter):
     """A NIfTI writer whose file appears under its name only when it is complete; see `write_nifti`.
 
-    A name that is too long for a file, as one with a postfix may be, is cut.
+    It says what `StateProvenanced` left in the volume's metadata. A name that is too long for a file, as one with a
+    postfix may be, is cut.
     """
 
-    def write(self, filename, verbose: bool = False, **kwargs) -> None:
+    record: Record | None = None
+
+    def set_metadata(self, meta_dict: Mapping | None = None, resample: bool = True, **options: Any) -> None:
+        super().set_metadata(meta_dict, resample, **options)
+        self.record = (meta_dict or {}).get(KEY)
+
+    def write(self, filename: PathLike, verbose: bool = False, **kwargs: Any) -> None:
         image = self.create_backend_obj(self.data_obj, affine=self.affine, dtype=self.output_dtype, **kwargs)
         path = Path(filename)
         ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
         path = path.with_name(file_name(path.name.removesuffix(ending), ending))
-        write_nifti(path, np.asanyarray(image.dataobj), image.affine)
+        write_nifti(path, np.asanyarray(image.dataobj), image.affine, self.record)
