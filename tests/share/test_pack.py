@@ -188,6 +188,8 @@ def test_versions(tmp_path, copied, trained, unchecked):
     assert path.name == f"{NAME}_v0.2.0.zip"
     with zipfile.ZipFile(path) as file:
         assert json.loads(file.read(f"{NAME}/configs/metadata.json"))["version"] == "0.2.0"
+        # which the files that it makes will name
+        assert json.loads(file.read(f"{NAME}/configs/inference.json"))["origin"]["version"] == "0.2.0"
         assert "0.2.0: more" in file.read(f"{NAME}/docs/README.md").decode()
     release = tmp_path / "model_info.json"
     release.write_text(json.dumps({f"{NAME}_v0.1.0": {}}))
