@@ -93,7 +93,7 @@ BRAIN_T1 = VolumeData(
     write_phantoms="write_gsp_phantoms",
     options={},
     datalist="gsp_datalist",
-    preprocessing="$data.t1_transforms(@data_dir, @image_size)",
+    preprocessing="$data.t1_transforms(@data_dir, @image_size, @window)",
     original_preprocessing="$transforms.t1_preprocessing(@image_size)",
     window=(0, 1000),
     field_of_view=(200.0, 200.0, 200.0),
@@ -137,14 +137,13 @@ class VolumeBundle:
             "channels": "@sub_encoder_channels",
         }
 
-    def trained(self, image_size: str, more: str = "", window: bool = True) -> Config:
+    def trained(self, image_size: str, more: str = "") -> Config:
         """What the weights say, with this bundle's defaults."""
         encoders = "'sub_encoder_channels': 256, " if more == "encoders" else ""
         defaults = f"'image_size': {image_size}, 'latent_dim': 1024, 'base_channels': 32, {encoders}'num_classes': 0"
         ids = list(SHAPE)
-        if window:
-            defaults += f", 'window': {list(self.data.window)}"
-            ids += ["window"]
+        defaults += f", 'window': {list(self.data.window)}"
+        ids += ["window"]
         if more == "place":
             defaults += f", 'data': {{'field_of_view_mm': {list(self.data.field_of_view)}}}"
         if more == "encoders":
@@ -239,7 +238,7 @@ def train(bundle: VolumeBundle) -> Config:
                 else {}
             ),
         },
-        "provenance": "$data.data_provenance(@data_dir, @train_data)",
+        "provenance": "$data.data_provenance(@data_dir, @train_data, @train#dataset, @num_workers)",
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle)["version"],
@@ -415,7 +414,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
 def evaluate(bundle: VolumeBundle) -> Config:
     return {
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
-        **bundle.trained("@scales[@scale]['image_size']", window=False),
+        **bundle.trained("@scales[@scale]['image_size']"),
         "network": "$@network_def.to(@device)",
         "num_synthetic": "$len(@val_files)",
         **parts.spaces("untrained"),

@@ -9,11 +9,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
+import ignite.distributed as idist
 import torch
 from monai.data import Dataset, PersistentDataset
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from tools.data.volume_reader import source_path, volume_stamp
 from tools.files import whole_file
@@ -35,6 +39,43 @@ def cached_dataset(data: Sequence[dict], transform: Callable, cache_dir: str | o
         return Dataset(data, transform)
     flat = Compose(transform).flatten()  # MONAI counts a Compose within a Compose as random, and would cache none of it
     return _CachedDataset(data, flat, cache_dir, hash_func=item_key, hash_transform=_transform_key)
+
+
+def values_of(dataset: Dataset, key: str, num_workers: int = 0) -> list[Any]:
+    """``key`` of every item, in order. Each item is computed, and kept if the dataset has a cache, where it is not yet.
+
+    What is in the cache is not read as a whole, so that a small value of large items costs nothing the second time.
+    Several processes share the work and wait for one another, if there is a cache that they share.
+
+    Args:
+        dataset: what `cached_dataset` returned.
+        key: of a tensor in its items.
+        num_workers: processes that compute, as for a ``DataLoader``; 0 for this one alone.
+    """
+    one = _Values(dataset, key)
+    rank, world = (idist.get_rank(), idist.get_world_size()) if isinstance(dataset, _CachedDataset) else (0, 1)
+    mine = range(rank, len(one), world)
+    # a generator of its own, or the loader would take a number from the one that initialises networks
+    loader = DataLoader(one, None, sampler=mine, num_workers=num_workers, generator=torch.Generator())
+    found = dict(zip(mine, tqdm(loader, desc="Volumes", unit="volume", leave=False, disable=None), strict=True))
+    if world > 1:
+        idist.barrier()
+    return [found[index] if index in found else one[index] for index in range(len(one))]
+
+
+class _Values(torch.utils.data.Dataset):
+    """One key of the items of a dataset."""
+
+    def __init__(self, dataset: Dataset, key: str) -> None:
+        self.dataset, self.key = dataset, key
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(self.dataset, _CachedDataset):
+            return self.dataset.value(index, self.key)
+        return self.dataset[index][self.key]
 
 
 def item_key(item: dict) -> bytes:
@@ -66,9 +107,18 @@ class _CachedDataset(PersistentDataset):
     killed process or a full disk leaves half a file; reading that is an error which ends the training.
     """
 
+    def value(self, index: int, key: str) -> Any:
+        """One tensor of an item, of the rest of which nothing is read if it is in the cache."""
+        try:
+            return torch.load(self._file(self.data[index]), weights_only=True, mmap=True)[key].clone()
+        except Exception:  # there is none yet, or it is damaged
+            return self[index][key]
+
+    def _file(self, item: dict) -> Path:
+        return Path(self.cache_dir) / f"{self.hash_func(item).decode()}-{self.transform_hash}.pt"
+
     def _cachecheck(self, item_transformed):
-        name = self.hash_func(item_transformed).decode() + "-" + self.transform_hash
-        file = Path(self.cache_dir) / f"{name}.pt"
+        file = self._file(item_transformed)
         if file.is_file():
             try:
                 return torch.load(file, weights_only=True)

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.data import Dataset
 from monai.transforms import Compose, EnsureTyped, ScaleIntensityRanged
 
-from tools.data.readers import VolumeHeader
-from tools.data.volume_reader import volume_header
+from tools.data.cache import values_of
+from tools.data.readers import read_header
 from tools.transforms.ct import ct_preprocessing
 from tools.transforms.digest import chain_digest
 from tools.transforms.mr import WHITE, t1_preprocessing
-from tools.transforms.spatial import checked_size, load_volume
+from tools.transforms.spatial import FIELD_OF_VIEW, FieldOfViewd, checked_size, load_volume
 
 MANIFEST = "preprocessed.json"
 FORMAT = 2  # of the manifest
@@ -107,7 +108,8 @@ def rerun_command(settings: Mapping[str, Any], output_dir: str | os.PathLike) ->
 def image_transforms(dataset_dir: str | os.PathLike, image_size: int, window: Sequence[int] = (-1024, 600)) -> Compose:
     """{"image": path} -> {"image": [1, S, S, S]}, float32 in [-1, 1], from an original or a preprocessed CT dataset.
 
-    Both give the same numbers to the last bit. [-1, 1] is the window of HU (paper section 2.1).
+    Both give the same numbers to the last bit. [-1, 1] is the window of HU (paper section 2.1). "field_of_view_mm" [3]
+    comes with it, the space [axial, rows, columns] that the cube covers.
 
     Args:
         dataset_dir: the dataset that the paths come from.
@@ -124,7 +126,8 @@ def t1_transforms(dataset_dir: str | os.PathLike, image_size: int, window: Seque
     """{"image": path} -> {"image": [1, S, S, S]}, float32 in [-1, 1], from an original or a preprocessed T1 dataset.
 
     Both give the same numbers to the last bit. Background is 0 and the 98th percentile of the head and above 1000; the
-    window's ends become -1 and 1, and what lies outside it is clipped.
+    window's ends become -1 and 1, and what lies outside it is clipped. "field_of_view_mm" [3] comes with it, the space
+    [axial, rows, columns] that the cube covers.
 
     Args:
         dataset_dir: the dataset that the paths come from.
@@ -152,23 +155,33 @@ def _transforms(dataset_dir: str | os.PathLike, settings: Mapping[str, Any], lim
         [
             *(chain.transforms if info is None else load_volume()),
             ScaleIntensityRanged(keys="image", a_min=low, a_max=high, b_min=-1.0, b_max=1.0, clip=True),
+            FieldOfViewd(keys="image"),
             EnsureTyped(keys="image", dtype=torch.float32, track_meta=False),
         ]
     )
 
 
-def data_provenance(dataset_dir: str | os.PathLike | None, datalist: Sequence[dict[str, str]]) -> dict[str, Any]:
+def data_provenance(
+    dataset_dir: str | os.PathLike | None,
+    datalist: Sequence[dict[str, str]],
+    dataset: Dataset | None = None,
+    num_workers: int = 0,
+) -> dict[str, Any]:
     """Where training data come from, for a checkpoint: numbers, strings, lists and dicts only.
 
     Args:
-        dataset_dir: the dataset; None where data of one's own need none.
+        dataset_dir: their folder; None where data of one's own need none.
         datalist: what is trained on.
+        dataset: the same as the networks see it, where they see cubes of whole volumes (`image_transforms`,
+            `t1_transforms`). Cutting away blank slices, or all around a head, changes what space a cube covers, so
+            that this is known only when a volume has been read: all are, and kept in the dataset's cache.
+        num_workers: processes that read.
 
     Returns:
         `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), "luna16",
         "gsp" or "chaos" if every id is one of LIDC-IDRI's, GSP's or CHAOS's, else "volumes"; `volumes`, their number;
-        `ids_sha256`, digest of their sorted ids; `field_of_view_mm`, mean extent [axial, rows, columns];
-        `preprocessed`, its settings, if it was preprocessed.
+        `ids_sha256`, digest of their sorted ids; with a ``dataset`` `field_of_view_mm`, mean extent [axial, rows,
+        columns] of its cubes; `preprocessed`, its settings, if it was preprocessed.
     """
     info = preprocessed_info(dataset_dir)
     phantom = phantom_info(dataset_dir) if info is None else info.get("phantom")
@@ -179,18 +192,18 @@ def data_provenance(dataset_dir: str | os.PathLike | None, datalist: Sequence[di
         "kind": kind,
         "volumes": len(ids),
         "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
-        "field_of_view_mm": mean_field_of_view(_header(item["image"]).field_of_view for item in datalist),
     }
+    if dataset is not None:
+        if info is None:
+            extents = [extent.tolist() for extent in values_of(dataset, FIELD_OF_VIEW, num_workers)]
+        else:  # the headers say it
+            extents = [read_header(item["image"]).field_of_view for item in datalist]
+        provenance[FIELD_OF_VIEW] = mean_field_of_view(extents)
     if phantom is not None:
         provenance["phantom"] = {key: value for key, value in phantom.items() if key != "volumes"}
     if info is not None:
         provenance["preprocessed"] = {key: info[key] for key in (*SETTINGS, "digest") if key in info}
     return provenance
-
-
-def _header(image: str | Sequence[str]) -> VolumeHeader:
-    """Of a volume, or of the first of a study's."""
-    return volume_header(image if isinstance(image, str) else image[0])
 
 
 def phantom_info(dataset_dir: str | os.PathLike | None) -> Any:

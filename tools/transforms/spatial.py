@@ -42,6 +42,20 @@ def load_volume(as_stored: bool = False) -> list:
     ]
 
 
+FIELD_OF_VIEW = "field_of_view_mm"
+"""Key of the extent of an item's volume."""
+
+
+class FieldOfViewd(MapTransform):
+    """Adds what space a volume [1, axial, H, W] covers: "field_of_view_mm", float32 [3], in mm along its axes."""
+
+    def __call__(self, data):
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[FIELD_OF_VIEW] = (d[key].pixdim * torch.tensor(d[key].shape[1:])).float()
+        return d
+
+
 def checked_size(image_size: int) -> int:
     """`image_size` as an integer.
 
