@@ -7,7 +7,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL = ".*.partial.*"
@@ -40,7 +40,8 @@ def file_name(name: str, ending: str) -> str:
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary name, in the same folder and with the same ending, that becomes ``path`` when the block succeeds.
 
-    A reader never sees half a file, and what was there before is lost only when the new one is complete.
+    A reader never sees half a file, and what was there before is lost only when the new one is complete and on disk:
+    not when the machine loses its power right after.
 
     Example::
 
@@ -53,6 +54,24 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     partial = path.with_name(f".{uuid.uuid4().hex}.partial{_ENDING.search(path.name)[0] or '.'}")
     try:
         yield partial
+        _to_disk(partial)
         os.replace(partial, path)
+        with suppress(OSError):  # not every system has this for the folder's list of files
+            _to_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partial(folder: str | os.PathLike) -> None:
+    """Remove what killed processes left half-written, in a folder that no other process writes into now."""
+    for left in Path(folder).glob(PARTIAL):
+        left.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's content is on disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

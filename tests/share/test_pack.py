@@ -92,11 +92,16 @@ def test_an_unpacked_archive_passes_the_zoos_checks(archive, tmp_path):
     assert "matplotlib" in name["required_packages_version"]
 
 
+def set_interval(config):
+    (validation,) = [handler for handler in config["train"]["handlers"] if "interval" in handler]
+    validation["interval"] = 2
+
+
 def test_what_the_zoo_would_refuse(archive, tmp_path):
     folder = unpack(archive, tmp_path)
     edit(folder / "configs" / "inference.json", lambda c: c.pop("network_def"))
     edit(folder / "configs" / "train.json", lambda c: c.update(val_interval=1, validate={"evaluator": 1}))
-    edit(folder / "configs" / "train.json", lambda c: c["train"]["handlers"][0].update(interval=2))
+    edit(folder / "configs" / "train.json", set_interval)
     assert zoo.check_keys(folder) == [
         "configs/inference.json has no network_def",
         "configs/train.json has no validate#handlers",

@@ -76,19 +76,13 @@ def sampler(target: str) -> Config:
 
 
 def training_handlers(schedules: Iterable[str] = (), also: Config | None = None) -> list[Config]:
-    """Validation, learning rates, checkpoints and logs.
+    """Learning rates, checkpoints, validation and logs: in this order, so that a validation that fails costs no epoch.
 
     Args:
         schedules: names of the schedules in ``train#schedules``, stepped after every epoch.
         also: further parts of the training's state, kept in its checkpoints.
     """
     return [
-        {
-            "_target_": "ValidationHandler",
-            "validator": "@validate#evaluator",
-            "interval": "@val_interval",
-            "epoch_level": True,
-        },
         *(
             {"_target_": "LrScheduleHandler", "lr_scheduler": f"@train#schedules#{name}", "print_lr": False}
             for name in schedules
@@ -104,6 +98,7 @@ def training_handlers(schedules: Iterable[str] = (), also: Config | None = None)
             "resume": "@resume",
             **({"also": also} if also else {}),
         },
+        {"_target_": "tools.engines.Validation", "validator": "@validate#evaluator", "interval": "@val_interval"},
         {
             "_target_": "StatsHandler",
             "_disabled_": "$@rank > 0",
@@ -201,13 +196,16 @@ def validator(network: str, **more: Any) -> Config:
         "inferer": "@validate#inferer",
         "key_val_metric": "@validate#key_metric",
         "additional_metrics": "@validate#additional_metrics",
-        "metric_cmp_fn": "$lambda current, best: current < best",
+        "metric_cmp_fn": "$engines.is_smaller",
         "val_handlers": "@validate#handlers",
     }
 
 
 def start_training() -> Config:
-    return {"initialize": ["$monai.utils.set_determinism(seed=@seed)"], "run": ["$@train#trainer.run()"]}
+    return {
+        "initialize": ["$monai.utils.set_determinism(seed=@seed)"],
+        "run": ["$engines.lock_folders(@ckpt_dir, @output_dir)", "$@train#trainer.run()"],
+    }
 
 
 # --- inference ---

@@ -4,11 +4,13 @@ from tools.engines.checkpoint import TrainingCheckpoint
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_slabs
+from tools.engines.lock import lock_folders
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.schedule import constant_then_linear
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
 from tools.engines.update import Update
+from tools.engines.validation import Validation, is_smaller
 from tools.engines.weights import BestModel, ModelCheckpointLoader, ModelLoader, model_settings
 
 __all__ = [
@@ -25,7 +27,10 @@ __all__ = [
     "TensorBoardMontage",
     "TrainingCheckpoint",
     "Update",
+    "Validation",
     "constant_then_linear",
+    "is_smaller",
+    "lock_folders",
     "model_settings",
     "rank_and_world_size",
     "tensorboard_writer",

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import random
 import re
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import monai
-import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.distributed.checkpoint.stateful import Stateful
 
-from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
-from tools.engines.weights import save_model
-from tools.files import whole_file
+from tools.engines.hyperparameters import differences
+from tools.engines.lock import lock_folders
+from tools.engines.processes import decided_by_first, rank_and_world_size
+from tools.engines.state import progress, restore, state_of
+from tools.engines.trainer import AlternatingTrainer
+from tools.engines.weights import model_settings, save_model
+from tools.files import remove_partial, whole_file
+from tools.torch_files import is_checkpoint, read_torch_file
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +29,18 @@ logger = logging.getLogger(__name__)
 class TrainingCheckpoint:
     """Handler of an ``AlternatingTrainer`` that saves its whole state and resumes from it.
 
-    Every ``save_interval`` epochs and at the end, process 0 writes ``checkpoint_epoch=N.pt`` (networks, average,
-    optimizers, scalers, epoch and iteration, random states, best metric, versions, settings) and the networks that
-    inference needs as ``<name>_last.pt``. Files appear under their names only when they are complete.
+    Every ``save_interval`` epochs, at the end, before and after every validation, and when the run is stopped, process
+    0 writes ``checkpoint_epoch=N.pt`` (networks, average, optimizers, scalers, epoch and iteration, random states, best
+    metric, versions, settings) and the networks that inference needs as ``<name>_last.pt``; in the middle of an epoch
+    ``checkpoint_epoch=N_iteration=M.pt``, where N counts complete epochs. Files appear under their names only when they
+    are complete.
 
-    A run that does not resume moves the files of an earlier run in the same directory into a folder beside them.
+    The folder holds one line of checkpoints, and one run at a time writes into it. A run that does not resume moves the
+    files of an earlier run into a folder beside them, and one that goes back to an earlier checkpoint those of the line
+    that it leaves. Rates, betas and schedules are those of the config, also in a resumed run.
 
-    Attach it after the ``ValidationHandler``, so that a checkpoint knows the result of its epoch's validation.
+    Attach it after handlers that step schedules, and before the ``Validation``, so that a validation that fails costs
+    no epoch.
 
     Args:
         directory: where the files go.
@@ -65,168 +72,197 @@ class TrainingCheckpoint:
         self.n_saved = n_saved
         self.resume = resume
         self.also = dict(also or {})
+        self._saved: int | None = None  # the iteration after which the newest checkpoint was written
+        self._read: dict = {}  # the checkpoint to resume from, in process 0
 
     def attach(self, engine: AlternatingTrainer) -> None:
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
+        engine.add_event_handler(Events.TERMINATE, self.terminated)
+        if self.evaluator is not None:
+            self.evaluator.add_event_handler(Events.STARTED, self._around_validation, engine)
+            self.evaluator.add_event_handler(Events.COMPLETED, self._around_validation, engine, again=True)
 
     def start(self, engine: AlternatingTrainer) -> None:
         """Resume, or make room for a new run."""
         if engine.state.iteration > 0:  # goes on after an earlier run of the same trainer, as in federated rounds
+            decided_by_first(lambda: lock_folders(self.directory))
             return
-        if self.resume is None:
-            if rank_and_world_size()[0] == 0:
-                set_aside(self.directory)
-        elif self.resume == "auto":
-            found = newest_whole_checkpoint(self.directory)
-            if found is None:
-                logger.info(f"--resume auto: no whole checkpoint in {self.directory}, starting a new run.")
-            else:
-                self._load(engine, *found)
-        else:
-            path = Path(self.resume)
-            if not path.is_file():
-                raise FileNotFoundError(f"--resume {self.resume}: no such file. Give a checkpoint, or 'auto'.")
-            self._load(engine, path, _load_primitives(path))
+        path = decided_by_first(self._begin)
+        if path is None:
+            return
+        state = self._read if rank_and_world_size()[0] == 0 else read_checkpoint(path)
+        self._read = {}
+        self._load(engine, path, state)
+        if rank_and_world_size()[0] == 0:
+            self._continue_line(path, state)
+        self._saved = engine.state.iteration
 
     def epoch_completed(self, engine: AlternatingTrainer) -> None:
         epoch = engine.state.epoch
-        if rank_and_world_size()[0] > 0 or (epoch % self.save_interval and epoch < engine.state.max_epochs):
-            return
-        for name, network in self.models.items():
-            save_model(self.directory / f"{name}_last.pt", network, self.settings | {"epoch": epoch}, name)
-        with whole_file(self._path(epoch)) as partial:
-            torch.save(state_of(engine, self.evaluator, self.also) | {"settings": self.settings}, partial)
-        for _, path in checkpoints(self.directory)[self.n_saved :]:
-            path.unlink()
-        logger.info(f"Saved {self._path(epoch)}.")
+        if epoch % self.save_interval == 0 or epoch == engine.state.max_epochs:
+            self.save(engine)
 
-    def _path(self, epoch: int) -> Path:
-        return self.directory / f"checkpoint_epoch={epoch}.pt"
+    def terminated(self, engine: AlternatingTrainer) -> None:
+        """Save, and say how to go on."""
+        self.save(engine)
+        if engine.stopping and rank_and_world_size()[0] == 0:
+            iteration, name = engine.state.iteration, signal.Signals(engine.stopping).name
+            if iteration == 0:
+                logger.warning(f"Stopped by {name} before the first iteration.")
+            else:
+                logger.warning(
+                    f"Stopped by {name} after iteration {iteration}, which is saved in {self.directory}. "
+                    "Go on with the same command and --resume auto."
+                )
+
+    def _around_validation(self, _: Engine, engine: AlternatingTrainer, again: bool = False) -> None:
+        if engine.last_event_name in (Events.STARTED, Events.EPOCH_COMPLETED):  # not one apart from the training
+            self.save(engine, again)
+
+    def save(self, engine: AlternatingTrainer, again: bool = False) -> None:
+        """Write a checkpoint, unless there is one of this iteration, or ``again``."""
+        iteration = engine.state.iteration
+        if rank_and_world_size()[0] > 0 or iteration == 0 or (iteration == self._saved and not again):
+            return
+        epoch, within = progress(engine)
+        if iteration != self._saved:
+            for name, network in self.models.items():
+                save_model(self.directory / f"{name}_last.pt", network, self.settings | {"epoch": epoch}, name)
+        path = self._path(epoch, within, iteration)
+        self._write(path, state_of(engine, self.evaluator, self.also) | {"settings": self.settings})
+        self._saved = iteration
+        for _, old in checkpoints(self.directory)[self.n_saved :]:
+            old.unlink()
+        logger.info(f"Saved {path}.")
+
+    def _path(self, epoch: int, within: int | bool, iteration: int) -> Path:
+        middle = f"_iteration={iteration}" if within else ""
+        return self.directory / f"checkpoint_epoch={epoch}{middle}.pt"
+
+    def _write(self, path: Path, state: dict) -> None:
+        with whole_file(path) as partial:
+            torch.save(state, partial)
+
+    def _begin(self) -> Path | None:
+        """Lock the folder, and choose the checkpoint to resume from."""
+        lock_folders(self.directory)
+        remove_partial(self.directory)
+        if self.resume is None:
+            set_aside(self.directory, run_files(self.directory))
+            return None
+        if self.resume != "auto":
+            path = Path(self.resume)
+            if not path.is_file():
+                raise FileNotFoundError(f"--resume {self.resume}: no such file. Give a checkpoint, or 'auto'.")
+            self._read = read_checkpoint(path)
+            return path
+        found = newest_whole_checkpoint(self.directory)
+        if found is None:
+            logger.info(f"--resume auto: no whole checkpoint in {self.directory}, starting a new run.")
+            set_aside(self.directory, [file for _, file in checkpoints(self.directory)])
+            return None
+        path, self._read = found
+        return path
 
     def _load(self, engine: AlternatingTrainer, path: Path, state: dict) -> None:
+        then = state.get("settings", {})
         try:
-            restore(engine, self.evaluator, state, self.also)
+            changed = restore(engine, self.evaluator, state, self.also)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             differing = {
-                key: f"{state.get('settings', {}).get(key)} then, {value} now"
+                key: f"{then.get(key)} then, {value} now"
                 for key, value in self.settings.items()
-                if state.get("settings", {}).get(key) != value
+                if then.get(key) != value
             }
             raise ValueError(
                 f"{path} does not fit the networks and optimizers of this run. Settings that differ: {differing}. "
                 f"Resume with the settings of the checkpoint. First mismatch: {str(error)[:500]}"
             ) from error
         logger.info(f"Resumed from {path}: epoch {engine.state.epoch}, iteration {engine.state.iteration}.")
+        if rank_and_world_size()[0] == 0:
+            for line in [*differences(then, self.settings), *changed]:
+                logger.warning(f"This run has {line}.")
         if engine.state.epoch >= engine.state.max_epochs:
             logger.warning(
                 f"The checkpoint already has {engine.state.epoch} epochs, nothing is left to train. "
                 "Ask for more with --max_epochs."
             )
 
+    def _continue_line(self, path: Path, state: dict) -> None:
+        """Leave in the folder what the checkpoint at ``path`` came from, and move the rest out of the way."""
+        known = [file for _, file in checkpoints(self.directory)]
+        here = next((i for i, file in enumerate(known) if file.samefile(path)), len(known))
+        if self.resume == "auto":
+            set_aside(self.directory, known[:here])  # damaged ones
+            return
+        keep = known[here:]
+        best_is_here = self._has_best(state)
+        if best_is_here:
+            keep += [self.directory / f"{name}{ending}" for name in self.models for ending in (".pt", ".json")]
+        set_aside(self.directory, [file for file in run_files(self.directory) if file not in keep])
+        if state["best"] is not None and not best_is_here:
+            logger.info("The best model of that time is not here any more: the next validation chooses one anew.")
+            state["best"] = [-1, -1]
+            self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = state["best"]
+        # "auto" goes on from here even if this run ends before its own first checkpoint
+        self._write(self._path(state["epoch"], state.get("pass") is not None, state["iteration"]), state)
 
-def state_of(
-    trainer: AlternatingTrainer, evaluator: Engine | None = None, also: Mapping[str, Stateful] | None = None
-) -> dict:
-    """Everything that a run needs to go on, as tensors and primitives."""
-    return {
-        "epoch": trainer.state.epoch,
-        "iteration": trainer.state.iteration,
-        "epoch_length": trainer.state.epoch_length,
-        "networks": {name: network.state_dict() for name, network in trainer.networks.items()},
-        "ema": None if trainer.ema is None else trainer.ema.state_dict(),
-        "optimizers": {update.name: update.optimizer.state_dict() for update in trainer.updates},
-        "scalers": {name: scaler.state_dict() for name, scaler in trainer.scalers.items()},
-        "best": None if evaluator is None else [evaluator.state.best_metric, evaluator.state.best_metric_epoch],
-        "also": {name: thing.state_dict() for name, thing in (also or {}).items()},
-        "random": random_states(),
-        "versions": versions(),
-    }
-
-
-def restore(
-    trainer: AlternatingTrainer, evaluator: Engine | None, state: dict, also: Mapping[str, Stateful] | None = None
-) -> None:
-    """Put the state of ``state_of`` back."""
-    for name, network in trainer.networks.items():
-        network.load_state_dict(state["networks"][name])
-    if trainer.ema is not None:
-        trainer.ema.load_state_dict(state["ema"])
-    for update in trainer.updates:
-        update.optimizer.load_state_dict(state["optimizers"][update.name])
-    for name, scaler in trainer.scalers.items():
-        scaler.load_state_dict(state["scalers"][name])
-    for name, thing in (also or {}).items():
-        thing.load_state_dict(state["also"][name])
-    if evaluator is not None and state["best"] is not None:
-        evaluator.state.best_metric, evaluator.state.best_metric_epoch = state["best"]
-    trainer.state.epoch, trainer.state.iteration = state["epoch"], state["iteration"]
-    if trainer.state.epoch_length not in (None, state["epoch_length"]):
-        # ignite takes a remainder for a position within the epoch
-        trainer.state.iteration = trainer.state.epoch * trainer.state.epoch_length
-        logger.warning(
-            f"An epoch had {state['epoch_length']} iterations and now has {trainer.state.epoch_length} (other data "
-            f"or batch size): training goes on at iteration {trainer.state.iteration}, not {state['iteration']}."
-        )
-    restore_random_states(state["random"])
-
-
-def random_states() -> dict:
-    """States of the global random generators of Python, NumPy and torch, as tensors and primitives."""
-    version, internal, gauss = random.getstate()
-    # MONAI's transforms are seeded from NumPy's global state
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
-    return {
-        "python": [version, list(internal), gauss],
-        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def restore_random_states(states: dict) -> None:
-    """Put the states of ``random_states`` back."""
-    version, internal, gauss = states["python"]
-    random.setstate((version, tuple(internal), gauss))
-    name, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
-    torch.set_rng_state(states["torch"])
-    if len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
-
-
-def versions() -> dict[str, str]:
-    """The packages that a result depends on."""
-    return {"monai": monai.__version__, "torch": str(torch.__version__), "numpy": np.__version__}
+    def _has_best(self, state: dict) -> bool:
+        """Whether the best model that a checkpoint knows of is the one in the folder."""
+        if self.evaluator is None or state["best"] is None:
+            return False
+        metric, epoch = state["best"]
+        for name in self.models:
+            found = model_settings(self.directory / f"{name}.pt")
+            if (found.get("epoch"), found.get(self.evaluator.state.key_metric_name)) != (epoch, metric):
+                return False
+        return True
 
 
 def checkpoints(directory: Path) -> list[tuple[int, Path]]:
-    """(epoch, path) of all checkpoints in a directory, newest first."""
-    found = [(re.fullmatch(r"checkpoint_epoch=(\d+)\.pt", p.name), p) for p in Path(directory).glob("*.pt")]
-    return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
+    """(complete epochs, path) of all checkpoints in a directory, newest first."""
+    found = [
+        (re.fullmatch(r"checkpoint_epoch=(\d+)(?:_iteration=(\d+))?\.pt", p.name), p) for p in directory.glob("*.pt")
+    ]
+    ordered = sorted(((int(match[1]), int(match[2] or 0), path) for match, path in found if match), reverse=True)
+    return [(epoch, path) for epoch, _, path in ordered]
 
 
 def newest_whole_checkpoint(directory: Path) -> tuple[Path, dict] | None:
     """The newest checkpoint that can be read to its end, and its content."""
     for _, path in checkpoints(directory):
         try:
-            return path, _load_primitives(path)
-        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+            return path, read_checkpoint(path)
+        except Exception as error:  # damaged bytes can raise anything
             logger.warning(f"{path} cannot be read ({str(error)[:200]}), trying the one before.")
     return None
 
 
-def set_aside(directory: Path) -> None:
-    """Move an earlier run's files into a folder beside them, so that a new run neither mixes with nor erases them."""
-    earlier = [*directory.glob("*.pt"), *directory.glob("*.json")]
-    if not earlier:
+def read_checkpoint(path: Path) -> dict:
+    """The content of a checkpoint, whose bytes are those that were written.
+
+    Raises:
+        ValueError: the file is damaged, or no checkpoint.
+    """
+    state = read_torch_file(path)
+    if not is_checkpoint(state):
+        raise ValueError(f"{path} is no checkpoint of a training: weights alone cannot be resumed from.")
+    return state
+
+
+def run_files(directory: Path) -> list[Path]:
+    """What a run has written: checkpoints, models and their settings."""
+    return [*directory.glob("*.pt"), *directory.glob("*.json")]
+
+
+def set_aside(directory: Path, files: Iterable[Path]) -> None:
+    """Move files of an earlier run into a folder beside them, so that a new one neither mixes with nor erases them."""
+    files = list(files)
+    if not files:
         return
     aside = directory / f"earlier_{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     aside.mkdir()
-    for path in earlier:
+    for path in files:
         path.rename(aside / path.name)
-    logger.info(f"Moved the {len(earlier)} files of an earlier run from {directory} to {aside}.")
-
-
-def _load_primitives(path: Path) -> dict:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    logger.info(f"Moved {len(files)} files of an earlier run from {directory} to {aside}.")

@@ -14,6 +14,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
+from tools.engines.lock import release_folders
+from tools.engines.passes import Passes
+from tools.engines.processes import rank_and_world_size
+from tools.engines.stopping import StopSignals, received_by_any, shield_workers
 from tools.engines.update import Update
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -32,6 +36,9 @@ class AlternatingTrainer(SupervisedTrainer):
 
     Several processes (torch.distributed) share a batch: gradients and losses are averaged over them before every
     step, so that all keep the same weights, which are those of process 0 at the start.
+
+    SIGTERM or Ctrl-C, in any process, ends the run of all after the same iteration; handlers of ``Events.TERMINATE``
+    then save it, and ``stopping`` is the signal's number.
 
     Args:
         device: where the networks are.
@@ -98,15 +105,52 @@ class AlternatingTrainer(SupervisedTrainer):
             name: torch.amp.GradScaler(self.state.device.type, enabled=precision == "fp16") for name in names
         }
         self.networks = {name: network for update in updates for name, network in update.networks.items()}
-        self.add_event_handler(Events.STARTED, lambda engine: share_weights(engine.networks.values(), engine.ema))
+        self.passes = Passes(train_data_loader)
+        self.signals = StopSignals()
+        self.stopping = 0
+        self._asked = 0  # the signal that one of several processes has received
+        self.add_event_handler(Events.STARTED, self._started)
+        # after all handlers that were given
+        self.add_event_handler(Events.ITERATION_COMPLETED, self._iteration_completed)
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+        shield_workers(train_data_loader)
 
         if compile:
             for network in self.networks.values():
                 network.compile(dynamic=False)
 
     def run(self) -> None:
-        with torch.compiler.set_stance("force_eager" if self.compile else "default"):
-            super().run()
+        """Train until the last epoch.
+
+        Raises:
+            SystemExit: the run was asked to stop before that: 143 for SIGTERM, 130 for Ctrl-C.
+        """
+        self.stopping = self._asked = 0
+        try:
+            stance = torch.compiler.set_stance("force_eager" if self.compile else "default")
+            with StopSignals() as self.signals, stance:
+                super().run()
+        finally:
+            release_folders()
+        if self.stopping:
+            raise SystemExit(128 + self.stopping)
+
+    def _started(self, engine: AlternatingTrainer) -> None:
+        self.state.dataloader = self.passes
+        share_weights(self.networks.values(), self.ema)
+        self._stop_if_asked()
+
+    def _iteration_completed(self, engine: AlternatingTrainer) -> None:
+        at_end_of_epoch = self.state.epoch_length and self.state.iteration % self.state.epoch_length == 0
+        self._stop_if_asked(terminate=not at_end_of_epoch)  # the epoch ends first, but is not validated
+
+    def _epoch_completed(self, engine: AlternatingTrainer) -> None:
+        self._stop_if_asked()
+
+    def _stop_if_asked(self, terminate: bool = True) -> None:
+        self.stopping = self._asked if rank_and_world_size()[1] > 1 else self.signals.received
+        if self.stopping and terminate:
+            self.terminate()
 
     def _iteration(self, engine: AlternatingTrainer, batchdata: dict) -> list[dict]:
         with torch.compiler.set_stance("default"):
@@ -137,7 +181,10 @@ class AlternatingTrainer(SupervisedTrainer):
             scaler.scale(share * sum(losses.values())).backward()
             for name, loss in losses.items():
                 terms[name] = terms.get(name, 0) + share * loss.detach().float()
-        average_over_processes(update.parameters, terms)
+        asked = self.signals.tensor(self.state.device)
+        average_over_processes(update.parameters, [*terms.values(), asked])
+        if rank_and_world_size()[1] > 1:
+            self._asked = received_by_any(asked)
 
         values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
         total = sum(values.values())
@@ -191,10 +238,11 @@ def rows(batch: dict) -> int:
     return next(len(value) for value in batch.values() if isinstance(value, Tensor) and value.ndim > 0)
 
 
-def average_over_processes(parameters: Sequence[nn.Parameter], terms: dict[str, Tensor]) -> None:
-    """Average gradients and loss terms over all processes, in place, by one flattened all-reduce.
+def average_over_processes(parameters: Sequence[nn.Parameter], others: Sequence[Tensor]) -> None:
+    """Average gradients and other tensors over all processes, in place, by one flattened all-reduce.
 
-    The losses travel with the gradients, so that a loss that is not finite in one process stops all of them.
+    The losses travel with the gradients, so that a loss that is not finite in one process stops all of them, and so do
+    the signals that ask for a stop.
     """
     world_size = rank_and_world_size()[1]
     if world_size == 1:
@@ -202,7 +250,7 @@ def average_over_processes(parameters: Sequence[nn.Parameter], terms: dict[str, 
     for parameter in parameters:
         if parameter.grad is None:  # unused here, but perhaps not in another process
             parameter.grad = torch.zeros_like(parameter)
-    tensors = [parameter.grad for parameter in parameters] + list(terms.values())
+    tensors = [parameter.grad for parameter in parameters] + list(others)
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     dist.all_reduce(flat)
     flat /= world_size
@@ -227,10 +275,3 @@ def _to_device(batch: dict, device: torch.device) -> dict:
             value = (value.as_tensor() if hasattr(value, "as_tensor") else value).to(device, non_blocking=True)
         moved[key] = value
     return moved
-
-
-def rank_and_world_size() -> tuple[int, int]:
-    """This process and how many there are, (0, 1) without torch.distributed."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1

@@ -35,6 +35,9 @@ TRAIN_KEYS = (
 """Without `train#dataset#data`: the guide has it, MONAI's properties and the zoo's program do not require it, and what
 trains without pairs has two lists of data."""
 
+VALIDATION_HANDLERS = ("ValidationHandler", "tools.engines.Validation")
+"""MONAI's and what is made of it here."""
+
 
 def check_files(folder: Path) -> list[str]:
     """Necessary and preferred files that are missing; weights may be in `large_files.yml` instead."""
@@ -58,7 +61,8 @@ def check_keys(folder: Path) -> list[str]:
         wanted = dict.fromkeys([*keys, *sorted(id.replace("::", "#") for id in required)])
         problems += [f"configs/{name} has no {key}" for key in wanted if key not in parser]
         for handler in parser.get("train#handlers", []) or []:
-            if handler.get("_target_") == "ValidationHandler" and handler.get("interval") != "@val_interval":
+            target = handler.get("_target_")
+            if target in VALIDATION_HANDLERS and handler.get("interval") != "@val_interval":
                 problems.append(f"configs/{name}: the ValidationHandler's interval must be @val_interval")
     return problems
 
