@@ -221,7 +221,7 @@ def test_auto_goes_on_before_a_checkpoint_whose_bytes_changed(tmp_path, damage, 
     path, _ = newest_whole_checkpoint(tmp_path)
     assert path.name == "checkpoint_epoch=1.pt"
     assert f"{newest} cannot be read" in caplog.text
-    with pytest.raises(ValueError, match="damaged|cut off"):
+    with pytest.raises(ValueError, match=r"damaged|cut off"):
         train(tmp_path, 3, resume=str(newest))
     train(tmp_path, 3, n_saved=1)
     assert names(tmp_path) == ["checkpoint_epoch=3.pt"]

@@ -118,6 +118,7 @@ class FolderLock:
 
     def forget(self) -> None:
         """Close the file but do not give the folder back: in a process that was forked from the one with the lock."""
+        self._released.set()
         if self._file is not None:
             os.close(self._file)
             self._file = None
