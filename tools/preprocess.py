@@ -32,9 +32,10 @@ from tools.data.preprocessed import (
     preprocessing,
     t1_settings,
 )
-from tools.data.readers import VolumeError, file_stamp, read_header
+from tools.data.readers import VolumeError, read_header
+from tools.data.volume_reader import volume_header, volume_stamp
 from tools.data.volumes import Volume, bounded, find_volumes
-from tools.files import PARTIAL, whole_file
+from tools.files import PARTIAL, file_name, whole_file
 from tools.io.nifti import write_nifti
 from tools.io.volume import without_shear
 from tools.transforms import chain_digest
@@ -65,7 +66,7 @@ def preprocess(
 
     Args:
         dataset_dir: LUNA16 (subset0 to subset9) or GSP (Sub0001_Ses1 and so on) as published, or any folder with .mhd,
-            .mha, .nii or .nii.gz volumes.
+            .mha, .nii or .nii.gz volumes or DICOM series, a folder for each.
         output_dir: a new folder, or that of an interrupted or earlier run with the same settings.
         image_size: voxels a side of the cube.
         workers: volumes that are worked on at a time, each in about 2 GB of memory; one per CPU core by default.
@@ -160,7 +161,7 @@ def _write_manifest(output: Path, manifest: dict[str, Any]) -> None:
 def _is_done(source: Path, output: Path, volume: Volume, entry: dict[str, Any]) -> bool:
     """Whether the volume is as it was when it was preprocessed, and the result is there."""
     try:
-        same = entry["source"] == volume.path.relative_to(source).as_posix() and entry["stamp"] == file_stamp(
+        same = entry["source"] == volume.path.relative_to(source).as_posix() and entry["stamp"] == volume_stamp(
             volume.path
         )
         return same and bool(read_header(output / entry["image"]))
@@ -191,8 +192,8 @@ def _materialise(task: tuple) -> tuple[str, dict[str, Any] | None, str | None]:
     """Preprocesses one volume: its id, and either its entry in the manifest or the reason why it cannot be used."""
     source, output, relative, identifier, settings = task
     try:
-        read_header(source / relative)
-        stamp = file_stamp(source / relative)  # before reading: a change during it is then noticed by the next run
+        volume_header(source / relative)
+        stamp = volume_stamp(source / relative)  # before reading: a change during it is then noticed by the next run
         image = preprocessing(settings)({"image": str(source / relative)})["image"]
     except Exception as e:
         error: BaseException | None = e  # MONAI's Compose wraps what its transforms raise
@@ -201,7 +202,8 @@ def _materialise(task: tuple) -> tuple[str, dict[str, Any] | None, str | None]:
         if error is None:
             raise RuntimeError(f"preprocessing {source / relative} failed: {e}") from e
         return identifier, None, error.reason
-    written = relative.parent / f"{identifier}.nii"
+    folder = relative if (source / relative).is_dir() else relative.parent  # of DICOM slices, or of a file
+    written = folder / file_name(identifier, ".nii")
     _write_nifti(output / written, image.numpy()[0], image.affine.numpy())
     entry = {
         "image": written.as_posix(),

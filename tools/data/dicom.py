@@ -99,7 +99,13 @@ def echo_times(folder: str | os.PathLike) -> list[float | None]:
 
 def is_dicom_folder(folder: str | os.PathLike) -> bool:
     """Whether a folder holds a DICOM file directly."""
-    return any(is_dicom(file) for file in _files(folder))
+
+    def says_so(file: Path) -> bool:
+        with suppress(OSError):  # what cannot be opened is no slice that could be read
+            return is_dicom(file)
+        return False
+
+    return any(says_so(file) for file in _files(folder))
 
 
 def any_slice(folder: str | os.PathLike) -> Dataset:

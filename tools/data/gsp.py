@@ -35,8 +35,8 @@ def gsp_datalist(dataset_dir: str | os.PathLike, section: str) -> list[dict[str,
     """MONAI datalist of one section of a dataset: `[{"image": path, "id": id}, ...]`, sorted by id.
 
     Reads GSP as published (`Sub<n>_Ses<m>/Sub<n>_Ses<m>_Scan_<k>_ANAT<i>.nii.gz`; its functional scans are skipped),
-    BIDS (`*_T1w`), a folder of one's own (.nii, .nii.gz, .mha, .mhd, in subfolders too), and what
-    `python -m tools preprocess --kind t1` made of any of them.
+    BIDS (`*_T1w`), a folder of one's own (.nii, .nii.gz, .mha, .mhd, folders of DICOM slices, in subfolders too), and
+    what `python -m tools preprocess --kind t1` made of any of them.
 
     One subject in ten is for validation, with all of its sessions and scans, by a hash of the subject's name: adding a
     volume never moves another. If fewer than two volumes are, as happens in small folders, all volumes are validated

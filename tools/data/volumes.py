@@ -9,18 +9,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.data.dicom import is_dicom_folder
 from tools.data.preprocessed import preprocessed_info, rerun_command
-from tools.data.readers import SUFFIXES, VolumeError, read_header, volume_suffix
+from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
+from tools.data.volume_reader import volume_header
 from tools.io.volume import check_thickness
 from tools.transforms.spatial import THINNEST
+
+KINDS = f"{', '.join(SUFFIXES)}, or DICOM slices"
+"""What volumes are stored in, for messages."""
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A file that may hold a volume.
+    """A file or a folder of DICOM slices that may hold a volume.
 
     Attributes:
-        id: its name without suffix; in LUNA16 the SeriesInstanceUID.
+        id: its name without suffix; in LUNA16 the SeriesInstanceUID. Of a folder its path below the dataset, since
+            folders of DICOM are often named alike.
         path: where it is.
         folders: names of the folders between the dataset and the file, from the outside in.
     """
@@ -98,7 +104,9 @@ def one_in_ten(name: str) -> bool:
 
 
 def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]:
-    """Every file below `dataset_dir` that is named as a volume of this layout, sorted by id.
+    """Every file below `dataset_dir` that is named as a volume of this layout, and every folder of DICOM slices.
+
+    They are sorted by id.
 
     Hidden files and folders are skipped.
 
@@ -107,14 +115,14 @@ def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]
         VolumeError: two volumes have the same id, or the folder is the output of a `preprocess` that has not finished.
     """
     root = Path(dataset_dir)
-    layouts = f"{layout.description}, or any folders with {', '.join(SUFFIXES)}"
+    layouts = f"{layout.description}, or any folders with {KINDS}"
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for a dataset there: {layouts}")
     info = preprocessed_info(root)
     if info is None:
-        paths: Iterable[Path] = _volume_files(root, layout)
+        named = [(_identifier(path, root), path) for path in _volume_files(root, layout)]
     elif info["complete"]:
-        paths = [root / volume["image"] for volume in info["volumes"].values()]
+        named = [(identifier, root / volume["image"]) for identifier, volume in info["volumes"].items()]
     else:
         raise VolumeError.of(
             root,
@@ -122,8 +130,7 @@ def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]
             f"finish it: {rerun_command(info, root)}",
         )
     volumes: dict[str, Volume] = {}
-    for path in paths:
-        identifier = _identifier(path)
+    for identifier, path in named:
         if identifier in volumes:
             raise VolumeError(
                 f"two volumes have the id {identifier!r}: {volumes[identifier].path} and {path}; ids are file names "
@@ -144,7 +151,7 @@ def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) ->
     good, bad = [], []
     for volume in volumes:
         try:
-            check_thickness(volume.path, read_header(volume.path).shape, THINNEST)
+            check_thickness(volume.path, volume_header(volume.path).shape, THINNEST)
             good.append(volume)
         except VolumeError as e:
             bad.append(str(e))
@@ -167,11 +174,16 @@ def _volume_files(root: Path, layout: Layout) -> list[Path]:
     files = []
     for folder, subfolders, names in os.walk(root, followlinks=True):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", *layout.skipped_folders)))
-        files += [Path(folder) / n for n in sorted(names) if not n.startswith(".") and volume_suffix(n)]
-    return [f for f in files if layout.is_wanted is None or layout.is_wanted(_identifier(f))]
+        volumes = [Path(folder) / n for n in sorted(names) if not n.startswith(".") and volume_suffix(n)]
+        files += volumes
+        if len(names) > len(volumes) and is_dicom_folder(folder):
+            files.append(Path(folder))
+    return [f for f in files if layout.is_wanted is None or layout.is_wanted(_identifier(f, root))]
 
 
-def _identifier(path: Path) -> str:
+def _identifier(path: Path, root: Path) -> str:
+    if path.is_dir():
+        return path.relative_to(root).as_posix() if path != root else root.resolve().name
     return path.name[: -len(volume_suffix(path) or "")]
 
 
@@ -185,5 +197,5 @@ def volume_datalist(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
     """
     if dataset_dir is None:
         raise ValueError("no folder of volumes is given; name one with --dataset_dir")
-    volumes = find_volumes(dataset_dir, Layout(f"any folders with {', '.join(SUFFIXES)}"))
+    volumes = find_volumes(dataset_dir, Layout(f"any folders with {KINDS}"))
     return [{"image": str(v.path), "id": v.id} for v in usable_volumes(volumes, dataset_dir)]
