@@ -241,3 +241,69 @@ def test_no_archive(tmp_path):
     (tmp_path / "page.zip").write_text("<html>404</html>")
     with pytest.raises(ArchiveError, match=r"page.zip is damaged, or no ZIP"):
         check_archive(tmp_path / "page.zip")
+
+
+def patched(path, name, **fields):
+    """The archive with numbers of an entry changed, in its list and before its bytes: offsets are those of the list."""
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        offset = archive.start_dir
+        for item in archive.infolist():
+            if item.filename == name:
+                for field, value in fields.items():
+                    place = {"version": 6, "flags": 8, "method": 10}[field]
+                    content[offset + place : offset + place + 2] = value.to_bytes(2, "little")
+                    local = item.header_offset + place - 2
+                    content[local : local + 2] = value.to_bytes(2, "little")
+            offset += 46 + len(item.filename) + len(item.extra) + len(item.comment)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"method": 97}, r"toy/LICENSE is compressed by method 97, not stored or deflated"),
+        ({"method": zipfile.ZIP_LZMA}, r"toy/LICENSE is compressed by method 14"),
+        ({"flags": 0x20}, r"toy/LICENSE is a patch or encrypted"),
+        ({"flags": 0x40}, r"toy/LICENSE is a patch or encrypted"),
+        ({"flags": 1}, r"toy/LICENSE is encrypted"),
+        ({"version": 99}, r"toy_v0.1.0.zip is damaged, or no ZIP: zip file version 9.9"),
+    ],
+)
+def test_archives_that_cannot_be_read_are_refused_by_name(good, fields, message):
+    with pytest.raises(ArchiveError, match=message):
+        check_archive(patched(good, "toy/LICENSE", **fields))
+
+
+def test_damage_anywhere_is_a_refusal(good):
+    """Every byte of a small archive, one after the other: no other exception gets through, and nothing else passes."""
+    whole = good.read_bytes()
+    names = set(zipfile.ZipFile(good).namelist())
+    for place in range(0, len(whole), 7):
+        good.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            check_archive(good)
+        except ArchiveError:
+            continue
+        with zipfile.ZipFile(good) as archive:  # a date or a permission
+            assert set(archive.namelist()) == names
+
+
+def test_a_list_of_large_files_that_is_a_bomb(tmp_path):
+    laughs = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+    write_archive(tmp_path / "toy.zip", "toy", bundle_files(**{LARGE_FILES: laughs.encode()}))
+    with pytest.raises(ArchiveError, match=r"large_files.yml does not list large files: .* aliases written out"):
+        check_archive(tmp_path / "toy.zip")
+
+
+def test_names_that_are_one_on_other_systems(good):
+    for name in ("toy/configs/caf\u00e9", "toy/configs/cafe\u0301"):
+        doctored(good, (entry(name), b"x"))
+    with pytest.raises(ArchiveError, match=r"toy/configs/cafe\\u0301 is there twice"):
+        check_archive(good)
+
+
+def test_messages_are_plain_text(good):
+    with pytest.raises(ArchiveError, match=r"toy/\\x1b\[2J\\u202e is not listed"):
+        check_archive(doctored(good, (entry("toy/\x1b[2J\u202e"), b"x")))

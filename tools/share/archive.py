@@ -9,16 +9,21 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+import tempfile
+import unicodedata
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 import torch
-import yaml
 
 from tools.files import whole_file
+from tools.share.bounded import parse_config
+from tools.share.pickles import code_inside
+from tools.share.plain import plain
 from tools.share.torchscript import EPOCH
 from tools.torch_files import read_torch_file
 
@@ -33,9 +38,20 @@ REFUSED_ENDINGS = (".pkl", ".pickle", ".joblib", ".pyc", ".pyo", ".so", ".pyd", 
 CHUNK = 1 << 20
 """Bytes that are read at a time."""
 
+IN_MEMORY = 64 << 20
+"""Bytes of a file that are kept in memory; longer ones are looked at in a temporary file."""
+
+METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
+
+DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, UnicodeError, OverflowError)
+"""What `zipfile` raises for damaged and odd archives; a RuntimeError for what it has no means to read."""
+
 
 class ArchiveError(ValueError):
-    """An archive that must not be opened; the message names the file in it and the reason."""
+    """An archive that must not be opened; the message names the file in it and the reason, in plain text."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message, longest=1000))
 
 
 @dataclass(frozen=True)
@@ -105,10 +121,8 @@ def check_archive(path: str | Path, limits: Limits = Limits(), checksum: str | N
             _check_sizes(entries, path.stat().st_size, limits, path.name)
             _check_checksums(archive, name)
             _check_content(archive, name, limits)
-    except zipfile.BadZipFile as error:
+    except DAMAGES as error:
         raise ArchiveError(f"{path.name} is damaged, or no ZIP: {error}. Download it again.") from error
-    except NotImplementedError as error:
-        raise ArchiveError(f"{path.name} is compressed in a way that is not known here: {error}") from error
     return name
 
 
@@ -132,15 +146,6 @@ def unpack(path: str | Path, output_dir: str | Path, limits: Limits = Limits()) 
     return folder
 
 
-def archive_files(path: str | Path) -> dict[str, bytes]:
-    """The files of an archive that was checked, by their path in the bundle, without weights."""
-    with zipfile.ZipFile(path) as archive:
-        names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-        return {
-            name.split("/", 1)[1]: archive.read(name) for name in names if not name.endswith((".pt", ".ts", ".onnx"))
-        }
-
-
 def is_weights(content: bytes) -> str | None:
     """None if ``content`` is a state dict of tensors that loads without running code; else the reason."""
     try:
@@ -151,6 +156,15 @@ def is_weights(content: bytes) -> str | None:
         return f"it holds a {type(state).__name__}, not a state dict"
     others = [str(key) for key, value in state.items() if not isinstance(value, torch.Tensor)]
     return f"{others[0]} is no tensor" if others else None
+
+
+def seekable(file: IO[bytes]) -> IO[bytes]:
+    """A copy of a file that one can go back in, in memory or, if it is long, in a temporary file."""
+    copy: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it is given back open)
+    while chunk := file.read(CHUNK):
+        copy.write(chunk)
+    copy.seek(0)
+    return copy
 
 
 def _check_whole(path: Path, expected: str) -> None:
@@ -181,10 +195,16 @@ def _check_names(entries: list[zipfile.ZipInfo]) -> str:
             raise ArchiveError(f"{name} is a link or device, not a file (mode {stat.filemode(mode)})")
         if entry.flag_bits & 1:
             raise ArchiveError(f"{name} is encrypted, so that it cannot be checked")
-        plain = str(PurePosixPath(name)).lower()
-        if plain in seen:
+        if entry.compress_type not in METHODS:
+            raise ArchiveError(f"{name} is compressed by method {entry.compress_type}, not stored or deflated")
+        if entry.flag_bits & 0x60:
+            raise ArchiveError(
+                f"{name} is a patch or encrypted (flags {entry.flag_bits:#x}), so that it cannot be checked"
+            )
+        same = unicodedata.normalize("NFC", str(PurePosixPath(name)).casefold()).rstrip(". ")
+        if same in seen:
             raise ArchiveError(f"{name} is there twice: which of the two is unpacked depends on the program")
-        seen.add(plain)
+        seen.add(same)
         tops.add(parts[0])
         if not entry.is_dir() and len(parts) < 2:
             raise ArchiveError(f"{name} lies beside the bundle's folder; an archive has one folder with all in it")
@@ -218,7 +238,8 @@ def _check_sizes(entries: list[zipfile.ZipInfo], archive_bytes: int, limits: Lim
 
 def _check_checksums(archive: zipfile.ZipFile, name: str) -> None:
     try:
-        text = archive.read(f"{name}/{CHECKSUMS}").decode()
+        with archive.open(f"{name}/{CHECKSUMS}") as file:
+            text = file.read(IN_MEMORY).decode()
     except (KeyError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{name}/{CHECKSUMS} is missing or no text: the files cannot be checked") from error
     expected = {}
@@ -240,21 +261,24 @@ def _check_checksums(archive: zipfile.ZipFile, name: str) -> None:
 
 
 def _check_content(archive: zipfile.ZipFile, name: str, limits: Limits) -> None:
-    """Weights are tensors; nothing else is a pickle or machine code."""
+    """Weights are tensors; nothing else is a pickle or machine code, whatever its name."""
     for entry in archive.infolist():
         if entry.filename.lower().endswith(REFUSED_ENDINGS):
             raise ArchiveError(f"{entry.filename} can hold pickled or compiled code, which a bundle has no use for")
-        if not entry.filename.endswith((".pt", ".ts")):
+        if entry.is_dir():
             continue
-        content = archive.read(entry)
-        stream = io.BytesIO(content)
-        if zipfile.is_zipfile(stream):  # torch's files are ZIPs themselves
-            with zipfile.ZipFile(stream) as inner:
-                _check_sizes(inner.infolist(), len(content), limits, entry.filename)
-        if entry.filename.endswith(".pt"):
-            reason = is_weights(content)
-            if reason is not None:
-                raise ArchiveError(f"{entry.filename} does not load as weights alone (weights_only=True): {reason}")
+        with archive.open(entry) as file, seekable(file) as stream:
+            if zipfile.is_zipfile(stream):  # torch's files are ZIPs themselves
+                stream.seek(0)
+                with zipfile.ZipFile(stream) as inner:
+                    _check_sizes(inner.infolist(), entry.file_size, limits, entry.filename)
+            stream.seek(0)
+            if entry.filename.endswith(".pt"):
+                reason = is_weights(stream.read())
+                if reason is not None:
+                    raise ArchiveError(f"{entry.filename} does not load as weights alone (weights_only=True): {reason}")
+            elif (reason := code_inside(stream)) is not None:
+                raise ArchiveError(f"{entry.filename} can hold pickled or compiled code: it is {reason}")
 
 
 def _large(archive: zipfile.ZipFile, name: str) -> set[str]:
@@ -262,10 +286,11 @@ def _large(archive: zipfile.ZipFile, name: str) -> set[str]:
     if f"{name}/{LARGE_FILES}" not in archive.namelist():
         return set()
     try:
-        items = yaml.safe_load(archive.read(f"{name}/{LARGE_FILES}"))["large_files"]
+        with archive.open(f"{name}/{LARGE_FILES}") as file:
+            items = parse_config(LARGE_FILES, file.read(IN_MEMORY))["large_files"]
         paths = {item["path"] for item in items}
         unhashed = [item["path"] for item in items if item.get("hash_type") != "sha256" or not item.get("hash_val")]
-    except (yaml.YAMLError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArchiveError(f"{name}/{LARGE_FILES} does not list large files: {error}") from error
     for path in paths:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ReferenceResolver
 
 REFERENCE = re.compile(r"@(?:#|::)*\w+(?:(?:#|::)\w+)*")
 """A reference of MONAI's config syntax, with relative ones: `@train#dataset`, `@##sampler`."""
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 """A dotted name, as `_target_` has it."""
+
+LONGEST_EXPRESSION = 20_000
+"""Characters of an expression that is parsed; those that people write have some hundreds."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def config_sets(folder: Path) -> list[tuple[Path, ...]]:
 def entries(config: str, content: Any) -> list[Entry]:
     """The strings of a config that do something, in its order; ``config`` is the file's name."""
     found = []
-    for id, text in _strings(content):
+    for id, text in strings(content):
         kind = kind_of(id, text)
         if kind is not None:
             found.append(Entry(config, id, kind, text[1:] if text[0] in "$%" else text))
@@ -78,7 +81,7 @@ def kind_of(id: str, text: str) -> str | None:
         return "import" if isinstance(_parsed(text[1:]), ast.Import | ast.ImportFrom) else "expression"
     if text.startswith("%"):
         return "macro"
-    if id.split("#")[-1] == "_target_":
+    if ReferenceResolver.split_id(id)[-1].lstrip("+") == "_target_":  # MONAI merges `a#_target_` and `+a::_target_`
         return "target"
     if text.startswith("@"):
         return "reference"
@@ -121,21 +124,24 @@ def unmet_references(files: Sequence[Path]) -> list[str]:
     return sorted(set(missing))
 
 
-def _strings(content: Any, id: str = "") -> Iterator[tuple[str, str]]:
+def strings(content: Any, id: str = "") -> Iterator[tuple[str, str]]:
+    """id -> text of all strings of a config that are not empty, in its order."""
     if isinstance(content, str):
         if content:
             yield id, content
     elif isinstance(content, Mapping):
         for key, value in content.items():
-            yield from _strings(value, f"{id}#{key}" if id else str(key))
+            yield from strings(value, f"{id}#{key}" if id else str(key))
     elif isinstance(content, list):
         for number, value in enumerate(content):
-            yield from _strings(value, f"{id}#{number}" if id else str(number))
+            yield from strings(value, f"{id}#{number}" if id else str(number))
 
 
 def _parsed(text: str) -> ast.stmt | None:
+    if len(text) > LONGEST_EXPRESSION:
+        return None
     try:
         statements = ast.parse(text).body
-    except SyntaxError:  # references are not Python
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # references are not Python
         return None
     return statements[0] if statements else None
