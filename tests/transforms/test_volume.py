@@ -4,9 +4,10 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Compose, Orientationd, SaveImaged
 
-from tools.transforms.volume import PlaceVolumed, WholeFileWriter
+from tools.transforms.volume import NameByIdd, PlaceVolumed, WholeFileWriter
 
 
 @pytest.fixture
@@ -51,3 +52,13 @@ def test_file_shows_head_back_and_left_where_they_are(item, tmp_path):
     assert values[5, 3, -1] == 100  # head
     assert values[5, 0, 0] == 10  # back
     assert values[0, 3, 0] == 1  # left
+
+
+def test_volumes_of_one_file_name_are_written_by_their_ids(tmp_path):
+    write = Compose(
+        [NameByIdd("pred"), SaveImaged("pred", output_dir=tmp_path, output_postfix="made", separate_folder=False)]
+    )
+    for identifier, path in (("anna/series", "/d/anna/series"), ("bert/series", "/d/bert/series"), ("1.2.3", "a.mhd")):
+        write({"pred": MetaTensor(torch.rand(1, 2, 3, 4), meta={"filename_or_obj": path}), "id": identifier})
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"anna_series_made.nii.gz", "bert_series_made.nii.gz", "1.2.3_made.nii.gz"}

@@ -394,7 +394,9 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         **parts.one_by_one("@datalist"),
         "inferer": {"_target_": "SimpleInferer"},
         "postprocessing": parts.compose(
-            parts.unscale("$@window[0]", "$@window[1]"), parts.whole_numbers(), *parts.save_volume("reconstruction")
+            parts.unscale("$@window[0]", "$@window[1]"),
+            parts.whole_numbers(),
+            *parts.save_volume("reconstruction", by_id=True),
         ),
         "handlers": [
             parts.load_model("@ckpt_path", "$@network.generator"),

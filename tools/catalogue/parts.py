@@ -262,10 +262,15 @@ def origin(name: str, version: str) -> Config:
     }
 
 
-def save_volume(postfix: str) -> list[Config]:
-    """A NIfTI file of whole numbers, turned to RAS; "pred" stays as it is, for the pictures."""
+def save_volume(postfix: str, by_id: bool = False) -> list[Config]:
+    """A NIfTI file of whole numbers, turned to RAS; "pred" stays as it is, for the pictures.
+
+    ``by_id`` names it by the item's id; else it has the name of what it was made from.
+    """
+    named = [{"_target_": "tools.transforms.volume.NameByIdd", "keys": "file"}] if by_id else []
     return [
         {"_target_": "CopyItemsd", "keys": "pred", "names": "file"},
+        *named,
         {"_target_": "Orientationd", "keys": "file", "axcodes": "RAS"},
         {"_target_": "tools.transforms.volume.StateProvenanced", "keys": "file", "provenance": "@origin"},
         {

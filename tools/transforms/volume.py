@@ -71,6 +71,23 @@ class StateProvenanced(MapTransform):
         return stated
 
 
+class NameByIdd(MapTransform):
+    """Have a writer name volumes by the id of their item, which is unique in a dataset.
+
+    Left to itself `SaveImaged` takes the name of the file or folder that was read, and the folders of DICOM series are
+    often all named alike. Slashes become underscores.
+
+    Args:
+        keys: of MetaTensors; the item has their name under "id".
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key].meta["filename_or_obj"] = file_name(d["id"], ".nii")  # whose ending a writer replaces
+        return d
+
+
 class WholeFileWriter(NibabelWriter):
     """A NIfTI writer whose file appears under its name only when it is complete; see `write_nifti`.
 
