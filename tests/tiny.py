@@ -59,7 +59,7 @@ def one_of_each_family():
 
 def translates(bundle):
     """Whether a bundle makes volumes from other volumes, not from latents."""
-    return "modalities" in train_config(bundle)
+    return ConfigParser.load_config_file(config_file(bundle, "metadata"))["kind"] == "translate"
 
 
 def tiny(bundle, folder, **overrides):

@@ -66,7 +66,7 @@ class Bundle:
     @property
     def generates(self) -> bool:
         """Whether volumes come from seeds, not from other volumes."""
-        return "num_volumes" in self.config
+        return self.metadata.get("kind") == "generate"
 
     def words(self) -> set[str]:
         """The words that describe it, in lower case."""

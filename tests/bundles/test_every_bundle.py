@@ -15,6 +15,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata, verify_net_in_out
 
 from tests.tiny import BUNDLES, REPOSITORY, config_file, tiny, tiny_phantoms, train_config, translates
+from tools.catalogue.metadata import KINDS
 
 
 @pytest.fixture(params=BUNDLES)
@@ -38,6 +39,7 @@ def test_metadata(any_bundle):
     verify_metadata(meta_file=meta_file, filepath=Path(__file__).with_name("metadata_schema.json"))
     metadata = json.loads(Path(meta_file).read_text())
     assert metadata["version"] == next(iter(metadata["changelog"]))
+    assert metadata["kind"] in KINDS
     pinned = dict(
         line.split("==") for line in (REPOSITORY / "requirements.txt").read_text().splitlines() if "==" in line
     )

@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tools.benchmark.measure import Case
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases
-from tools.benchmark.training import translates
+from tools.benchmark.training import bundle_metadata, translates
 from tools.files import whole_file
 
 TABLES = {"training": "speed", "generation": "generation", "translation": "translation", "preparation": "preparation"}
@@ -110,7 +110,8 @@ def abilities(bundle: str) -> set[str]:
     """What of a bundle can be compared; CycleGANs train in one way only, of which the seconds and memory are told."""
     if translates(bundle):
         return {"training", "translation"}
-    return {"training", "generation"} | ({"preparation"} if "luna16" in bundle else set())
+    made = bundle_metadata(bundle)["network_data_format"]["outputs"]["pred"]
+    return {"training", "generation"} | ({"preparation"} if made["format"] == "hounsfield" else set())
 
 
 def compare(

@@ -34,9 +34,14 @@ def read_config(bundle: str, overrides: Mapping[str, Any]) -> ConfigParser:
     return parser
 
 
+def bundle_metadata(bundle: str) -> dict[str, Any]:
+    """The content of a bundle's metadata.json."""
+    return ConfigParser.load_config_file(BUNDLES / bundle / "configs" / "metadata.json")
+
+
 def translates(bundle: str) -> bool:
     """Whether a bundle is trained on slices of MR and CT, and not on volumes."""
-    return "modalities" in read_config(bundle, {})
+    return bundle_metadata(bundle)["kind"] == "translate"
 
 
 def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, Any]) -> int:
@@ -85,15 +90,18 @@ def build_trainer(
             "train#trainer#max_epochs": 1,
         },
     )
-    parser["train#dataloader"] = _batches(parser) | {"batch_size": "@batch_size", "pin_memory": device.type == "cuda"}
+    parser["train#dataloader"] = _batches(bundle, parser) | {
+        "batch_size": "@batch_size",
+        "pin_memory": device.type == "cuda",
+    }
     if "initialize" in parser:  # seeds and determinism, which change which kernels run
         parser.get_parsed_content("initialize")
     return parser.get_parsed_content("train#trainer")
 
 
-def _batches(parser: ConfigParser) -> dict[str, Any]:
+def _batches(bundle: str, parser: ConfigParser) -> dict[str, Any]:
     """The loader's stand-in for a bundle's kind of training data, as a part of its config."""
-    if "modalities" in parser:
+    if translates(bundle):
         return {
             "_target_": "tools.benchmark.training.unpaired_batches",
             "image_size": "@load_size",

@@ -398,6 +398,7 @@ def metadata(bundle: TranslationBundle) -> Config:
         "references": [PAPER, CYCLEGAN, CHAOS.reference],
     }
     return metadata_of(
+        "translate",
         {"0.1.0": "first version: training, inference in both directions and evaluation"},
         says,
         {

@@ -493,6 +493,7 @@ def metadata(bundle: VolumeBundle) -> Config:
         "references": [*papers, data.published.reference],
     }
     return metadata_of(
+        "generate",
         {"0.1.0": f"first version: {does} of {method} on {data.short}"},
         says,
         {

@@ -23,16 +23,22 @@ PACKAGES = (
 )
 """What a bundle needs besides MONAI, torch and NumPy."""
 
+KINDS = {"generate": "makes images from seeds", "translate": "makes images from other images"}
+"""What a bundle can do, in the word that collection, benchmark, packing and tests read in its metadata."""
+
 
 def pinned() -> dict[str, str]:
     """Package -> version, from requirements.txt."""
     return dict(line.split("==") for line in REQUIREMENTS.read_text().splitlines() if "==" in line)
 
 
-def metadata(changelog: dict[str, str], says: dict[str, Any], inputs: dict[str, Any], output: dict[str, Any]) -> dict:
+def metadata(
+    kind: str, changelog: dict[str, str], says: dict[str, Any], inputs: dict[str, Any], output: dict[str, Any]
+) -> dict:
     """The content of a ``metadata.json``.
 
     Args:
+        kind: what the bundle does, one of `KINDS`.
         changelog: version -> what is new in it, the newest first; this is the bundle's version.
         says: name, task, description, authors, data and intended use, in the words of `metadata.json`.
         inputs: the network's input, as ``network_data_format`` has it.
@@ -48,6 +54,7 @@ def metadata(changelog: dict[str, str], says: dict[str, Any], inputs: dict[str, 
         "numpy_version": versions["numpy"],
         "required_packages_version": {name: versions[name] for name in PACKAGES},
         "supported_apps": {},
+        "kind": kind,
         **says,
         "network_data_format": {"inputs": {"image": inputs}, "outputs": {"pred": output}},
     }
