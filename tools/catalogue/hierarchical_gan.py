@@ -196,6 +196,11 @@ def train(bundle: VolumeBundle) -> Config:
         "betas": [0.0, 0.999],
         "resume": None,
         "save_interval": 1,
+        **parts.check(
+            *parts.TRAINING_OPTIONS,
+            *("latent_dim", "base_channels", "discriminator_channels", "num_classes", "ema_decay", "learning_rates"),
+            *(["sub_encoder_channels"] if bundle.hierarchical else []),
+        ),
         "network_def": bundle.generator,
         "discriminator_def": {
             "_target_": "tools.networks.hierarchical_gan."
@@ -317,6 +322,9 @@ def inference(bundle: VolumeBundle) -> Config:
         **bundle.trained("256", "place"),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
+        **parts.check(
+            *("device", "seed", "num_volumes", "slab_length", "class_label", *SHAPE, "window", "field_of_view")
+        ),
         "datalist": f"$data.seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
         "network_def": bundle.generator,
         "network": "$layers.set_form(@network_def).to(@device)",
@@ -367,6 +375,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         "class_label": 0,
         **bundle.trained("256", "encoders"),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
+        **parts.check("device", "class_label", *SHAPE, "sub_encoder_channels", "window"),
         "generator_def": bundle.generator,
         "encoder_def": bundle.encoder,
         "sub_encoder_def": bundle.sub_encoder,

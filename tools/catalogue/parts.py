@@ -36,6 +36,18 @@ def where_training_writes(name: str) -> Config:
     }
 
 
+def check(*options: str) -> Config:
+    """An id that refuses options which will not do, for `initialize`, before anything else is read."""
+    return {"check": {"_target_": "tools.engines.check_settings", **{option: f"@{option}" for option in options}}}
+
+
+TRAINING_OPTIONS = (
+    *("device", "seed", "image_size", "max_epochs", "batch_size", "val_interval", "num_workers", "save_interval"),
+    *("window", "precision", "accumulation", "betas", "resume"),
+)
+"""Options of every training."""
+
+
 def adam(parameters: str, learning_rate: str, **more: Any) -> Config:
     return {
         "_target_": "torch.optim.Adam",
@@ -64,9 +76,9 @@ def training_loader() -> Config:
         "dataset": "@train#dataset",
         "sampler": "@train#sampler",
         "batch_size": "@batch_size",
-        "drop_last": "$len(@train#sampler) >= @batch_size",
+        "drop_last": "$engines.full_batches(@train#sampler, @batch_size)",
         "num_workers": "@num_workers",
-        "pin_memory": "$@device.type == 'cuda'",
+        "pin_memory": "$torch.device(@device).type == 'cuda'",
     }
 
 
@@ -203,8 +215,12 @@ def validator(network: str, **more: Any) -> Config:
 
 def start_training() -> Config:
     return {
-        "initialize": ["$monai.utils.set_determinism(seed=@seed)"],
-        "run": ["$engines.lock_folders(@ckpt_dir, @output_dir)", "$@train#trainer.run()"],
+        "initialize": ["@check", "$monai.utils.set_determinism(seed=@seed)"],
+        "run": [
+            "$engines.check_settings(ckpt_dir=@ckpt_dir, output_dir=@output_dir)",
+            "$engines.lock_folders(@ckpt_dir, @output_dir)",
+            "$@train#trainer.run()",
+        ],
     }
 
 
@@ -325,7 +341,10 @@ def evaluator(**more: Any) -> Config:
 
 
 def start_inference(message: str) -> Config:
-    return {"initialize": ["$monai.utils.set_determinism(seed=0)"], "run": ["$@evaluator.run()", message]}
+    return {
+        "initialize": ["@check", "$monai.utils.set_determinism(seed=0)"],
+        "run": ["$engines.check_settings(output_dir=@output_dir)", "$@evaluator.run()", message],
+    }
 
 
 # --- evaluation, an overlay of train.json ---
@@ -350,7 +369,7 @@ def run_report() -> Config:
             "@report",
             {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "desc": "Evaluation"},
         ],
-        "run": ["$@validate#evaluator.run()"],
+        "run": ["$engines.check_settings(output_dir=@output_dir)", "$@validate#evaluator.run()"],
     }
 
 
@@ -371,6 +390,7 @@ def multi_gpu_train() -> Config:
             "shuffle": False,
         },
         "initialize": [
+            "@check",
             "$import torch.distributed as dist",
             "$torch.cuda.set_device(@device) if torch.cuda.is_available() else None",
             "$dist.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')",

@@ -7,6 +7,7 @@ from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_s
 from tools.engines.lock import lock_folders
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.schedule import constant_then_linear
+from tools.engines.settings import check_settings, full_batches
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
 from tools.engines.update import Update
@@ -28,7 +29,9 @@ __all__ = [
     "TrainingCheckpoint",
     "Update",
     "Validation",
+    "check_settings",
     "constant_then_linear",
+    "full_batches",
     "is_smaller",
     "lock_folders",
     "model_settings",

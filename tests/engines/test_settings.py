@@ -1,0 +1,147 @@
+"""Options that will not do are refused by name, before anything is read, built or written."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow, run
+
+from tests.tiny import BUNDLES, config_file, tiny, train_config, translates
+from tools.catalogue.parts import TRAINING_OPTIONS
+from tools.engines import check_settings, full_batches
+from tools.engines.settings import RULES
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("val_interval", 0, "expected a whole number from 1"),
+        ("batch_size", 2.0, "expected a whole number from 1"),
+        ("batch_size", True, "expected a whole number"),
+        ("max_epochs", "ten", "expected a whole number"),
+        ("num_workers", -1, "expected a whole number from 0"),
+        ("seed", -1, "expected a whole number from 0 to 4294967295"),
+        ("seed", 2**32, "expected a whole number from 0 to 4294967295"),
+        ("window", 400, "expected two numbers, the lower first"),
+        ("window", [400], "expected two numbers"),
+        ("window", [600, -1024], "the lower first"),
+        ("window", [0, 0], "the lower first"),
+        ("window", [0, float("inf")], "expected two numbers"),
+        ("window", "[-1024 600]", "expected two numbers"),
+        ("second_window", [1], "expected two numbers"),
+        ("learning_rate", "2e-4x", "expected a number from 0"),
+        ("learning_rate", -0.1, "expected a number from 0"),
+        ("learning_rate", float("nan"), "expected a number from 0"),
+        ("learning_rates", 1e-4, "for each network.*learning_rates#generator"),
+        ("betas", 0.9, "expected 2 numbers"),
+        ("betas", [0.5, 1.0], "from 0 to below 1"),
+        ("ema_decay", 1, "from 0 to below 1"),
+        ("precision", "fp8", "expected one of fp32, bf16, fp16"),
+        ("slices", 2, "odd"),
+        ("class_label", "nodule", "expected a whole number"),
+        ("inference_batch_size", 0, "expected a whole number from 1"),
+        ("field_of_view", 0, "millimetres above 0"),
+        ("field_of_view", [300.0, -1.0, 300.0], "millimetres above 0"),
+        ("resume", "nowhere.pt", "no such file.*auto"),
+        ("device", "gpu", "cannot be used here.*There is: .*cpu"),
+        ("device", "cuda:99", "cannot be used here.*There is: .*cpu"),
+        ("device", 0, "expected the name of a device"),
+    ],
+)
+def test_what_will_not_do(option, value, message):
+    with pytest.raises(ValueError, match=rf"(?s)these options will not do:\s+--{option} .*{message}"):
+        check_settings(seed=0, **{option: value}) if option != "seed" else check_settings(seed=value)
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    with pytest.raises(ValueError, match=r"--learning_rates#crf '1e-4x': [^\n]*\n  --seed -1: [^\n]*$"):
+        check_settings(learning_rates={"generator": 1e-4, "crf": "1e-4x"}, batch_size=2, seed=-1)
+
+
+def test_what_will_do(tmp_path):
+    (tmp_path / "checkpoint_epoch=1.pt").write_bytes(b"")
+    check_settings(
+        device=torch.device("cpu"),
+        seed=2**32 - 1,
+        window=(-1024, 600.5),
+        second_window=None,
+        learning_rates={"generator": 0, "crf": 1e-4},
+        betas=[0.0, 0.999],
+        field_of_view=400,
+        resume=str(tmp_path / "checkpoint_epoch=1.pt"),
+        class_label=None,
+        output_dir=str(tmp_path / "new" / "folder"),
+    )
+    check_settings(device="cpu", resume="auto", field_of_view=[320.0, 350.0, 350.0], slices=3)
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+
+
+def test_folders_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none")):
+        with pytest.raises(ValueError, match=rf"--output_dir '{folder}': nothing can be written into this folder \("):
+            check_settings(output_dir=str(folder))
+
+
+def test_a_batch_larger_than_the_data():
+    assert full_batches(range(4), 4)
+    with pytest.raises(ValueError, match=r"--batch_size 5 is more than the 4 images.*--batch_size 4"):
+        full_batches(range(4), 5)
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_every_config_checks_its_options_first(bundle):
+    """Each option of a number or a window in a config is one that it checks."""
+    checked = set(train_config(bundle)["check"]) - {"_target_"}
+    assert checked <= RULES.keys()
+    assert checked >= set(TRAINING_OPTIONS)
+    numeric = {key for key, value in train_config(bundle).items() if type(value) in (int, float)}
+    assert numeric <= checked
+    for path in Path(config_file(bundle, "train")).parent.glob("*.json"):
+        config = json.loads(path.read_text())
+        if "initialize" in config:
+            assert config["initialize"][0] == "@check"
+        assert "@device." not in path.read_text()  # which a device that is given as text has not
+        if "run" in config:
+            assert config["run"][0].startswith("$engines.check_settings(") or path.name == "fine_tune.json"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "option", "value"),
+    [
+        ("crf_gan_luna16", "val_interval", 0),
+        ("crf_gan_luna16", "learning_rates#crf", "fast"),
+        ("cyclegan_mri2ct_t2", "learning_rate", "fast"),
+        ("cyclegan_mri2ct_t2", "window", 400),
+    ],
+)
+@pytest.mark.parametrize("overlay", [[], ["multi_gpu_train"]])
+def test_before_data_are_read(bundle, option, value, overlay, tmp_path):
+    """Nothing is written either: no phantoms, no folders."""
+    overrides = tiny(bundle, tmp_path / "root") | {option: value}
+    workflow = ConfigWorkflow(config_file=config_file(bundle, "train", *overlay), workflow_type="train", **overrides)
+    if overlay:
+        workflow.parser["device"] = "cpu"
+    with pytest.raises((ValueError, RuntimeError)) as error:
+        workflow.initialize()
+    assert f"--{option} {value!r}: expected" in str(error.value.__cause__ or error.value)
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("bundle", [name for name in BUNDLES if name.startswith("crf") or name.endswith("t2")])
+def test_a_run_on_a_device_given_as_text(bundle, tmp_path):
+    """Training, inference and evaluation; and a batch that is larger than the data is refused before training."""
+    small = tiny(bundle, tmp_path, max_epochs=1, device="cpu", num_workers=0)
+    with pytest.raises(RuntimeError) as error:
+        run(config_file=config_file(bundle, "train"), **small | {"batch_size": 1000})
+    assert "--batch_size 1000 is more than the" in str(error.value.__cause__)
+    run(config_file=config_file(bundle, "train"), **small)
+    assert (tmp_path / "models" / "model.pt").is_file()
+    where = {"bundle_root": str(tmp_path), "device": "cpu"}
+    phantoms = {key: value for key, value in small.items() if key.startswith("phantoms")}
+    inference = phantoms if translates(bundle) else {"num_volumes": 1}
+    run(config_file=config_file(bundle, "inference"), **where, **inference)
+    assert list((tmp_path / "eval").glob("*.nii.gz"))
+    run(config_file=config_file(bundle, "train", "evaluate"), **where, **phantoms, resamples=2)
+    assert (tmp_path / "eval" / "report.json").is_file()

@@ -1,0 +1,185 @@
+"""Options of a config, looked at before anything is read, built or written."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sized
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tools.engines.trainer import PRECISIONS
+from tools.transforms.latent import SEED_LIMIT
+
+Rule = Callable[[Any], str | None]
+"""What was expected of a value, None if it is that."""
+
+
+def check_settings(**settings: Any) -> None:
+    """Refuse options that a run cannot work with, all at once and by their names, before hours are spent.
+
+    Args:
+        settings: option -> its value, for those in ``RULES``.
+
+    Raises:
+        ValueError: some of them will not do.
+    """
+    problems = [problem for name, value in settings.items() for problem in _problems(name, RULES[name], value)]
+    if problems:
+        raise ValueError("\n  ".join(["these options will not do:", *problems]))
+
+
+def full_batches(sampler: Sized, batch_size: int) -> bool:
+    """True, the value of a loader's ``drop_last``, if there is enough for one batch.
+
+    Raises:
+        ValueError: there is not.
+    """
+    if len(sampler) < batch_size:
+        raise ValueError(
+            f"--batch_size {batch_size} is more than the {len(sampler)} images that there are to train on, for each "
+            f"process. Give more data, or --batch_size {max(1, len(sampler))}."
+        )
+    return True
+
+
+def _problems(name: str, rule: Rule, value: Any) -> list[str]:
+    if isinstance(value, Mapping) and isinstance(rule, EachNetwork):
+        return [problem for key, inner in value.items() for problem in _problems(f"{name}#{key}", rule.rule, inner)]
+    expected = rule(value)
+    return [] if expected is None else [f"--{name} {value!r}: {expected}"]
+
+
+@dataclass(frozen=True)
+class EachNetwork:
+    """A rule for the value of each network."""
+
+    rule: Rule
+
+    def __call__(self, value: Any) -> str:
+        return "expected a value for each network, by its name, for instance --learning_rates#generator 1e-4"
+
+
+def whole(low: int, high: float = math.inf) -> Rule:
+    """A whole number from ``low``, to ``high`` if given."""
+    says = f"expected a whole number from {low}{'' if high == math.inf else f' to {high}'}"
+    return lambda value: None if _is_whole(value) and low <= value <= high else says
+
+
+def odd(value: Any) -> str | None:
+    return None if _is_whole(value) and value > 0 and value % 2 else "expected an odd number, 1 or more"
+
+
+def number(low: float, below: float = math.inf) -> Rule:
+    """A finite number from ``low``, less than ``below``."""
+    says = f"expected a number from {low:g}{'' if below == math.inf else f' to below {below:g}'}"
+    return lambda value: None if _is_number(value) and low <= value < below else says
+
+
+def several(rule: Rule, count: int) -> Rule:
+    """So many values that all keep a rule."""
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, list | tuple) or len(value) != count:
+            return f'expected {count} numbers, for instance "[{", ".join(["0.5"] * count)}]"'
+        return next((expected for inner in value if (expected := rule(inner))), None)
+
+    return check
+
+
+def window(value: Any) -> str | None:
+    """Two numbers, the lower first."""
+    if isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1]:
+        return None
+    return 'expected two numbers, the lower first, for instance "[-1024, 600]"'
+
+
+def one_of(*names: str) -> Rule:
+    return lambda value: None if value in names else f"expected one of {', '.join(names)}"
+
+
+def optional(rule: Rule) -> Rule:
+    """None, or what a rule says."""
+    return lambda value: None if value is None else rule(value)
+
+
+def millimetres(value: Any) -> str | None:
+    """A length above 0, or one for each axis."""
+    lengths = value if isinstance(value, list | tuple) and len(value) in (2, 3) else [value]
+    return None if all(_is_number(v) and v > 0 for v in lengths) else "expected millimetres above 0"
+
+
+def device(value: Any) -> str | None:
+    """A device of torch that can be used here, by name or as an object."""
+    if isinstance(value, str | torch.device):
+        try:
+            torch.zeros(1, device=value)
+        except Exception as error:  # torch raises four kinds of error
+            return f"this device cannot be used here ({str(error).splitlines()[0][:200]}). There is: {_devices()}"
+        return None
+    return f"expected the name of a device. There is: {_devices()}"
+
+
+def folder_for_writing(value: Any) -> str | None:
+    """A folder into which files can be written; it is made, with those above it."""
+    if not isinstance(value, str | os.PathLike):
+        return "expected a folder"
+    try:
+        Path(value).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=value):
+            pass
+    except OSError as error:
+        return f"nothing can be written into this folder ({error.strerror}). Give another one"
+    return None
+
+
+def resume(value: Any) -> str | None:
+    if value in (None, "auto") or (isinstance(value, str | os.PathLike) and Path(value).is_file()):
+        return None
+    return "no such file. Expected a checkpoint of a run, or auto"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _devices() -> str:
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    names = [] if accelerator is None else [f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count())]
+    return ", ".join(["cpu", *names])
+
+
+RULES: dict[str, Rule] = {
+    "device": device,
+    "ckpt_dir": folder_for_writing,
+    "output_dir": folder_for_writing,
+    "resume": resume,
+    "precision": one_of(*PRECISIONS),
+    "seed": whole(0, SEED_LIMIT - 1),
+    **dict.fromkeys(("image_size", "load_size", "latent_dim", "base_channels", "discriminator_channels"), whole(1)),
+    **dict.fromkeys(("sub_encoder_channels", "channels"), whole(1)),
+    **dict.fromkeys(("batch_size", "accumulation", "max_epochs", "val_interval", "save_interval"), whole(1)),
+    **dict.fromkeys(("num_workers", "num_classes", "constant_epochs", "slab_length"), whole(0)),
+    "num_volumes": whole(1),
+    "class_label": optional(whole(0)),
+    "inference_batch_size": optional(whole(1)),
+    "slices": odd,
+    "learning_rate": number(0),
+    "learning_rates": EachNetwork(number(0)),
+    "betas": several(number(0, 1), 2),
+    "ema_decay": number(0, 1),
+    "structure_weight": number(0),
+    "window": window,
+    "second_window": optional(window),
+    "field_of_view": millimetres,
+}
+"""What is expected of each option."""
