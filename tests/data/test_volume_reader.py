@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from monai.transforms import LoadImage
 
-from tests.data.test_dicom import AFFINE, hu
+from tests.data.test_dicom import AFFINE, change, hu
 from tests.data.test_readers import write
 from tools.data.cache import item_key
 from tools.data.dicom_writer import write_dicom_series
@@ -17,12 +17,23 @@ def test_a_folder_reads_like_a_file(tmp_path):
     image = LoadImage(reader=VolumeReader)(folder)
     assert np.array_equal(image, hu())
     assert np.allclose(image.affine, AFFINE)
+    assert image.meta["modality"] == "CT"
     header = volume_header(folder)
     assert header.shape == (12, 10, 6)
     assert np.allclose(header.field_of_view, [33, 12.5, 18])
     array = write(tmp_path / "a.nii")
     assert np.array_equal(LoadImage(reader=VolumeReader)(tmp_path / "a.nii"), array.T)
     assert volume_header(tmp_path / "a.nii").shape == read_header(tmp_path / "a.nii").shape
+
+
+def test_modality_is_what_dicom_says(tmp_path):
+    folder = write_dicom_series(tmp_path / "mr", np.abs(hu()), AFFINE, "MR", rescale=(1, 0))
+    write(tmp_path / "a.nii")
+    load = LoadImage(reader=VolumeReader)
+    assert [load(path).meta["modality"] for path in (folder, tmp_path / "a.nii")] == ["MR", ""]
+    for file in folder.iterdir():
+        change(file, Modality="OT")  # other
+    assert load(folder).meta["modality"] == ""
 
 
 def test_an_echo_of_a_folder(tmp_path):

@@ -20,6 +20,9 @@ from tools.io.volume import check_thickness
 # reader gives other voxels, or another place for them.
 VERSION = 1
 
+MODALITY = "modality"
+"""Key of a volume's metadata: what DICOM says that it is, "CT" or "MR"; "" where nothing says so."""
+
 _ECHO = re.compile(r"#echo=([\d.]+)$")
 
 
@@ -122,9 +125,10 @@ class VolumeReader(ImageReader):
         if os.path.isdir(folder):
             array, series = read_dicom_series(folder, echo)
             affine = series.affine
+            modality = "" if series.modality == "OT" else series.modality  # "other", as ITK's writer leaves it
         else:
             array, header = read_volume(folder)
-            affine = header.affine
+            affine, modality = header.affine, ""
         check_thickness(img, array.shape, self.least)
         if self.axial_first and np.abs(affine[2, :3]).argmax() == 2:
             array, affine = array.T, affine[:, [2, 1, 0, 3]]
@@ -134,6 +138,7 @@ class VolumeReader(ImageReader):
             MetaKeys.SPACE: SpaceKeys.RAS,
             MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape),
             MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),  # MONAI's mark for "there is none"
+            MODALITY: modality,
         }
 
 
