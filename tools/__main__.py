@@ -10,6 +10,7 @@ COMMANDS = {
     "evaluate": "tools.evaluate.command:evaluate",
     "index": "tools.share.index:index",
     "inspect": "tools.share.inspection:inspect",
+    "new": "tools.catalogue.new:new",
     "pack": "tools.share.pack:pack",
     "phantom": "tools.phantom:phantom",
     "preprocess": "tools.preprocess:preprocess",

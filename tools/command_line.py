@@ -139,12 +139,16 @@ def _function(
         )
         for number, argument in enumerate(arguments)
     ]
+    if declared.args.kwarg is not None:
+        parameters.append(inspect.Parameter(declared.args.kwarg.arg, inspect.Parameter.VAR_KEYWORD))
     signature = inspect.Signature(parameters)
 
     def function(*given: Any, **named: Any) -> None:
         values = dict(signature.bind(*given, **named).arguments)
         for name, value in values.items():
-            _check_type(name, value, annotations[name])
+            _check_type(name, value, annotations.get(name, "Any"))
+        if declared.args.kwarg is not None:
+            values |= values.pop(declared.args.kwarg.arg, {})
         call(Call(step, values))
 
     function.__name__, function.__doc__ = declared.name, ast.get_docstring(declared)
@@ -192,7 +196,9 @@ def _check_options(command: str, component: Any, arguments: list[str]) -> None:
         command, component = f"{command} {step}", getattr(component, step)
     if HELP & set(arguments):
         return
-    parameters = inspect.signature(component).parameters
+    parameters = dict(inspect.signature(component).parameters)
+    anything = [name for name, p in parameters.items() if p.kind is inspect.Parameter.VAR_KEYWORD]
+    parameters = {name: parameter for name, parameter in parameters.items() if name not in anything}
     named, positional = set(), 0
     tokens = iter(arguments)
     for token in tokens:
@@ -203,7 +209,7 @@ def _check_options(command: str, component: Any, arguments: list[str]) -> None:
         name = option.replace("-", "_")
         switch = isinstance(parameters[name].default, bool) if name in parameters else name.startswith("no")
         name = name if name in parameters else name.removeprefix("no") if switch else name
-        if name not in parameters:
+        if name not in parameters and not anything:
             raise UsageError(
                 f"{command} has no option --{option}.{_nearest(name, parameters, '--')} "
                 f"`python -m tools {command} --help` explains all."
