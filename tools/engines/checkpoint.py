@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import signal
 from collections.abc import Iterable, Mapping
@@ -213,6 +214,7 @@ class TrainingCheckpoint:
         if self.evaluator is None or state["best"] is None:
             return False
         metric, epoch = state["best"]
+        metric = None if math.isnan(metric) else metric  # as JSON has it
         for name in self.models:
             found = model_settings(self.directory / f"{name}.pt")
             if (found.get("epoch"), found.get(self.evaluator.state.key_metric_name)) != (epoch, metric):

@@ -49,13 +49,12 @@ class Validation(ValidationHandler):
         shield_workers(self.validator.data_loader)
 
     def started(self, engine: AlternatingTrainer) -> None:
-        """Make up for the validation of the epoch with which a resumed training begins."""
-        dataset = getattr(self.validator.data_loader, "dataset", None)
-        if isinstance(dataset, Sized) and len(dataset) < 2:
-            logger.warning(
-                f"{len(dataset)} volume is there to validate on. Distances between sets (fid, mmd) need 2 and will be "
-                "nan; without another key metric, model.pt is the model of the last validation."
-            )
+        """Make up for the validation of the epoch with which a resumed training begins.
+
+        Raises:
+            ValueError: there are fewer volumes than processes.
+        """
+        self._check_volumes()
         state = engine.state
         at_end_of_epoch = state.epoch > 0 and state.iteration == state.epoch * (state.epoch_length or 0)
         if (
@@ -71,6 +70,22 @@ class Validation(ValidationHandler):
             if state.epoch >= state.max_epochs:
                 raise
             logger.exception(f"The validation of epoch {state.epoch} failed. Training goes on without it.")
+
+    def _check_volumes(self) -> None:
+        dataset = getattr(self.validator.data_loader, "dataset", None)
+        if not isinstance(dataset, Sized):
+            return
+        processes = rank_and_world_size()[1]
+        if len(dataset) < processes:
+            raise ValueError(
+                f"{processes} processes have {len(dataset)} volume(s) to validate on, and each needs one. Use fewer "
+                "processes, or more validation volumes."
+            )
+        if len(dataset) == 1:
+            logger.warning(
+                "There is 1 volume to validate on. Distances between sets (fid, mmd) need 2 and will be nan; without "
+                "another key metric, model.pt is the model of the last validation."
+            )
 
     def epoch_completed(self, engine: AlternatingTrainer) -> None:
         if self.is_due(engine) and not engine.stopping:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,7 +40,8 @@ class BestModel:
     def completed(self, engine: Engine) -> None:
         state = engine.state
         if state.best_metric_epoch == state.epoch and rank_and_world_size()[0] == 0:
-            result = {"epoch": state.epoch, state.key_metric_name: float(state.best_metric)}
+            value = float(state.best_metric)
+            result = {"epoch": state.epoch, state.key_metric_name: None if math.isnan(value) else value}
             for name, network in self.models.items():
                 save_model(self.directory / f"{name}.pt", network, self.settings | result, name)
 

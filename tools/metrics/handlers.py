@@ -21,6 +21,7 @@ too: `tools.metrics.set_scores`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ from ignite.engine import Engine
 from ignite.metrics import MetricsLambda
 from monai.handlers import IgniteMetricHandler, from_engine
 from monai.metrics import CumulativeIterationMetric
+from monai.utils import evenly_divisible_all_gather
 
 from tools.metrics.distances import frechet_distance, maximum_mean_discrepancy
 from tools.metrics.volumes import check_counts, plain_volumes
@@ -106,6 +108,11 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
 
     # A list differs from a batch only in that its volumes may differ in size.
     _compute_list = _compute_tensor
+
+    def count(self) -> int:
+        """How many volumes of each set all processes have seen."""
+        own = 0 if self._buffers is None else len(self._buffers[0])
+        return int(evenly_divisible_all_gather(torch.tensor([own])).sum())
 
     def aggregate(self) -> dict[str, float]:
         """The distances by name, over all processes.
@@ -196,6 +203,7 @@ class FeatureDistances(SetMetric):
     """`FeatureDistanceMetric` for an engine: `FeatureDistances(...)["fid"]` is the metric to attach.
 
     When the distances are computed, `engine.state.feature_spaces[name of the space]` becomes the metric's `summary()`.
+    Of a single volume there are none: they are nan, with a warning, so that a training on so little still ends.
 
     Args:
         features: see `FeatureDistanceMetric`.
@@ -220,6 +228,9 @@ class FeatureDistances(SetMetric):
 
     def compute(self) -> dict[str, float]:
         """The distances by name, and the summary into the engine's state."""
+        if self.metric_fn.count() == 1:
+            logger.warning("a distance between sets needs 2 volumes of each, there is 1: it is nan")
+            return dict.fromkeys(self.metric_fn.names, math.nan)
         result = super().compute()
         if self._engine is not None:
             spaces = getattr(self._engine.state, "feature_spaces", {})
