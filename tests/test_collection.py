@@ -97,6 +97,18 @@ def test_bundles_in_another_folder(trained, tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir() if path.name == "eval"] == []
 
 
+def test_weights_of_the_last_epoch_on_request(trained, tmp_path):
+    (tmp_path / "models").mkdir()
+    for ending in (".pt", ".json"):
+        shutil.copy(trained / "models" / f"model{ending}", tmp_path / "models" / f"model_last{ending}")
+    last = str(tmp_path / "models" / "model_last.pt")
+    with pytest.raises(FileNotFoundError, match=rf"no validation has chosen the best yet\. ckpt_path='{last}'"):
+        collection.generate(NAME, trained=tmp_path)
+    (volume,) = collection.generate(NAME, seed=3, trained=tmp_path, ckpt_path=last)
+    (expected,) = collection.generate(NAME, seed=3, trained=trained)
+    assert torch.equal(volume, expected)
+
+
 def test_what_cannot_be_done_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"no bundle 'gone' in this collection; it has: crf_gan_gsp"):
         collection.generate("gone")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.files import PARTIAL, as_text, file_name, whole_file
+from tools.files import PARTIAL, as_text, file_name, remove_partial, whole_file
 
 
 def test_the_file_appears_with_its_content(tmp_path):
@@ -78,3 +78,26 @@ def test_a_name_is_cut_and_stays_unique():
     assert all(len(os.fsencode(name)) <= 255 and name.endswith("_ct.nii.gz") for name in long)
     assert long[0] != long[1]
     assert file_name("x" * 245, "_ct.nii.gz") == "x" * 245 + "_ct.nii.gz"
+
+
+def test_content_is_on_disk_before_the_name_and_the_name_after(tmp_path, monkeypatch):
+    """Or a machine that loses its power leaves a whole name with half a file."""
+    path, steps = tmp_path / "model.pt", []
+    replace = os.replace
+
+    def fsync(file):
+        steps.append(("on disk", os.path.basename(os.readlink(f"/proc/self/fd/{file}"))))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda old, new: steps.append(("renamed", Path(new).name)) or replace(old, new))
+    with whole_file(path) as partial:
+        partial.write_text("all")
+    assert steps == [("on disk", partial.name), ("renamed", "model.pt"), ("on disk", tmp_path.name)]
+
+
+def test_partial_files_are_removed(tmp_path):
+    with whole_file(tmp_path / "model.pt") as partial:
+        partial.write_text("all")
+    partial.write_text("ha")  # a killed process leaves it
+    remove_partial(tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "model.pt"]

@@ -28,6 +28,8 @@ from monai.bundle import ConfigParser
 from monai.data import DataLoader, MetaTensor
 from torch.utils.data import Dataset, Subset
 
+from tools.engines.weights import last_weights
+
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 
 SEARCHED = ("name", "task", "description", "data_source", "data_type", "image_classes", "label_classes", "pred_classes")
@@ -132,7 +134,7 @@ def generate(
         seed: of the first; volume i follows from ``seed + i`` alone.
         folder: that holds the bundles; None takes the repository's.
         trained: the folder that holds `models` with the weights; None takes the bundle's.
-        overrides: other ids of `inference.json`: `class_label`, `device`.
+        overrides: other ids of `inference.json`: `class_label`, `device`, `ckpt_path`.
 
     Returns:
         Volumes [1, X, Y, Z] in the bundle's units (HU for CT), each with its ``affine`` (4 x 4, mm); axes run to the
@@ -195,9 +197,16 @@ class SyntheticVolumes(Dataset):
         if n < 1:
             raise ValueError(f"n is {n}, expected 1 or more volumes")
         root = Path(trained or bundle.folder)
-        if not (root / "models" / "model.pt").is_file() and "ckpt_path" not in overrides:
+        weights = root / "models" / "model.pt"
+        if not weights.is_file() and "ckpt_path" not in overrides:
+            last = last_weights(weights)
+            if last.is_file():
+                raise FileNotFoundError(
+                    f"no weights at {weights}: no validation has chosen the best yet. ckpt_path={str(last)!r} takes "
+                    "those of the last epoch."
+                )
             raise FileNotFoundError(
-                f"no weights at {root / 'models' / 'model.pt'}. Train {bundle.name} first (python -m monai.bundle run "
+                f"no weights at {weights}. Train {bundle.name} first (python -m monai.bundle run "
                 f"--config_file {bundle.folder / 'configs' / 'train.json'}), or say with `trained` where they are."
             )
         self.bundle, self.n, self.seed, self.transform = bundle, n, seed, transform

@@ -5,12 +5,14 @@ import signal
 
 import pytest
 import torch
+import torch.distributed as dist
 from ignite.engine import Events
 from ignite.metrics import Average
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
 from tests.engines.toys import make_game, make_trainer, make_updates, weights
+from tests.processes import in_two_processes
 from tools.engines import BestModel, TrainingCheckpoint, Validation, is_smaller
 from tools.engines.checkpoint import checkpoints
 
@@ -163,3 +165,15 @@ def test_without_a_distance_the_last_model_is_kept(tmp_path, caplog):
     assert is_smaller(1.0, 2.0)
     assert not is_smaller(2.0, 1.0)
     assert not is_smaller(nan, 1.0)
+
+
+def _process(rank, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    with pytest.raises(ValueError, match=r"2 processes have 1 volume\(s\) to validate on"):
+        Run(folder, 1, volumes=1).run()
+    dist.destroy_process_group()
+
+
+def test_fewer_volumes_than_processes_are_refused_before_the_first_step(tmp_path):
+    in_two_processes(_process, str(tmp_path))
+    assert checkpoints(tmp_path) == []

@@ -14,7 +14,7 @@ from monai.networks.utils import copy_model_state
 
 from tests.tiny import REPOSITORY
 from tools.engines import ModelLoader, model_settings
-from tools.engines.weights import save_model, settings_in
+from tools.engines.weights import save_model, settings_in, weights_beside
 from tools.networks.cyclegan import TranslationGenerator
 from tools.networks.hierarchical_gan import Generator, HierarchicalGenerator
 from tools.torch_files import read_state_dict
@@ -227,3 +227,18 @@ def test_export_refuses_another_size(folder):
         ckpt_export(config_file=str(configs / "train.json"), **options)
     ckpt_export(config_file=str(configs / "inference.json"), **options)
     assert torch.jit.load(script)(torch.zeros(1, 16)).shape == (1, 1, 32, 32, 32)
+
+
+def test_weights_of_the_last_epoch_are_pointed_at(tmp_path):
+    """Where no validation has chosen the best, and are not taken unasked."""
+    network, other = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    save_model(tmp_path / "model_last.pt", network, {})
+    loader = ModelLoader(tmp_path / "model.pt", other)
+    with pytest.raises(
+        FileNotFoundError, match=r"no weights at .*model\.pt: .*--ckpt_path .*model_last\.pt takes them"
+    ):
+        loader.load()
+    ModelLoader(tmp_path / "model_last.pt", other).load()
+    assert torch.equal(other.weight, network.weight)
+    assert weights_beside(tmp_path / "model_last.pt", "encoders") == str(tmp_path / "encoders_last.pt")
+    assert weights_beside(tmp_path / "model.pt", "encoders") == str(tmp_path / "encoders.pt")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 
 import pytest
 import torch
@@ -78,6 +79,18 @@ def test_evaluator_takes_distances_from_one_extraction():
     summary = engine.state.feature_spaces["octants"]
     assert summary["real"]["volumes"] == summary["synthetic"]["volumes"] == 7
     assert summary["real"]["value_range"] == pytest.approx([REAL.min().item(), REAL.max().item()])
+
+
+def test_one_volume_has_no_distance(caplog):
+    """It ends no run: the distances are nan, and the next validation of more is as ever."""
+    distances = FeatureDistances(CountedFeatures(), output_transform=OUTPUT)
+    engine = evaluator({"fid": distances["fid"]}, {"mmd": distances["mmd"]}, real=REAL[:1])
+    engine.run()
+    assert all(math.isnan(engine.state.metrics[name]) for name in ("fid", "mmd"))
+    assert "there is 1: it is nan" in caplog.text
+    engine = evaluator({"fid": distances["fid"]}, {"mmd": distances["mmd"]})
+    engine.run()
+    assert engine.state.metrics == pytest.approx(expected())
 
 
 def test_by_default_images_are_compared_and_not_latents():

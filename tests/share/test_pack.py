@@ -1,6 +1,7 @@
 """Packing: the same bytes every time, and a refusal, with all reasons, for what would not run elsewhere."""
 
 import hashlib
+import io
 import json
 import shutil
 import zipfile
@@ -135,6 +136,20 @@ def test_a_bundle_without_weights(tmp_path, copied):
     assert "Train the bundle first" in message
     with pytest.raises(FileNotFoundError, match=rf"no bundle at .*gone.*Known: .*{NAME}"):
         pack_bundle("gone")
+
+
+def test_weights_of_the_last_epoch_on_request(tmp_path, trained, unchecked):
+    (tmp_path / "models").mkdir()
+    for ending in (".pt", ".json"):
+        shutil.copy(trained / "models" / f"model{ending}", tmp_path / "models" / f"model_last{ending}")
+    common = {"trained": tmp_path, "output_dir": tmp_path, "filepath": SCHEMA}
+    with pytest.raises(ValueError, match=r"no weights at .*model\.pt: .*--last True packs those of the last epoch"):
+        pack_bundle(NAME, **common)
+    with zipfile.ZipFile(pack_bundle(NAME, last=True, **common)) as archive:
+        packed = torch.load(io.BytesIO(archive.read(f"{NAME}/models/model.pt")), weights_only=True)
+        assert json.loads(archive.read(f"{NAME}/models/model.json")) == SETTINGS
+    expected = torch.load(trained / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(packed[key], value) for key, value in expected.items())
 
 
 def test_unmet_references_targets_and_imports(tmp_path, copied, trained):

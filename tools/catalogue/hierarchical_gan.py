@@ -369,7 +369,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/reconstruction'",
         "ckpt_path": "$@bundle_root + '/models/model.pt'",
-        "encoders_path": "$@bundle_root + '/models/encoders.pt'",
+        "encoders_path": "$engines.weights_beside(@ckpt_path, 'encoders')",
         "device": parts.DEVICE,
         "dataset_dir": None,
         "class_label": 0,

@@ -12,7 +12,7 @@ from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
 from tools.engines.update import Update
 from tools.engines.validation import Validation, is_smaller
-from tools.engines.weights import BestModel, ModelCheckpointLoader, ModelLoader, model_settings
+from tools.engines.weights import BestModel, ModelCheckpointLoader, ModelLoader, model_settings, weights_beside
 
 __all__ = [
     "AlternatingTrainer",
@@ -37,5 +37,6 @@ __all__ = [
     "model_settings",
     "rank_and_world_size",
     "tensorboard_writer",
+    "weights_beside",
     "write_by_slabs",
 ]

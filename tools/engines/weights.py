@@ -66,6 +66,29 @@ def save_model(path: Path, network: nn.Module, settings: dict, name: str | None 
         partial.write_text(json.dumps(settings, indent=2) + "\n")
 
 
+def last_weights(path: str | Path) -> Path:
+    """Where a training keeps the weights of its last epoch, beside those of the best at ``path``."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}_last{path.suffix}")
+
+
+def weights_beside(path: str | Path, name: str) -> str:
+    """Where the weights ``name`` are that belong to those of the model at ``path``: of the same epoch, best or last."""
+    path = Path(path)
+    return str(path.with_name(f"{name}{'_last' if path.stem.endswith('_last') else ''}{path.suffix}"))
+
+
+def no_weights(path: str | Path) -> str:
+    """What to say where there are no weights at ``path``: what to do, and whether there are those of the last epoch."""
+    last = last_weights(path)
+    if last.is_file():
+        return (
+            f"no weights at {path}: no validation has chosen the best yet. Those of the last epoch are there: "
+            f"--ckpt_path {last} takes them."
+        )
+    return f"no weights at {path}. Train the bundle first, which writes them, or give --ckpt_path."
+
+
 def settings_in(state: Mapping[str, Tensor]) -> dict:
     """The settings that ``save_model`` put into a state dict, empty if there are none."""
     return getattr(state, "_metadata", {}).get("", {}).get("settings", {})
@@ -145,9 +168,7 @@ class ModelCheckpointLoader:
             ValueError: they are of another network, or the file holds none; see `tools.torch_files`.
         """
         if not self.path.exists():
-            raise FileNotFoundError(
-                f"no weights at {self.path}. Train the bundle first, which writes them, or give --ckpt_path."
-            )
+            raise FileNotFoundError(no_weights(self.path))
         state = read_state_dict(self.path)
         try:
             self.network.load_state_dict(state)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from tools.engines.weights import last_weights
 from tools.share.archive import is_weights
 from tools.share.configs import Entry, config_files, entries, load_config
 from tools.share.fine_tune import fine_tune_config, network_settings
@@ -34,27 +35,45 @@ class Trained:
         folder: that holds `models` and `eval`.
         names: of the weights, without ending; "model" is among them.
         settings: the content of `models/model.json`.
+        last: whether it is the last epoch's weights that are packed, `models/model_last.pt`, not the best.
     """
 
     folder: Path
     names: tuple[str, ...]
     settings: dict[str, Any]
+    last: bool = False
+
+    def path(self, name: str) -> Path:
+        """Of the weights of this name."""
+        return _weights(self.folder, name, self.last)
 
 
-def trained_models(folder: Path, train: Mapping[str, Any]) -> tuple[Trained | None, list[str]]:
-    """What a training left in ``folder``, and what is missing there."""
+def trained_models(folder: Path, train: Mapping[str, Any], last: bool = False) -> tuple[Trained | None, list[str]]:
+    """What a training left in ``folder``, and what is missing there; the last epoch's weights if ``last``."""
     names = tuple(train.get("models", {"model": None}))
     problems = []
     for name in names:
-        for ending, what in ((".pt", "weights"), (".json", "settings of their training")):
-            if not (folder / "models" / f"{name}{ending}").is_file():
+        path = _weights(folder, name, last)
+        if not path.is_file() and not last and last_weights(path).is_file():
+            problems.append(
+                f"no weights at {path}: no validation has chosen the best yet. --last True packs those of the last "
+                f"epoch, {last_weights(path)}"
+            )
+            continue
+        for file, what in ((path, "weights"), (path.with_suffix(".json"), "settings of their training")):
+            if not file.is_file():
                 problems.append(
-                    f"no {what} at {folder / 'models' / (name + ending)}. Train the bundle first, or say with "
-                    "--trained which folder has `models`"
+                    f"no {what} at {file}. Train the bundle first, or say with --trained which folder has `models`"
                 )
     if problems:
         return None, problems
-    return Trained(folder, names, json.loads((folder / "models" / "model.json").read_text())), []
+    settings = json.loads(_weights(folder, "model", last).with_suffix(".json").read_text())
+    return Trained(folder, names, settings, last), []
+
+
+def _weights(folder: Path, name: str, last: bool) -> Path:
+    best = folder / "models" / f"{name}.pt"
+    return last_weights(best) if last else best
 
 
 def packed_weights(trained: Trained) -> tuple[dict[str, bytes], list[str]]:
@@ -64,7 +83,7 @@ def packed_weights(trained: Trained) -> tuple[dict[str, bytes], list[str]]:
     """
     files, problems = {}, []
     for name in trained.names:
-        path = trained.folder / "models" / f"{name}.pt"
+        path = trained.path(name)
         reason = is_weights(path.read_bytes())
         if reason is not None:
             problems.append(f"{path} does not load as weights alone (weights_only=True): {reason}")

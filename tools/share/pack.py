@@ -45,6 +45,7 @@ def pack(
     large_file_mb: float | None = None,
     base_url: str | None = None,
     model_info: str | None = None,
+    last: bool = False,
 ) -> str:
     """Write NAME_v<version>.zip: configs, documents, weights and the parts of `tools` that the bundle needs.
 
@@ -62,11 +63,14 @@ def pack(
             by `python -m monai.bundle download_large_files`; by default all weights are in the archive.
         base_url: where the large files will be, a folder's URL; needed with large_file_mb.
         model_info: the `model_info.json` of a release page; a version that it has is published and refused.
+        last: pack the weights of the last epoch (`model_last.pt`), not those that validation found best.
 
     Returns:
         The archive's path and its SHA-256.
     """
-    path = pack_bundle(name, version, output_dir, trained, bundles_dir, filepath, large_file_mb, base_url, model_info)
+    path = pack_bundle(
+        name, version, output_dir, trained, bundles_dir, filepath, large_file_mb, base_url, model_info, last
+    )
     return f"{path}\nsha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
@@ -80,6 +84,7 @@ def pack_bundle(
     large_file_mb: float | None = None,
     base_url: str | None = None,
     model_info: str | os.PathLike | None = None,
+    last: bool = False,
 ) -> Path:
     """The path of the archive; arguments as of ``pack``.
 
@@ -102,7 +107,7 @@ def pack_bundle(
         )
     configs_folder = folder / "configs"
     train = load_config(configs_folder / "train.json") if (configs_folder / "train.json").is_file() else {}
-    found, problems = trained_models(Path(trained or folder), train)
+    found, problems = trained_models(Path(trained or folder), train, last)
     if found is None:
         raise refused(folder.name, problems)
     files, problems = packed_weights(found)
