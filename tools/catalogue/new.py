@@ -16,14 +16,15 @@ from tools.files import whole_file
 def new(name: str, like: str, output_dir: str | None = None, **own: Any) -> None:
     """Write a bundle of your own, like one of the collection, to be trained at once.
 
+    Any option of train.json can be given its new default, nested ones with # (--seed 3, --learning_rates#generator
+    2e-4), and so can the fields of the catalogue's entry, of which all else follows (--modalities [in_phase,t2]).
     Example: python -m tools new my_chest --like crf_gan_luna16 --dataset_dir /data/mine --window [-1000,400]
 
     Args:
         name: of the new bundle: letters, digits and underscores.
         like: the bundle of the collection whose networks, losses and options it takes.
         output_dir: folder in which the bundle's folder goes; the repository's ``bundles`` without it.
-        own: what is different: any option of train.json with its new default, nested ones with # (--seed 3,
-            --learning_rates#generator 2e-4), or a field of the catalogue's entry (--modalities [in_phase,t2]).
+        own: options of train.json and fields of the entry, with their values.
     """
     known = bundles()
     if like not in known:
