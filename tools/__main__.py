@@ -11,6 +11,7 @@ COMMANDS = {
     "index": "tools.share.index:index",
     "inspect": "tools.share.inspection:inspect",
     "new": "tools.catalogue.new:new",
+    "onnx": "tools.share.onnx_export:onnx",
     "pack": "tools.share.pack:pack",
     "phantom": "tools.phantom:phantom",
     "preprocess": "tools.preprocess:preprocess",

@@ -84,10 +84,10 @@ class Stranger:
         self.process.stdout.close()
 
 
-def untrained(bundle: str, folder: Path) -> Path:
+def untrained(bundle: str, folder: Path, **overrides: object) -> Path:
     """What a training of a bundle leaves in ``folder``, with weights as they were drawn."""
     parser = ConfigParser(train_config(bundle))
-    parser.update(tiny(bundle, folder))
+    parser.update(tiny(bundle, folder, **overrides))
     own = [key for key in parser["settings"] if key not in ("bundle", "data")]
     settings = {"bundle": bundle, "epoch": 1} | {key: parser.get_parsed_content(f"settings#{key}") for key in own}
     settings["data"] = {"kind": "phantom", "volumes": 4, "field_of_view_mm": [300.0, 300.0, 300.0]}

@@ -1,9 +1,13 @@
 """MONAI's own clients find a packed bundle from any working folder, and need no `bundle_root`."""
 
 import json
+import shutil
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests.share.helpers import SCHEMA, untrained
 from tests.tiny import tiny
@@ -21,6 +25,32 @@ def unpacked(request, machine, tmp_path_factory):
             request.param, output_dir=folder, trained=untrained(request.param, folder / "run"), filepath=SCHEMA
         )
     return unpack(archive, folder / "unpacked")
+
+
+@pytest.mark.parametrize("unpacked", ["cyclegan_mri2ct_inphase"], indirect=True, scope="module")
+def test_a_translation_runs_in_monai_deploy(unpacked, machine, tmp_path):
+    """The CT lies as the MR in memory does: what inference makes of the MR's file."""
+    rng = np.random.default_rng(0)
+    array = ndimage.gaussian_filter(rng.normal(size=(6, 40, 30)), 1) * 1000 + 500  # [D, H, W]
+    affine = np.diag([-3.0, -3.0, 6.0, 1.0])
+    affine[:3, 3] = 40, 60, -10
+    np.savez(tmp_path / "image.npz", array=array.astype(np.int16), affine=affine)
+    (tmp_path / "model").mkdir()
+    shutil.copy(unpacked / "models" / "model.ts", tmp_path / "model" / "model.ts")
+    arguments = [tmp_path / "model" / "model.ts", unpacked, tmp_path / "image.npz", tmp_path / "result.npz"]
+    used = machine.run(str(Path(__file__).with_name("deploy.py")), arguments, tmp_path)
+    assert Path(used).parent == unpacked / "tools"
+    (tmp_path / "mr").mkdir()
+    nib.save(nib.Nifti1Image(np.swapaxes(array.astype(np.int16), 0, 2), affine), tmp_path / "mr" / "a_in_phase.nii.gz")
+    where = ["--config_file", unpacked / "configs" / "inference.json", "--dataset_dir", tmp_path / "mr"]
+    machine.bundle("run", *where, "--output_dir", tmp_path / "out", folder=tmp_path)
+    (path,) = (tmp_path / "out").glob("*.nii.gz")
+    expected = np.asarray(nib.load(path).dataobj)
+    with np.load(tmp_path / "result.npz") as content:
+        made = np.swapaxes(content["array"], 0, 2)
+    assert made.shape == expected.shape
+    assert np.abs(made - expected).max() <= 1
+    assert np.ptp(expected) > 10
 
 
 def test_load_and_federated_rounds(unpacked, machine, tmp_path):

@@ -1,5 +1,6 @@
 """TorchScript and ONNX compute what each bundle's network computes, for any number of inputs at once."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -10,7 +11,9 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, ckpt_export, onnx_export
 
+from tests.share.helpers import untrained
 from tests.tiny import REPOSITORY, TINY, config_file, train_config, translates
+from tools.__main__ import main
 from tools.share.torchscript import normalised
 
 BATCHES = (1, 2, 5)
@@ -73,6 +76,34 @@ def test_onnx(bundle, export, tmp_path):
         (output,) = session.run(None, {"image": given.numpy()})
         with torch.no_grad():
             np.testing.assert_allclose(output, network(given).numpy(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ha_gan_gsp", "cyclegan_mri2ct_inout"])
+def test_onnx_says_what_it_is(name, tmp_path):
+    """By the command, to onnxruntime; it computes what the network computes."""
+    trained = untrained(name, tmp_path / "run")
+    main(["onnx", name, "--filepath", str(tmp_path / "model.onnx"), "--trained", str(trained)])
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    meta = session.get_modelmeta()
+    record = json.loads(meta.custom_metadata_map["provenance"])
+    assert (record["bundle"], record["version"], record["synthetic"]) == (name, "0.1.0", True)
+    weights = (trained / "models" / "model.pt").read_bytes()
+    assert record["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert json.loads(meta.custom_metadata_map["metadata.json"])["version"] == "0.1.0"
+    assert meta.description.startswith(f"synthetic {name} 0.1.0 sha256 ")
+    network = made(name)
+    network.load_state_dict(torch.load(trained / "models" / "model.pt", weights_only=True))
+    given = inputs(name, 3)
+    (output,) = session.run(None, {"image": given.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(output, network(given).numpy(), rtol=0, atol=1e-4)
+
+
+def test_onnx_of_a_network_with_two_inputs_is_refused(tmp_path):
+    trained = untrained("crf_gan_gsp", tmp_path, num_classes=2)
+    with pytest.raises(SystemExit, match="generates by class, from two inputs"):
+        main(["onnx", "crf_gan_gsp", "--filepath", str(tmp_path / "model.onnx"), "--trained", str(trained)])
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_torchscript_by_class(bundle):

@@ -255,6 +255,18 @@ def test_packed_torchscript_is_normalised(archive, tmp_path):
     assert normalised(content) == content
 
 
+def test_packed_torchscript_says_what_it_is(archive, tmp_path):
+    folder = unpack(archive, tmp_path)
+    extra = {"metadata.json": "", "inference.json": "", "provenance.json": ""}
+    torch.jit.load(folder / "models" / "model.ts", _extra_files=extra)
+    assert json.loads(extra["metadata.json"])["version"] == "0.1.0"
+    # alone, the network has no `model.json` beside it
+    assert json.loads(extra["inference.json"])["defaults"]["image_size"] == 32
+    record = json.loads(extra["provenance.json"])
+    assert (record["bundle"], record["version"], record["synthetic"]) == (NAME, "0.1.0", True)
+    assert record["weights_sha256"] == hashlib.sha256((folder / "models" / "model.pt").read_bytes()).hexdigest()
+
+
 def test_a_slab_of_slices_has_more_channels():
     tensor = {"num_channels": 2, "spatial_shape": ["32*n", "32*n"], "channel_def": {"0": "T1", "1": "T2"}}
     metadata = {"version": "0.1.0", "changelog": {"0.1.0": ""}, "network_data_format": {"inputs": {"image": tensor}}}

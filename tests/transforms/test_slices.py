@@ -163,6 +163,38 @@ def test_channels_are_saved_by_name(tmp_path):
         assert (voxels.max(), series.modality) == (value, "MR")
 
 
+@pytest.mark.parametrize("name", ORIENTATIONS)
+@pytest.mark.parametrize("space", ["RAS", "LPS", "deploy"])
+def test_an_image_in_memory_is_what_its_file_would_be(tmp_path, name, space):
+    """It is not written, since it has no id, but given back on its own grid, axes and all."""
+    shape = (31, 12, 40) if name == "coronal" else (31, 40, 12)
+    voxels, affine = smooth(shape), ORIENTATIONS[name]
+    from_file = mr_slices(24)({"image": save(tmp_path / "mr.nii", voxels, affine), "id": "MR/1"})["image"]
+    meta = {"RAS": {}, "LPS": {"space": "LPS"}, "deploy": {"space": "LPS", "nifti_affine_transform": affine}}[space]
+    given = np.diag([-1.0, -1, 1, 1]) @ affine if space == "LPS" else affine
+    image = MetaTensor(torch.as_tensor(voxels), affine=torch.as_tensor(given), meta=meta)
+    for ours in (image, [image], image[None]):
+        item = mr_slices(24)({"image": ours})
+        assert torch.equal(item["image"].as_tensor(), from_file.as_tensor())
+        assert torch.allclose(item["image"].affine, from_file.affine)
+    pair = mr_slices(24)({"image": torch.stack([image, image.flip(0)])})["image"]
+    assert torch.equal(pair[:1].as_tensor(), from_file.as_tensor())
+    item["pred"] = item["image"].as_tensor()
+    back = SaveTranslationd("pred", tmp_path / "out")(ToSourceGridd("pred")(item))["pred"]
+    assert not (tmp_path / "out").exists()
+    assert back.shape == (1, *shape)
+    assert np.allclose(back.affine, affine)
+    assert np.corrcoef(back[0].numpy().ravel(), voxels.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("image", [np.ones((3, 3, 3)), torch.ones(3, 3, 3), MetaTensor(torch.ones(3, 3))])
+def test_an_image_in_memory_needs_an_affine(image):
+    with pytest.raises(RuntimeError) as error:
+        mr_slices(8)({"image": image})
+    assert isinstance(error.value.__cause__, VolumeError)
+    assert "an image in memory: expected a MetaTensor [x, y, z]" in str(error.value.__cause__)
+
+
 @needs_real
 def test_real_mr_keeps_its_geometry(tmp_path):
     path = REAL / "abdomen_mr" / "totalsegmentator_example_mr.nii.gz"

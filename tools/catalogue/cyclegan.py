@@ -11,8 +11,7 @@ from tools.catalogue.parts import Config
 
 MODALITY_NAMES = {"in_phase": "T1 in-phase", "out_phase": "T1 out-of-phase", "t2": "T2"}
 PHANTOM_CT = {True: "contrast-enhanced", False: "non-contrast"}
-TRAINED = "'slices': 1, 'channels': 64, 'window': [-1000, 1000], 'field_of_view': 400.0"
-TRAINED_IDS = ("image_size", "slices", "channels", "window", "field_of_view")
+TRAINED = ("image_size", "slices", "channels", "window", "field_of_view")
 PAPER = (
     "Crespi L, Camnasio S, Dei D, Lambri N, Mancosu P, Scorsetti M, Loiacono D. Leveraging multimodal CycleGAN for the "
     "generation of anatomically accurate synthetic CT scans from MRIs."
@@ -195,7 +194,7 @@ def train(bundle: TranslationBundle) -> Config:
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle)["version"],
-            **{id: f"@{id}" for id in ("modalities", *TRAINED_IDS, "seed", "batch_size", "precision")},
+            **{id: f"@{id}" for id in ("modalities", *TRAINED, "seed", "batch_size", "precision")},
             "structure_weight": "@structure_weight",
             "second_window": "@second_window",
             "data": "@provenance",
@@ -267,6 +266,11 @@ def slice_store(data: str, transform: str) -> Config:
     }
 
 
+def defaults(image_size: int | str) -> Config:
+    """Of what the weights say of their training."""
+    return {"image_size": image_size, "slices": 1, "channels": 64, "window": [-1000, 1000], "field_of_view": 400.0}
+
+
 def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
     """From MR to CT, or the other way."""
     weights, picture = ("model_ct2mr", "montage_mr") if to_mr else ("model", "montage")
@@ -295,7 +299,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         "fuse": True,
         "mirror": False,
         "modalities": ["ct"] if to_mr else list(bundle.modalities),
-        **parts.trained(bundle.name, f"'image_size': 256, {TRAINED}", TRAINED_IDS, weights),
+        **parts.trained(bundle.name, defaults(256), TRAINED, weights),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         **parts.check("device", "inference_batch_size", *TRAINED_IDS),
         "studies": f"$data.translation_studies(@studies_dir, @modalities{pool})",
@@ -346,7 +350,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
 def evaluate(bundle: TranslationBundle) -> Config:
     return {
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
-        **parts.trained(bundle.name, f"'image_size': @scales[@scale]['image_size'], {TRAINED}", TRAINED_IDS),
+        **parts.trained(bundle.name, defaults("$@scales[@scale]['image_size']"), TRAINED),
         "truth": "$data.true_ct(@data_dir)",
         "val_mr": f"${bundle.mr_studies('validation')}",
         "val_ct": f"${bundle.ct_studies('validation')}",

@@ -137,17 +137,14 @@ class VolumeBundle:
             "channels": "@sub_encoder_channels",
         }
 
-    def trained(self, image_size: str, more: str = "") -> Config:
+    def trained(self, image_size: int | str, more: str = "") -> Config:
         """What the weights say, with this bundle's defaults."""
-        encoders = "'sub_encoder_channels': 256, " if more == "encoders" else ""
-        defaults = f"'image_size': {image_size}, 'latent_dim': 1024, 'base_channels': 32, {encoders}'num_classes': 0"
-        ids = list(SHAPE)
-        defaults += f", 'window': {list(self.data.window)}"
-        ids += ["window"]
+        encoders = {"sub_encoder_channels": 256} if more == "encoders" else {}
+        defaults = {"image_size": image_size, "latent_dim": 1024, "base_channels": 32, **encoders, "num_classes": 0}
+        defaults["window"] = list(self.data.window)
+        ids = list(defaults)
         if more == "place":
-            defaults += f", 'data': {{'field_of_view_mm': {list(self.data.field_of_view)}}}"
-        if more == "encoders":
-            ids.insert(3, "sub_encoder_channels")
+            defaults["data"] = {"field_of_view_mm": list(self.data.field_of_view)}
         return parts.trained(self.name, defaults, ids)
 
 
@@ -319,7 +316,7 @@ def inference(bundle: VolumeBundle) -> Config:
         "num_volumes": 4,
         "slab_length": 0,
         "class_label": None,
-        **bundle.trained("256", "place"),
+        **bundle.trained(256, "place"),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
         **parts.check(
@@ -373,7 +370,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         "device": parts.DEVICE,
         "dataset_dir": None,
         "class_label": 0,
-        **bundle.trained("256", "encoders"),
+        **bundle.trained(256, "encoders"),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         **parts.check("device", "class_label", *SHAPE, "sub_encoder_channels", "window"),
         "generator_def": bundle.generator,
@@ -425,7 +422,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
 def evaluate(bundle: VolumeBundle) -> Config:
     return {
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
-        **bundle.trained("@scales[@scale]['image_size']"),
+        **bundle.trained("$@scales[@scale]['image_size']"),
         "network": "$@network_def.to(@device)",
         "num_synthetic": "$len(@val_files)",
         **parts.spaces("untrained"),

@@ -227,10 +227,14 @@ def start_training() -> Config:
 # --- inference ---
 
 
-def trained(bundle: str, defaults: str, chosen: Iterable[str], network: str = "model") -> Config:
-    """What the weights say of themselves, and an id for each of it; those of another bundle or network are refused."""
+def trained(bundle: str, defaults: Config, chosen: Iterable[str], network: str = "model") -> Config:
+    """What the weights say of themselves, and an id for each of it; those of another bundle or network are refused.
+
+    ``defaults`` stand in for what they do not say; in a packed bundle these are the settings of its own weights.
+    """
     return {
-        "trained": f"$engines.model_settings(@ckpt_path, {{{defaults}}}, '{bundle}', '{network}')",
+        "defaults": defaults,
+        "trained": f"$engines.model_settings(@ckpt_path, @defaults, '{bundle}', '{network}')",
         **{setting: f"$@trained['{setting}']" for setting in chosen},
     }
 

@@ -98,8 +98,9 @@ def packed_weights(trained: Trained) -> tuple[dict[str, bytes], list[str]]:
 def packed_configs(folder: Path, trained: Trained, version: str | None = None) -> dict[str, dict[str, Any]]:
     """file name -> content of the configs, which find their bundle from any working folder.
 
-    `train.json` describes the network that was trained, not the default one: `monai.bundle.load` builds that. Files
-    that the bundle writes name ``version``, by default that of the repository.
+    They describe the network that was trained, not the default one: `monai.bundle.load` builds that of `train.json`,
+    and an exported network has nothing but its config. Files that the bundle writes name ``version``, by default that
+    of the repository.
     """
     contents = {path.name: load_config(path) for path in config_files(folder)}
     train = contents.get("train.json", {})
@@ -107,10 +108,21 @@ def packed_configs(folder: Path, trained: Trained, version: str | None = None) -
     for content in packed.values():
         if "origin" in content and version is not None:
             content["origin"] = content["origin"] | {"version": version}
+        if "defaults" in content:
+            content["defaults"] = as_trained(content["defaults"], trained.settings)
     if train:
         packed["train.json"] |= network_settings(train, trained.settings)
         packed["fine_tune.json"] = fine_tune_config(train, trained.names)
     return packed
+
+
+def as_trained(defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that ``defaults`` has, with the values of the training where they are known."""
+    found = {}
+    for key, value in defaults.items():
+        known = settings.get(key, value)
+        found[key] = as_trained(value, known) if isinstance(value, Mapping) else known
+    return found
 
 
 def for_any_folder(name: str, content: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.files import whole_file
+from tools.io.provenance import Provenance
 from tools.share import zoo
 from tools.share.archive import CHECKSUMS, LARGE_FILES, check_archive, checksums, write_archive
 from tools.share.card import model_card, training_facts
@@ -177,7 +178,10 @@ def checked(name: str, files: Mapping[str, bytes], schema: str | os.PathLike | N
         problems = json.loads(result.read_text())
         if problems:
             raise refused(name, problems)
-        return normalised((folder / "models" / "model.ts").read_bytes())
+        version = json.loads(files["configs/metadata.json"])["version"]
+        record = Provenance(name, version, folder / "models" / "model.pt").record()
+        said = {"provenance.json": json.dumps(record).encode()}
+        return normalised((folder / "models" / "model.ts").read_bytes(), said)
 
 
 def run_checks(arguments: list[str], folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a ZIP entry can have, in place of the time of writing."""
@@ -12,8 +13,12 @@ ALIGNMENT = 64
 """Bytes; where torch begins its records."""
 
 
-def normalised(content: bytes) -> bytes:
+def normalised(content: bytes, extra: Mapping[str, bytes] | None = None) -> bytes:
     """A TorchScript archive without what differs from machine to machine.
+
+    Args:
+        content: as `torch.jit.save` writes it.
+        extra: further files for `_extra_files` of `torch.jit.load`, by name.
 
     Dropped are the `.debug_pkl` records: they hold the paths of the source files, and serve error messages alone. The
     folder within the archive, which torch calls like the file, becomes "model"; records are sorted.
@@ -33,6 +38,7 @@ def normalised(content: bytes) -> bytes:
         for name, data in records.items()
         if not name.endswith(".debug_pkl") and name != ".data/serialization_id"
     }
+    kept |= {f"extra/{name}": data for name, data in (extra or {}).items()}
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(kept):

@@ -25,7 +25,8 @@ class SaveTranslationd(MapTransform):
     """Writes volumes as `<id>_<name>.nii.gz` and, on request, as DICOM series in folders `<id>_<name>`.
 
     Voxels lie as in the study's own file: same axes, same affine. Slashes in the id become underscores, and an id
-    that is too long for a file's name is cut. An existing DICOM folder of that name is replaced.
+    that is too long for a file's name is cut. An existing DICOM folder of that name is replaced. What has no id was
+    given in memory: it is not written, but given back as that image lay.
 
     Args:
         keys: of volumes [channels, axial, H, W] from `ToSourceGridd`, in whole numbers.
@@ -53,19 +54,23 @@ class SaveTranslationd(MapTransform):
         self.provenance = provenance
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        d = dict(data)
         record = None if self.provenance is None else self.provenance.record()
-        for key in self.key_iterator(data):
-            made = data[key]
+        for key in self.key_iterator(d):
+            made = d[key]
             axes = nib.aff2axcodes(np.asarray(made.meta[ORIGINAL_AFFINE]))
             own = Orientation(axcodes="".join(axes), labels=None)(made)
+            if "id" not in d:
+                d[key] = own
+                continue
             affine = np.asarray(own.affine, np.float64)
             for name, channel in zip(self.names, own.as_tensor(), strict=True):
                 voxels = np.asarray(channel).astype(np.int16)
-                write_nifti(self.output_dir / file_name(data["id"], f"_{name}.nii.gz"), voxels, affine, record)
+                write_nifti(self.output_dir / file_name(d["id"], f"_{name}.nii.gz"), voxels, affine, record)
                 if self.dicom:
-                    folder = self.output_dir / file_name(data["id"], f"_{name}")
+                    folder = self.output_dir / file_name(d["id"], f"_{name}")
                     self._save_series(folder, voxels, affine, str(made.meta["filename_or_obj"]), record)
-        return dict(data)
+        return d
 
     def _save_series(
         self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str, record: Record | None

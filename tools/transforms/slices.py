@@ -1,7 +1,8 @@
 """Between volumes in files and the square slices that a 2D translation network sees (Crespi et al., section 3).
 
-A study is one or several co-registered volumes, `{"image": [path, ...]}`. In between it is a MetaTensor
-[modalities, axial, H, W]: slices from feet to head, rows from front to back, columns from the patient's right to left.
+A study is one or several co-registered volumes, `{"image": [path, ...]}`, or images in memory in their place. In
+between it is a MetaTensor [modalities, axial, H, W]: slices from feet to head, rows from front to back, columns from
+the patient's right to left.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
+from monai.data.utils import orientation_ras_lps
 from monai.transforms import (
     Compose,
     EnsureChannelFirst,
@@ -23,7 +25,7 @@ from monai.transforms import (
     ResampleToMatch,
     ScaleIntensityRanged,
 )
-from monai.utils import ensure_tuple
+from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from tools.data.readers import VolumeError
 from tools.data.volume_reader import VolumeReader
@@ -40,6 +42,12 @@ VERSION = 3
 
 GRID_TOLERANCE = 1e-2
 """In mm: volumes whose voxels lie closer than this share a grid."""
+
+IN_MEMORY = "an image in memory"
+"""Name of what has no path."""
+
+DEPLOY_AFFINE = "nifti_affine_transform"
+"""Metadata by which MONAI Deploy's images from DICOM series are known."""
 
 
 def mr_slices(image_size: int, field_of_view: float | None = None, keys: str = "image") -> Compose:
@@ -75,9 +83,11 @@ class LoadStudyd(MapTransform):
     """Paths of co-registered volumes -> one MetaTensor [modalities, axial, H, W] on the grid of the first.
 
     A modality on another grid (T2 beside T1) is resampled to it, linearly, by the positions in the files' headers.
+    Instead of a path there may be an image in memory, as MONAI Deploy and services have it: a MetaTensor [x, y, z], or
+    [modalities, x, y, z] of one grid, with its affine.
 
     Args:
-        keys: of a path or a list of paths.
+        keys: of a path, an image, or a list of them.
         background: of what a resampled modality does not cover.
 
     Raises:
@@ -91,10 +101,16 @@ class LoadStudyd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         d = dict(data)
-        load = Compose([LoadImage(reader=VolumeReader), EnsureChannelFirst(), Orientation(axcodes="SPL", labels=None)])
+        load = Compose([LoadImage(reader=VolumeReader), EnsureChannelFirst()])
+        orient = Orientation(axcodes="SPL", labels=None)
         for key in self.key_iterator(d):
-            paths = [os.fspath(path) for path in ensure_tuple(d[key])]
-            first, *others = (load(path).float() for path in paths)
+            given = (d[key],) if isinstance(d[key], torch.Tensor | np.ndarray) else ensure_tuple(d[key])
+            in_memory = [isinstance(item, torch.Tensor | np.ndarray) for item in given]
+            paths = [IN_MEMORY if m else os.fspath(item) for item, m in zip(given, in_memory, strict=True)]
+            first, *others = (
+                orient(image_in_memory(item) if m else load(item)).float()
+                for item, m in zip(given, in_memory, strict=True)
+            )
             for path, volume in zip(paths, (first, *others), strict=True):
                 check_content(path, volume.numpy())
             others = [self._on_grid(o, first, p, paths[0]) for o, p in zip(others, paths[1:], strict=True)]
@@ -122,6 +138,27 @@ class LoadStudyd(MapTransform):
             )
         resampled = match(volume - self.background, img_dst=first).as_tensor() + self.background
         return resampled.float()
+
+
+def image_in_memory(image: torch.Tensor | np.ndarray) -> MetaTensor:
+    """A MetaTensor [x, y, z] or [modalities, x, y, z] as a file of it would be read: channels first, affine in RAS.
+
+    Raises:
+        VolumeError: it has no affine, so that nobody knows how it lies, or another number of axes.
+    """
+    if not isinstance(image, MetaTensor) or image.ndim not in (3, 4):
+        found = f"{type(image).__name__} of shape {tuple(image.shape)}"
+        raise VolumeError.of(
+            IN_MEMORY, f"expected a MetaTensor [x, y, z] or [modalities, x, y, z] with its affine, got a {found}"
+        )
+    affine = image.affine.cpu().double()
+    # MONAI Deploy says LPS of what it has from DICOM, and gives the affine of NIfTI, which is RAS
+    if image.meta.get(MetaKeys.SPACE) == SpaceKeys.LPS and DEPLOY_AFFINE not in image.meta:
+        affine = orientation_ras_lps(affine)
+    meta = {key: value for key, value in image.meta.items() if key != MetaKeys.AFFINE}
+    meta |= {MetaKeys.SPACE: SpaceKeys.RAS, MetaKeys.ORIGINAL_AFFINE: affine.numpy()}
+    voxels = image.as_tensor().cpu()
+    return MetaTensor(voxels if image.ndim == 4 else voxels[None], affine=affine, meta=meta)
 
 
 class NormaliseMRd(MapTransform):
