@@ -65,7 +65,10 @@ def _run(commands: Mapping[str, str], arguments: list[str]) -> None:
     module, _, target = commands[name].partition(":")
     called: list[Call] = []
     # how text is to be read stands in an attribute of the function, which fire would list in its help
-    component = outline(module, target, called.append, texts=not HELP & set(rest))
+    helping = bool(HELP & set(rest))
+    component = outline(module, target, called.append, texts=not helping)
+    if helping:  # behind "--" they are fire's own
+        rest = [*(argument for argument in rest if argument not in HELP), "--", "--help"]
     _check_options(name, component, rest)
     fire.Fire(component, command=rest, name=name)
     for call in called:  # one; none where help was asked for
@@ -194,7 +197,7 @@ def _check_options(command: str, component: Any, arguments: list[str]) -> None:
             steps = [name for name in vars(component) if not name.startswith("_")]
             raise UsageError(f"{command} has no step {step!r}.{_nearest(step, steps)} It has {', '.join(steps)}.")
         command, component = f"{command} {step}", getattr(component, step)
-    if HELP & set(arguments):
+    if "--" in arguments:
         return
     parameters = dict(inspect.signature(component).parameters)
     anything = [name for name, p in parameters.items() if p.kind is inspect.Parameter.VAR_KEYWORD]
