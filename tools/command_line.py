@@ -68,7 +68,7 @@ def _run(commands: Mapping[str, str], arguments: list[str]) -> None:
     helping = bool(HELP & set(rest))
     component = outline(module, target, called.append, texts=not helping)
     if helping:  # behind "--" they are fire's own
-        rest = [*(argument for argument in rest if argument not in HELP), "--", "--help"]
+        rest = [*(rest[:1] if inspect.isclass(component) and not HELP & set(rest[:1]) else []), "--", "--help"]
     _check_options(name, component, rest)
     fire.Fire(component, command=rest, name=name)
     for call in called:  # one; none where help was asked for
