@@ -301,7 +301,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         "modalities": ["ct"] if to_mr else list(bundle.modalities),
         **parts.trained(bundle.name, defaults(256), TRAINED, weights),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
-        **parts.check("device", "inference_batch_size", *TRAINED_IDS),
+        **parts.check("device", "inference_batch_size", *TRAINED),
         "studies": f"$data.translation_studies(@studies_dir, @modalities{pool})",
         "network_def": generator(1, branches) if to_mr else generator(branches, 1),
         "network": "$@network_def.to(@device)",
