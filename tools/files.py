@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,14 @@ def file_name(name: str, ending: str) -> str:
     return name + ending
 
 
+def partial_path(path: Path) -> Path:
+    """A name beside ``path`` and with its ending, under which a file or folder is written until it is whole.
+
+    It is another one for every process and machine that may write there, and short, however long the name is.
+    """
+    return path.with_name(f".{uuid.uuid4().hex}.partial{_ENDING.search(path.name)[0] or '.'}")
+
+
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary name, in the same folder and with the same ending, that becomes ``path`` when the block succeeds.
@@ -50,8 +59,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # a name of its own for every process and machine that may write here, short whatever the file's is
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial{_ENDING.search(path.name)[0] or '.'}")
+    partial = partial_path(path)
     try:
         yield partial
         _to_disk(partial)
@@ -65,7 +73,10 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 def remove_partial(folder: str | os.PathLike) -> None:
     """Remove what killed processes left half-written, in a folder that no other process writes into now."""
     for left in Path(folder).glob(PARTIAL):
-        left.unlink(missing_ok=True)
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:

@@ -243,3 +243,18 @@ def test_a_stamp_changes_with_any_file(tmp_path, kind):
     stat = os.stat(file)
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1000))
     assert image_stamp(image) != before
+
+
+@pytest.mark.parametrize("kind", ["volume", "array", "dicom", "png"])
+def test_what_shows_nothing_is_refused(tmp_path, kind):
+    if kind == "volume":
+        write(tmp_path / "a.nii.gz", np.full((4, 5, 6), -1000, np.int16))
+    elif kind == "array":
+        np.save(tmp_path / "a.npy", np.full((4, 5, 6), np.nan))
+    elif kind == "dicom":
+        write_dicom_series(tmp_path / "a", np.full((4, 5, 6), 40), AFFINE)
+    else:
+        pngs(tmp_path / "a", np.zeros((4, 5, 6), np.uint8))
+    (image,) = find_images(tmp_path)
+    with pytest.raises(VolumeError, match=r"a.*: it shows nothing"):
+        read_image(image)

@@ -1,8 +1,10 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -11,6 +13,7 @@ from monai.transforms import Compose
 
 import tools.preprocess
 from tests.data.scans import SIZE, prepare, write_ct
+from tests.forms import assert_forms
 from tests.real import REAL, needs_real
 from tests.tiny import REPOSITORY
 from tools.data.luna16 import luna16_datalist
@@ -44,6 +47,7 @@ def test_affine_in_the_file_is_true(dataset, tmp_path):
         expected = ct_preprocessing(SIZE)({"image": str(dataset / f"{name}.mhd")})["image"]
         found = Compose(load_volume())({"image": str(tmp_path / "out" / f"{name}.nii")})["image"]
         torch.testing.assert_close(found.affine, expected.affine, atol=1e-4, rtol=0)
+        assert_forms(tmp_path / "out" / f"{name}.nii")
         assert torch.equal(found.as_tensor(), expected.as_tensor())
 
 
@@ -229,3 +233,22 @@ def test_real_volumes(tmp_path):
     a, b = image_transforms(folder, 32)(item), image_transforms(tmp_path / "out", 32)(datalist[0])
     assert torch.equal(a["image"], b["image"])
     assert tools.preprocess.preprocessed_info(tmp_path / "out")["volumes"][item["id"]]["hu_calibrated"]
+
+
+def test_odd_files_end_nothing(dataset, tmp_path):
+    """Each is left out with its reason, or prepared; none ends the run, or the process."""
+    good = nib.load(dataset / "more" / "d.nii.gz")
+    voxels, affine = np.asarray(good.dataobj), good.affine
+    nib.save(nib.Nifti1Image(voxels[:, :, :1], affine), dataset / "slice.nii.gz")
+    sheared = affine + np.diag([0.5, 0, 0, 0])[:, [1, 0, 2, 3]]
+    nib.save(nib.Nifti1Image(voxels, sheared), dataset / "sheared.nii.gz")
+    (dataset / "subset0" / "deep.mhd").write_text("NDims = 99999999\nDimSize = 9 9 9\nElementDataFile = deep.raw\n")
+    long = "x" * 248
+    shutil.copy(dataset / "more" / "d.nii.gz", dataset / "more" / f"{long}.nii.gz")
+    nib.save(nib.Nifti2Image(voxels, affine), dataset / "100%d.nii")
+    prepare(dataset, tmp_path / "out")
+    info = preprocessed_info(tmp_path / "out")
+    assert set(info["bad"]) == {"slice.nii.gz", "sheared.nii.gz", "subset0/deep.mhd"}
+    assert "expected a volume with 2 or more along every axis" in info["bad"]["slice.nii.gz"]
+    assert set(info["volumes"]) == {"1.2.a", "1.2.b", "1.2.c", "d", long, "100%d"}
+    assert {item["id"] for section in ("training", "validation") for item in luna16_datalist(tmp_path / "out", section)}

@@ -9,6 +9,7 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Orientation
 from torch import nn
 
+from tests.forms import assert_forms
 from tools.engines import (
     OneByOneInferer,
     PrepareLatents,
@@ -112,6 +113,7 @@ def test_a_file_written_by_slabs_is_what_inference_writes(tmp_path, label):
         volume = generator(latent, label)[0]
     placed = PlaceVolumed("pred", field_of_view)({"pred": volume, "name": "v"})["pred"]
     expected = Orientation("RAS", labels=None)((placed + 1) / 2 * 1624 - 1024)
+    assert_forms(tmp_path / "large.nii")
     written = nib.load(tmp_path / "large.nii")
     assert written.get_data_dtype() == np.int16
     assert nib.aff2axcodes(written.affine) == ("L", "P", "S")

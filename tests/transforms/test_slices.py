@@ -1,5 +1,7 @@
 """From files to slices and back to the files' own voxels, whatever their orientation and grid."""
 
+import os
+
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -9,10 +11,12 @@ import torch
 from monai.data import MetaTensor
 from scipy import ndimage
 
+from tests.forms import assert_forms
 from tests.real import REAL, needs_real
 from tools.data.dicom import read_dicom_series
 from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError
+from tools.files import as_text
 from tools.transforms.abdomen import abdomen_slices
 from tools.transforms.save import SaveTranslationd
 from tools.transforms.slices import LoadStudyd, ct_slices, mr_slices
@@ -193,6 +197,48 @@ def test_an_image_in_memory_needs_an_affine(image):
         mr_slices(8)({"image": image})
     assert isinstance(error.value.__cause__, VolumeError)
     assert "an image in memory: expected a MetaTensor [x, y, z]" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize("fill", [np.nan, -1024, 7])
+def test_a_ct_that_shows_nothing_is_refused(tmp_path, fill):
+    path = save(tmp_path / "ct.nii.gz", np.full((16, 20, 6), fill, np.float32))
+    with pytest.raises(RuntimeError) as error:
+        ct_slices(20, (-1000, 1000))({"image": path, "id": "CT/1"})
+    assert "ct.nii.gz: it shows nothing" in str(VolumeError.behind(error.value))
+
+
+def test_a_slightly_sheared_volume_is_translated(tmp_path):
+    """It comes back where it was; its DICOM series, which cannot be sheared, a fraction of a voxel beside it."""
+    affine = AFFINE.copy()
+    affine[:3, 0] += 0.012 * affine[:3, 1]
+    voxels = np.round(smooth((16, 20, 6))).astype(np.int16)
+    item = mr_slices(20)({"image": save(tmp_path / "mr.nii.gz", voxels, affine), "id": "MR/3"})
+    item["pred"] = torch.round(item["image"].as_tensor() * 800)
+    SaveTranslationd("pred", tmp_path / "out", dicom=True)(ToSourceGridd("pred")(item))
+    nifti = nib.load(tmp_path / "out" / "MR_3_ct.nii.gz")
+    assert np.allclose(nifti.affine, affine, atol=1e-4)
+    series_voxels, series = read_dicom_series(tmp_path / "out" / "MR_3_ct")
+    assert np.array_equal(series_voxels, np.asarray(nifti.dataobj))
+    assert np.allclose(series.affine, affine, atol=0.25)
+
+
+@pytest.mark.parametrize("name", ["患" * 80, "x" * 248, os.fsdecode("Müller".encode("latin-1"))])
+def test_names_that_no_file_could_have(tmp_path, name):
+    path = save(tmp_path / f"{name}.nii", smooth((16, 20, 6)))
+    item = mr_slices(20)({"image": path, "id": name})
+    item["pred"] = torch.round(item["image"].as_tensor() * 800)
+    SaveTranslationd("pred", tmp_path / "out", dicom=True)(ToSourceGridd("pred")(item))
+    (nifti,) = (tmp_path / "out").glob("*_ct.nii.gz")
+    (series,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
+    assert as_text(name)[:40] in nifti.name
+    assert np.array_equal(read_dicom_series(series)[0], np.asarray(nib.load(nifti).dataobj))
+
+
+def test_both_forms_and_the_unit_are_written(tmp_path):
+    item = mr_slices(20)({"image": save(tmp_path / "mr.nii", smooth((16, 20, 6))), "id": "a"})
+    item["pred"] = torch.round(item["image"].as_tensor() * 800)
+    SaveTranslationd("pred", tmp_path / "out")(ToSourceGridd("pred")(item))
+    assert_forms(tmp_path / "out" / "a_ct.nii.gz", AFFINE)
 
 
 @needs_real

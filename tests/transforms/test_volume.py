@@ -7,6 +7,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Orientationd, SaveImaged
 
+from tests.forms import assert_forms
 from tools.transforms.volume import NameByIdd, PlaceVolumed, WholeFileWriter
 
 
@@ -45,6 +46,7 @@ def test_file_shows_head_back_and_left_where_they_are(item, tmp_path):
     )
     chain(item)
     assert [path.name for path in tmp_path.iterdir()] == ["seed7.nii.gz"]
+    assert_forms(tmp_path / "seed7.nii.gz")
     image = nibabel.load(tmp_path / "seed7.nii.gz")
     values = np.asarray(image.dataobj)
     assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
@@ -62,3 +64,15 @@ def test_volumes_of_one_file_name_are_written_by_their_ids(tmp_path):
         write({"pred": MetaTensor(torch.rand(1, 2, 3, 4), meta={"filename_or_obj": path}), "id": identifier})
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {"anna_series_made.nii.gz", "bert_series_made.nii.gz", "1.2.3_made.nii.gz"}
+
+
+@pytest.mark.parametrize("name", ["x" * 248, "患" * 82])
+def test_a_name_that_is_too_long_with_its_postfix(item, tmp_path, name):
+    item["name"] = f"{name}.nii.gz"
+    options = {"output_ext": ".nii.gz", "separate_folder": False, "resample": False}
+    save = SaveImaged("pred", output_dir=tmp_path, output_postfix="reconstruction", writer=WholeFileWriter, **options)
+    Compose([PlaceVolumed("pred", field_of_view=(40, 30, 16)), Orientationd("pred", axcodes="RAS"), save])(item)
+    (written,) = tmp_path.iterdir()
+    assert written.name.startswith(name[:70])
+    assert written.name.endswith(".nii.gz")
+    assert_forms(written)

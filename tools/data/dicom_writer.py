@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from tools.data.dicom import any_slice
+from tools.files import partial_path
 from tools.io.provenance import Record, describe_dicom
 
 SOP_CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage}
@@ -80,7 +80,7 @@ def write_dicom_series(
     common = _common(reference, patient, uid_seed)
     if provenance is not None:
         describe_dicom(common, provenance)
-    unfinished = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    unfinished = partial_path(folder)
     unfinished.mkdir(parents=True)
     try:
         for index in range(volume.shape[2]):

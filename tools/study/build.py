@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from tools.data.image_sets import find_images
 from tools.evaluate.intensity import Range
+from tools.files import partial_path
 from tools.study.comparing import VolumeFacts, Volumes, check_geometry, shown_window
 from tools.study.drawing import Drawn, Draws
 from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, Question, new_access
@@ -140,7 +140,7 @@ def _write(
     window, hounsfield = shown_window(questions, images, facts, settings.window)
     display = _display(questions, images, facts, window, hounsfield, settings.volumes)
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{uuid.uuid4().hex}.partial.{output.name}")
+    partial = partial_path(output)
     try:
         _write_images(partial / IMAGES, questions, images, volumes, display, window, settings.volumes)
         _write_texts(partial, kind, questions, images, models, display, settings)

@@ -6,10 +6,11 @@ import csv
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tools.files import partial_path
 
 AFFECTED = {"none": 0, "half": 2, "all": 1}
 """For each choice of which phantoms are ill: one in this many; 0 for none of them."""
@@ -30,7 +31,7 @@ def write_folder(output_dir: str | Path, settings: dict[str, Any], write: Callab
         return output_dir
     output_dir.parent.mkdir(parents=True, exist_ok=True)
     # beside the target, for a rename does not cross file systems
-    unfinished = output_dir.parent / f".{output_dir.name}.{uuid.uuid4().hex}"
+    unfinished = partial_path(output_dir)
     unfinished.mkdir()
     try:
         volumes = write(unfinished)
