@@ -1,14 +1,20 @@
 """A file is whole or not there, whatever happens to the process that writes it."""
 
+import errno
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
+from tools.errors import mendable_message
 from tools.files import PARTIAL, as_text, file_name, remove_partial, whole_file
+from tools.torch_files import write_torch_file
 
 
 def test_the_file_appears_with_its_content(tmp_path):
@@ -35,6 +41,54 @@ def test_an_error_leaves_what_was_there(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """What is written next into a folder goes to a disk without room: the kernel's own, /dev/full."""
+
+    def fill(folder, ending):
+        monkeypatch.setattr("tools.files.uuid.uuid4", lambda: SimpleNamespace(hex="next"))
+        (folder / f".next.partial{ending}").symlink_to("/dev/full")
+
+    return fill
+
+
+def as_torch(path):
+    write_torch_file(path, {"weight": torch.zeros(1_000_000)})
+
+
+def as_array(path):
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.save(file, np.zeros(1_000_000))
+
+
+def as_text_file(path):
+    with whole_file(path) as partial:
+        partial.write_text("new")
+
+
+@pytest.mark.parametrize("write", [as_torch, as_array, as_text_file])
+def test_a_full_disk_is_called_that(tmp_path, full_disk, write):
+    path = tmp_path / "model.pt"
+    path.write_text("old")
+    full_disk(tmp_path, ".pt")
+    with pytest.raises(OSError, match=rf"the disk, or the quota on it, is full: {path} could not be written") as error:
+        write(path)
+    assert error.value.errno == errno.ENOSPC
+    assert "OSError" in mendable_message(error.value)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_errors_stay_as_they_are(tmp_path):
+    def fail():
+        with whole_file(tmp_path / "model.pt"):
+            raise OSError(errno.EIO, "bad sector")
+
+    with pytest.raises(OSError, match="bad sector") as error:
+        fail()
+    assert error.value.errno == errno.EIO
 
 
 def test_a_kill_leaves_what_was_there(tmp_path):

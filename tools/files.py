@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -17,6 +18,9 @@ PARTIAL = ".*.partial.*"
 _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,8}){0,2}$")
 
 _NO_UTF8 = re.compile("[\udc80-\udcff]")  # how Python holds the bytes of a name that are none
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk on which there is no room, or no room for this user."""
 
 NAME_BYTES = 255
 """Longest name of a file on common file systems."""
@@ -52,6 +56,9 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     A reader never sees half a file, and what was there before is lost only when the new one is complete and on disk:
     not when the machine loses its power right after.
 
+    Raises:
+        OSError: the disk is full, in these words; or whatever else writing raises.
+
     Example::
 
         with whole_file("report.json") as partial:
@@ -66,6 +73,14 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(partial, path)
         with suppress(OSError):  # not every system has this for the folder's list of files
             _to_disk(path.parent)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(
+            error.errno,
+            f"the disk, or the quota on it, is full: {as_text(path)} could not be written. Make room there. Files "
+            "written before are whole; a training goes on with --resume auto",
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Reading what `torch.save` wrote: whole, without running code, and called by its name where it is something else."""
+"""Files of `torch.save`: whole, read without running code, and called by their names where they are something else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
+
+from tools.files import whole_file
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "generator")
 """Keys under which others publish a state dict, with or without more beside it."""
@@ -94,6 +96,17 @@ def read_state_dict(file: str | os.PathLike | IO[bytes], name: str | None = None
         plain.pop("n_averaged", None)
         consume_prefix_in_state_dict_if_present(plain, prefix)
     return plain
+
+
+def write_torch_file(path: str | os.PathLike, content: Any) -> None:
+    """What `torch.save` writes, whole or not at all; the bytes do not depend on the file's name.
+
+    Raises:
+        OSError: it cannot be written, see `tools.files.whole_file`.
+    """
+    # given a path, torch says "iostream error" of a full disk
+    with whole_file(path) as partial, partial.open("wb") as file:
+        torch.save(content, file)
 
 
 def is_state_dict(content: Any) -> bool:

@@ -150,6 +150,41 @@ def test_fp16_skips_a_step_that_overflows():
     assert trainer.scalers["critic"].get_scale() == 2.0**126
 
 
+def test_fp16_finds_its_scale_within_20_steps():
+    """A steep loss, whose gradient times 65536 overflows: its scale falls by half with every step that is skipped."""
+    game = make_game()
+    updates = make_updates(game, lambda parameters: torch.optim.SGD(parameters, lr=1e-9))
+    plain = updates[0].loss
+    updates[0].loss = lambda batch: {name: 3000 * term for name, term in plain(batch).items()}
+    trainer = make_trainer(game, updates, make_data(batches=25), precision="fp16")
+    before = weights(game.critic)
+    trainer.run()
+    assert trainer.state.iteration == 25
+    assert trainer.scalers["critic"].get_scale() <= 2.0**10
+    assert not torch.equal(weights(game.critic), before)
+
+
+def test_fp16_that_overflows_for_20_steps_in_a_row_stops_by_name():
+    game = make_game()
+    updates = make_updates(game)
+    iteration, fine = iter(range(1, 100)), updates[1].loss
+    updates[1].loss = lambda batch: spoiled(batch) if next(iteration) > 5 else fine(batch)
+
+    def spoiled(batch):
+        """A finite loss whose gradient is infinite, whatever its scale."""
+        term = sum(fine(batch).values())
+        return {"root": (term - term.detach()).abs().sqrt()}
+
+    trainer = make_trainer(game, updates, make_data(batches=40), precision="fp16")
+    trainer.scalers["critic"] = torch.amp.GradScaler("cpu", init_scale=256.0)
+    message = (
+        r"update 'generator' .* overflows fp16 for 20 steps in a row, until iteration 25, epoch 1.*--precision bf16"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        trainer.run()
+    assert torch.isfinite(weights(game.critic, game.generator)).all()
+
+
 def test_average_follows_the_formula():
     """a <- a + (1 - d) (w - a) with d = min(decay, (1 + n) / (10 + n)), starting from the first weights."""
     game = make_game()

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tools.data.volume_reader import source_path, volume_stamp
-from tools.files import whole_file
+from tools.torch_files import write_torch_file
 from tools.transforms.digest import chain_digest
 
 
@@ -126,6 +126,5 @@ class _CachedDataset(PersistentDataset):
                 warnings.warn(f"{file} cannot be read ({type(e).__name__}); it is computed anew", stacklevel=2)
         result = self._pre_transform(deepcopy(item_transformed))
         result = convert_to_tensor(result, convert_numeric=False, track_meta=False)
-        with whole_file(file) as partial:
-            torch.save(result, partial)
+        write_torch_file(file, result)
         return result

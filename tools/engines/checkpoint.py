@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.distributed.checkpoint.stateful import Stateful
@@ -21,8 +20,8 @@ from tools.engines.processes import decided_by_first, rank_and_world_size
 from tools.engines.state import progress, restore, state_of
 from tools.engines.trainer import AlternatingTrainer
 from tools.engines.weights import model_settings, save_model
-from tools.files import remove_partial, whole_file
-from tools.torch_files import is_checkpoint, read_torch_file
+from tools.files import remove_partial
+from tools.torch_files import is_checkpoint, read_torch_file, write_torch_file
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +130,7 @@ class TrainingCheckpoint:
             for name, network in self.models.items():
                 save_model(self.directory / f"{name}_last.pt", network, self.settings | {"epoch": epoch}, name)
         path = self._path(epoch, within, iteration)
-        self._write(path, state_of(engine, self.evaluator, self.also) | {"settings": self.settings})
+        write_torch_file(path, state_of(engine, self.evaluator, self.also) | {"settings": self.settings})
         self._saved = iteration
         for _, old in checkpoints(self.directory)[self.n_saved :]:
             old.unlink()
@@ -140,10 +139,6 @@ class TrainingCheckpoint:
     def _path(self, epoch: int, within: int | bool, iteration: int) -> Path:
         middle = f"_iteration={iteration}" if within else ""
         return self.directory / f"checkpoint_epoch={epoch}{middle}.pt"
-
-    def _write(self, path: Path, state: dict) -> None:
-        with whole_file(path) as partial:
-            torch.save(state, partial)
 
     def _begin(self) -> Path | None:
         """Lock the folder, and choose the checkpoint to resume from."""
@@ -207,7 +202,7 @@ class TrainingCheckpoint:
             state["best"] = [-1, -1]
             self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = state["best"]
         # "auto" goes on from here even if this run ends before its own first checkpoint
-        self._write(self._path(state["epoch"], state.get("pass") is not None, state["iteration"]), state)
+        write_torch_file(self._path(state["epoch"], state.get("pass") is not None, state["iteration"]), state)
 
     def _has_best(self, state: dict) -> bool:
         """Whether the best model that a checkpoint knows of is the one in the folder."""

@@ -20,6 +20,9 @@ from tools.engines.processes import rank_and_world_size
 from tools.engines.stopping import StopSignals, received_by_any, shield_workers
 from tools.engines.update import Update
 
+OVERFLOWS = 20
+"""Steps in a row that an update may lose to overflow in fp16: a scale that begins at 65536 is below 0.1 by then."""
+
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -105,6 +108,7 @@ class AlternatingTrainer(SupervisedTrainer):
             name: torch.amp.GradScaler(self.state.device.type, enabled=precision == "fp16") for name in names
         }
         self.networks = {name: network for update in updates for name, network in update.networks.items()}
+        self._overflows = dict.fromkeys(names, 0)
         self.passes = Passes(train_data_loader)
         self.signals = StopSignals()
         self.stopping = 0
@@ -192,7 +196,9 @@ class AlternatingTrainer(SupervisedTrainer):
         scaler.unscale_(update.optimizer)
         gradients = [p.grad for p in update.parameters if p.grad is not None]
         norm = get_total_norm(gradients)
-        if not scaler.is_enabled():  # the scaler expects overflow, and skips the step
+        if scaler.is_enabled():  # expects overflow, skips the step and tries a smaller scale
+            self._count_overflow(update, float(norm))
+        else:
             self._check(update, "gradient", float(norm), values)
         if update.max_grad_norm is not None:
             clip_grads_with_norm_(update.parameters, update.max_grad_norm, norm)
@@ -202,6 +208,19 @@ class AlternatingTrainer(SupervisedTrainer):
         if self.ema is not None and self.ema.source[0] in update.networks.values():
             self.ema.update()
         return {update.name: total} | {f"{update.name}/{name}": value for name, value in values.items()}
+
+    def _count_overflow(self, update: Update, norm: float) -> None:
+        """Stop where no scale helps: nothing would be learned, without a word."""
+        finite = norm - norm == 0
+        self._overflows[update.name] = 0 if finite else self._overflows[update.name] + 1
+        if self._overflows[update.name] < OVERFLOWS:
+            return
+        raise FloatingPointError(
+            f"update '{update.name}' has had a gradient that overflows fp16 for {OVERFLOWS} steps in a row, until "
+            f"iteration {self.state.iteration}, epoch {self.state.epoch}. None of them was taken, although the scale "
+            f"of its loss fell to {self.scalers[update.name].get_scale():g}. Go on from the last checkpoint with "
+            "--resume auto and --precision bf16, or fp32 where the device has no bf16; or with a lower learning rate."
+        )
 
     def _check(self, update: Update, what: str, value: float, terms: dict[str, float]) -> None:
         """Stop before a step that would ruin the weights."""

@@ -8,14 +8,13 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from tools.engines.trainer import rank_and_world_size
 from tools.files import whole_file
 from tools.networks.self_described import description_in
-from tools.torch_files import read_state_dict
+from tools.torch_files import read_state_dict, write_torch_file
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +59,7 @@ def save_model(path: Path, network: nn.Module, settings: dict, name: str | None 
     """
     state = network.state_dict()
     state._metadata[""] |= {"settings": settings} | ({} if name is None else {"name": name})
-    with whole_file(path) as partial:
-        torch.save(state, partial)
+    write_torch_file(path, state)
     with whole_file(path.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(settings, indent=2) + "\n")
 
