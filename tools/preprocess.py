@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from tools.data import left_out
 from tools.data.gsp import GSP
+from tools.data.left_out import MOST, bounded
 from tools.data.luna16 import LUNA16
 from tools.data.preprocessed import (
     FORMAT,
@@ -34,11 +36,12 @@ from tools.data.preprocessed import (
 )
 from tools.data.readers import VolumeError, read_header
 from tools.data.volume_reader import volume_header, volume_stamp
-from tools.data.volumes import Volume, bounded, find_volumes
-from tools.files import PARTIAL, file_name, whole_file
+from tools.data.volumes import Volume, find_volumes
+from tools.files import PARTIAL, as_text, file_name, whole_file
 from tools.io.nifti import write_nifti
 from tools.io.volume import without_shear
 from tools.transforms import chain_digest
+from tools.transforms.ct import AIR
 
 LAYOUTS = {"ct": LUNA16, "t1": GSP}
 """Where the volumes of each kind are looked for."""
@@ -61,8 +64,9 @@ def preprocess(
     original.
 
     An interrupted run is continued by the same command. Volumes that have not changed since are kept. Volumes that
-    cannot be used are named at the end and left out; output_dir/preprocessed.json records them and the settings. A
-    labels.csv in dataset_dir is copied along.
+    cannot be used, or are no CT or no MR by their values (label maps, CT without its rescale intercept or scaled), are
+    named at the end and left out, and those that are used although something looks wrong are named too;
+    output_dir/preprocessed.json records both and the settings. A labels.csv in dataset_dir is copied along.
 
     Args:
         dataset_dir: LUNA16 (subset0 to subset9) or GSP (Sub0001_Ses1 and so on) as published, or any folder with .mhd,
@@ -96,13 +100,13 @@ def preprocess(
             if entry is not None:
                 manifest["volumes"][identifier] = entry
             else:
-                manifest["bad"][sources[identifier].path.relative_to(source).as_posix()] = reason
+                manifest["bad"][_relative(sources[identifier], source)] = reason
             _write_manifest(output, manifest)  # after each, so that a killed run loses only what it was working on
             bar.update()
 
     bad = [f"{path}: {reason}" for path, reason in sorted(manifest["bad"].items())]
     if not manifest["volumes"]:
-        raise VolumeError(f"{source}: none of {len(bad)} volumes can be used:\n{bounded(bad)}")
+        raise VolumeError(f"{as_text(source)}: none of {len(bad)} volumes can be used:\n{bounded(bad)}")
     if (source / "labels.csv").is_file():
         shutil.copyfile(source / "labels.csv", output / "labels.csv")
     entries = manifest["volumes"].values()
@@ -110,10 +114,29 @@ def preprocess(
     manifest["complete"] = True
     _write_manifest(output, manifest)
     print(f"{len(entries)} volumes of {settings['image_size']} voxels a side are in {output}")
-    if as_is := sum(not e.get("hu_calibrated", True) for e in entries):
-        print(f"{as_is} of them show no air outside the body, or none at a plausible value: their HU are as they were")
+    doubts = [f"{e['source']}: {doubt}" for e in entries for doubt in _doubts(e)]
+    if doubts:
+        print(f"{len(doubts)} of them look wrong, and are used:\n{bounded(sorted(doubts), MOST)}")
     if bad:
-        print(f"{len(bad)} volumes were left out:\n{bounded(bad)}")
+        print(f"{len(bad)} volumes were left out:\n{bounded(bad, MOST)}")
+    left_out.print_left_out()  # folders
+
+
+def _doubts(entry: dict[str, Any]) -> list[str]:
+    """What looks wrong with a volume that is used, by its entry in the manifest."""
+    found = [entry["doubt"]] if entry.get("doubt") else []
+    if not entry.get("hu_calibrated", True):
+        peak = entry["air_peak"]
+        seen = (
+            "no air outside the body" if peak is None else f"air that peaks at {peak:.0f} HU, not {AIR[0]} to {AIR[1]}"
+        )
+        found.append(f"it shows {seen}, so its HU are as they were")
+    return found
+
+
+def _relative(volume: Volume, source: Path) -> str:
+    """Where a volume lies below the dataset, as text."""
+    return as_text(volume.path.relative_to(source).as_posix())
 
 
 def _settings(kind: str, image_size: int, window: Sequence[int] | None) -> dict[str, Any]:
@@ -161,9 +184,7 @@ def _write_manifest(output: Path, manifest: dict[str, Any]) -> None:
 def _is_done(source: Path, output: Path, volume: Volume, entry: dict[str, Any]) -> bool:
     """Whether the volume is as it was when it was preprocessed, and the result is there."""
     try:
-        same = entry["source"] == volume.path.relative_to(source).as_posix() and entry["stamp"] == volume_stamp(
-            volume.path
-        )
+        same = entry["source"] == _relative(volume, source) and entry["stamp"] == volume_stamp(volume.path)
         return same and bool(read_header(output / entry["image"]))
     except (OSError, VolumeError):
         return False
@@ -191,25 +212,27 @@ def _results(function: Callable, tasks: list[tuple], workers: int) -> Iterator:
 def _materialise(task: tuple) -> tuple[str, dict[str, Any] | None, str | None]:
     """Preprocesses one volume: its id, and either its entry in the manifest or the reason why it cannot be used."""
     source, output, relative, identifier, settings = task
+    path = source / relative
     try:
-        volume_header(source / relative)
-        stamp = volume_stamp(source / relative)  # before reading: a change during it is then noticed by the next run
-        image = preprocessing(settings)({"image": str(source / relative)})["image"]
+        doubt = volume_header(path).doubt
+        stamp = volume_stamp(path)  # before reading: a change during it is then noticed by the next run
+        image = preprocessing(settings)({"image": str(path)})["image"]
+    except OSError as e:
+        return identifier, None, f"it cannot be read ({e.strerror or e})"
     except Exception as e:
-        error: BaseException | None = e  # MONAI's Compose wraps what its transforms raise
-        while error is not None and not isinstance(error, VolumeError):
-            error = error.__cause__
+        error = VolumeError.behind(e)
         if error is None:
-            raise RuntimeError(f"preprocessing {source / relative} failed: {e}") from e
+            raise RuntimeError(f"preprocessing {as_text(path)} failed: {e}") from e
         return identifier, None, error.reason
-    folder = relative if (source / relative).is_dir() else relative.parent  # of DICOM slices, or of a file
-    written = folder / file_name(identifier, ".nii")
+    folder = relative if path.is_dir() else relative.parent  # of DICOM slices, or of a file
+    written = Path(*map(as_text, folder.parts)) / file_name(identifier, ".nii")
     _write_nifti(output / written, image.numpy()[0], image.affine.numpy())
     entry = {
         "image": written.as_posix(),
-        "source": relative.as_posix(),
+        "source": as_text(relative.as_posix()),
         "stamp": stamp,
         "field_of_view_mm": [round(extent, 3) for extent in read_header(output / written).field_of_view],
+        **({"doubt": doubt} if doubt else {}),
         **_measured(settings["kind"], image.meta),
     }
     return identifier, entry, None

@@ -53,6 +53,24 @@ def test_labels_come_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffid,label\r\na,0\r\nb,1\r\n".encode(),  # Excel's "CSV UTF-8"
+        "id\tlabel\na\t0\nb\t1\n".encode("utf-16"),  # Excel's "Unicode text"
+        b"id;label\na;0\nb;1\n",
+        b"id, label\na, 0\nb, 1 \n",
+        b"label,age,id\n0.0,61,a\n1.0,,b\n",  # pandas, of a column that has gaps
+        b'"id","label","note"\na,0,"two\nlines"\nb,1\n',
+        b"id,label\na,0\nb,1\nother,\nthird,7\nother,1\na,0\n",  # other volumes; the same said twice
+    ],
+)
+def test_tables_as_spreadsheets_write_them(tmp_path, content):
+    (tmp_path / "labels.csv").write_bytes(content)
+    labelled = with_labels([{"id": "a"}, {"id": "b"}], tmp_path / "labels.csv", 2)
+    assert [item["label"] for item in labelled] == [0, 1]
+
+
+@pytest.mark.parametrize(
     ("content", "error", "message"),
     [
         (None, FileNotFoundError, "2 classes need a CSV file"),
@@ -60,6 +78,18 @@ def test_labels_come_from_a_file(tmp_path):
         ("id,label\na,0\n", ValueError, r"no label for 1 of 2 volumes: \['b'\]"),
         ("id,label\na,0\nb,2\n", ValueError, r"labels must be 0 to 1, but 1 are not: \[\('b', '2'\)\]"),
         ("", ValueError, r"has the columns \[\]"),
+        (
+            "id|label\na|0\n",
+            ValueError,
+            r"has the columns \['id\|label'\], .* separated by a comma, a semicolon or a tab",
+        ),
+        (
+            "id,label\na,0\nb,1\na,1\n",
+            ValueError,
+            r"1 volume\(s\) .* contradict .*: a has 0 \(line 2\) and 1 \(line 4\)",
+        ),
+        ("id,label\na,0\nb,1\nb,\n", ValueError, r"b has 1 \(line 3\) and none \(line 4\)"),
+        ("id,label\na,0\nb,\n", ValueError, r"no label for 1 of 2 volumes: \['b'\]"),
     ],
 )
 def test_bad_labels_are_named(tmp_path, content, error, message):

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -118,6 +119,60 @@ def test_bad_volumes_are_left_out_and_recorded(dataset, tmp_path, capsys):
     prepare(dataset, tmp_path / "out")
     info = preprocessed_info(tmp_path / "out")
     assert ("1.2.a" in info["volumes"], list(info["bad"])) == (True, ["blank.nii"])
+
+
+def test_what_looks_wrong_is_named_at_the_end(dataset, tmp_path, capsys):
+    """Left out: label maps, CT without its intercept, MR; used, and named too: a CT that shows no air."""
+    ct = sitk.ReadImage(str(dataset / "more" / "d.nii.gz"))
+    hu = sitk.GetArrayFromImage(ct)
+    rng = np.random.default_rng(0)
+    for name, voxels in {
+        "imagesTr/case_0000": hu,
+        "labelsTr/case": hu > -500,
+        "masks_of_mine": (hu > -500) * 3,
+        "offset": hu + 1024,
+        "share": (hu.clip(-1000, 1000) + 1000) / 2000,
+        "mr": np.abs(np.where(hu > -500, 500, 0) + rng.normal(0, 20, hu.shape)),
+        "inside": rng.normal(50, 15, hu.shape),
+    }.items():
+        image = sitk.GetImageFromArray(voxels.astype(np.float32 if name == "share" else np.int16))
+        image.CopyInformation(ct)
+        path = dataset / f"{name}.nii.gz"
+        path.parent.mkdir(exist_ok=True)
+        sitk.WriteImage(image, str(path))
+    prepare(dataset, tmp_path / "out")
+    info = preprocessed_info(tmp_path / "out")
+    assert sorted(info["volumes"]) == ["1.2.a", "1.2.b", "1.2.c", "case_0000", "d", "inside"]
+    printed = capsys.readouterr().out
+    assert "1 of them look wrong, and are used:\n  inside.nii.gz: it shows no air outside the body, so its" in printed
+    assert "4 volumes were left out:\n" in printed
+    for name, reason in {
+        "masks_of_mine": "it is a label map",
+        "offset": "rescale intercept was lost. Subtract 1024",
+        "share": r"it was scaled to [0, 1]",
+        "mr": "Is it MR?",
+    }.items():
+        (line,) = (line for line in printed.splitlines() if line.startswith(f"  {name}.nii.gz: "))
+        assert reason in line
+    assert f"{dataset / 'labelsTr'}: label maps, by the name of the folder" in printed
+
+
+def test_names_of_files_may_be_any(dataset, tmp_path):
+    """No UTF-8, and as long as a file system takes."""
+    long = dataset / ("x" * 251 + ".mha")
+    write_ct(long)
+    folder = os.fsdecode(os.fsencode(dataset) + b"/K\xf6ln")
+    os.mkdir(folder)
+    os.rename(dataset / "more" / "d.nii.gz", os.path.join(folder, os.fsdecode(b"M\xfcller.nii.gz")))
+    prepare(dataset, tmp_path / "out")
+    info = preprocessed_info(tmp_path / "out")
+    assert sorted(info["volumes"]) == ["1.2.a", "1.2.b", "1.2.c", "Müller", "x" * 251]
+    assert info["volumes"]["Müller"]["image"] == "Köln/Müller.nii"
+    assert info["volumes"]["Müller"]["source"] == "Köln/Müller.nii.gz"
+    (tmp_path / "out" / "preprocessed.json").read_text(encoding="utf-8").encode()  # no half surrogates
+    times = [f.stat().st_mtime_ns for f in sorted((tmp_path / "out").rglob("*.nii"))]
+    prepare(dataset, tmp_path / "out")  # known again by their names
+    assert [f.stat().st_mtime_ns for f in sorted((tmp_path / "out").rglob("*.nii"))] == times
 
 
 def test_all_bad(tmp_path):

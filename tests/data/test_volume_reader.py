@@ -10,6 +10,7 @@ from tools.data.cache import item_key
 from tools.data.dicom_writer import write_dicom_series
 from tools.data.readers import VolumeError, read_header
 from tools.data.volume_reader import VolumeReader, source_path, volume_header, volume_stamp, with_echo
+from tools.transforms.slices import ct_slices
 
 
 def test_a_folder_reads_like_a_file(tmp_path):
@@ -67,3 +68,11 @@ def test_the_cache_notices_a_change_in_any_slice(tmp_path):
     file.write_bytes(file.read_bytes() + b"\0")
     assert item_key(item) != before[0]
     assert volume_stamp(folders[1]) != before[1]
+
+
+def test_what_dicom_says_it_shows_is_passed_on(tmp_path):
+    folder = write_dicom_series(tmp_path / "mr", np.abs(hu()), AFFINE, modality="MR", rescale=(1, 0))
+    assert VolumeReader().get_data(str(folder))[1]["modality"] == "MR"
+    with pytest.raises(RuntimeError) as caught:
+        ct_slices(16, (-1000, 1000))({"image": str(folder)})
+    assert "its DICOM files say that it is MR, expected CT" in str(VolumeError.behind(caught.value))

@@ -159,7 +159,7 @@ def write(path, volume, spacing=(1.0, 1.2, 1.5)):
 
 
 def test_whole_chain_keeps_proportions(tmp_path):
-    write(tmp_path / "a.nii.gz", ball((60, 70, 80), (30, 35, 44), (20, 25, 30), 500))
+    write(tmp_path / "a.nii.gz", ball((60, 70, 80), (30, 35, 44), (20, 25, 30), 500.5))
     result = t1_preprocessing(32)({"image": str(tmp_path / "a.nii.gz")})["image"]
     assert (result.shape, result.dtype) == ((1, 32, 32, 32), torch.float32)
     assert torch.equal(result, result.round())

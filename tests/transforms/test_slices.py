@@ -81,7 +81,7 @@ def test_squares_of_one_size_in_mm(tmp_path, field_of_view):
 
 def test_slices_lie_as_radiologists_see_them(tmp_path):
     """Feet first, front at the top, the patient's right on the left: a bright corner is where it belongs."""
-    voxels = np.zeros((8, 8, 4), np.float32)  # RAS: x to the right, y to the front, z to the head
+    voxels = np.full((8, 8, 4), -200, np.float32)  # RAS: x to the right, y to the front, z to the head
     voxels[7, 7, 0] = 100  # right, front, feet
     item = ct_slices(8, (0, 100))({"image": save(tmp_path / "a.nii", voxels, ORIENTATIONS["RAS"]), "id": "a"})
     assert np.argwhere(np.asarray(item["image"][0]) > 0).tolist() == [[0, 0, 0]]
@@ -156,7 +156,7 @@ def test_dicom_series_beside_the_nifti(tmp_path):
 
 def test_channels_are_saved_by_name(tmp_path):
     """The way back: from one CT to MR modalities, whose DICOM holds no negative numbers."""
-    path = save(tmp_path / "ct.nii", smooth((16, 20, 6)))
+    path = save(tmp_path / "ct.nii", smooth((16, 20, 6)) * 10 - 500)
     item = ct_slices(20, (0, 200))({"image": path, "id": "CT/4"})
     item["pred"] = torch.cat([torch.full_like(item["image"], v) for v in (100.0, 900.0)])
     item = ToSourceGridd("pred", outside=0)(item)

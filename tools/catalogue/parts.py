@@ -220,6 +220,7 @@ def start_training() -> Config:
             "$engines.check_settings(ckpt_dir=@ckpt_dir, output_dir=@output_dir)",
             "$engines.lock_folders(@ckpt_dir, @output_dir)",
             "$@train#trainer.run()",
+            "$data.print_left_out() if @rank == 0 else None",
         ],
     }
 

@@ -4,6 +4,7 @@ from tools.data.cache import cached_dataset
 from tools.data.fallback import dataset_or_phantoms
 from tools.data.gsp import gsp_datalist
 from tools.data.labels import with_labels
+from tools.data.left_out import print_left_out
 from tools.data.luna16 import luna16_datalist
 from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms
@@ -31,6 +32,7 @@ __all__ = [
     "luna16_datalist",
     "mr_studies",
     "preprocessed_info",
+    "print_left_out",
     "seed_datalist",
     "t1_transforms",
     "translation_studies",

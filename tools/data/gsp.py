@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 
-from tools.data.volumes import Layout, Volume, one_in_ten, split_datalist
+from tools.data.volumes import IMAGES, Layout, Volume, one_in_ten, split_datalist
 
 SCAN = re.compile(r"(?P<subject>Sub\d+)_Ses\d+_Scan_\d+_(?P<modality>[A-Z]+)\d*")
 """Name of a scan of GSP: anatomical ones are `Sub0001_Ses1_Scan_01_ANAT1`, functional ones `.._Scan_02_BOLD1`."""
@@ -28,7 +28,11 @@ def _is_t1(identifier: str) -> bool:
     return BIDS.match(identifier) is None or identifier.endswith("_T1w")
 
 
-GSP = Layout("Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii.gz and so on as GSP is published", is_wanted=_is_t1)
+GSP = Layout(
+    "Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii.gz and so on as GSP is published",
+    roles=IMAGES | {"t1", "t1w", "mr", "mri", "brain"},
+    is_wanted=_is_t1,
+)
 
 
 def gsp_datalist(dataset_dir: str | os.PathLike, section: str) -> list[dict[str, str]]:

@@ -6,12 +6,9 @@ import os
 import re
 from collections.abc import Collection
 
-from tools.data.volumes import Layout, Volume, one_in_ten, split_datalist
+from tools.data.volumes import IMAGES, Layout, Volume, one_in_ten, split_datalist
 
-LUNA16 = Layout(
-    "subset0 to subset9 with .mhd files as LUNA16 is published",
-    skipped_folders=("seg-lungs",),  # published beside the subsets: lung masks that have the names of the volumes
-)
+LUNA16 = Layout("subset0 to subset9 with .mhd files as LUNA16 is published", roles=IMAGES | {"ct"})
 
 
 def luna16_datalist(
@@ -20,8 +17,8 @@ def luna16_datalist(
     """MONAI datalist of one section of a dataset: `[{"image": path, "id": id}, ...]`, sorted by id.
 
     Reads LUNA16 as published (`subset0` to `subset9`, each with `<uid>.mhd` and `.raw` or `.zraw`), a folder of one's
-    own (.mhd, .mha, .nii, .nii.gz, folders of DICOM slices, in subfolders too), and what `python -m tools preprocess`
-    made of either.
+    own (.mhd, .mha, .nii, .nii.gz, folders of DICOM slices, in subfolders too; TotalSegmentator's `s0000/ct.nii.gz` has
+    the id `s0000`), and what `python -m tools preprocess` made of either.
 
     Whether a volume is for validation depends on that volume alone, so that adding one never moves another: by its
     subset in LUNA16 (the default, subset 9, gives the paper's 800 and 88 volumes), elsewhere by a hash of its id (one

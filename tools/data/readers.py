@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from monai.config import PathLike
 
+from tools.data import left_out
 from tools.files import as_text
 from tools.io.metaimage import MetaImageFile
 from tools.io.nifti import NiftiFile
@@ -96,7 +97,9 @@ def _opened(path: PathLike) -> MetaImageFile | NiftiFile:
         raise VolumeError.of(path, "there is no such file")
     with _one_error(path, "its header"):
         file = KINDS[suffix](path)
-    if file.header.doubt:  # always from this line, so that Python shows it once for each file
+    if file.header.doubt:
+        left_out.keep({path: file.header.doubt})
+        # always from this line, so that Python shows it once for each file
         warnings.warn(f"{as_text(path)}: {file.header.doubt}", stacklevel=1)
     return file
 

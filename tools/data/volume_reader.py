@@ -115,7 +115,8 @@ class VolumeReader(ImageReader):
         """Reads the volume.
 
         Returns:
-            the voxels [x, y, z], or [z, y, x], in the type in which they are stored, and their metadata.
+            the voxels [x, y, z], or [z, y, x], in the type in which they are stored, and their metadata, with
+            "modality" as DICOM gives it ("CT", "MR", ...; "" for other files).
 
         Raises:
             VolumeError: it cannot be used, see `read_volume` and `read_dicom_series`; or it has fewer voxels along an

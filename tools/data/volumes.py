@@ -9,15 +9,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.data import left_out
 from tools.data.dicom import is_dicom_folder
+from tools.data.folders import walk
+from tools.data.left_out import bounded
 from tools.data.preprocessed import preprocessed_info, rerun_command
 from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
 from tools.data.volume_reader import volume_header
+from tools.files import as_text
 from tools.io.volume import check_thickness
 from tools.transforms.spatial import THINNEST
 
 KINDS = f"{', '.join(SUFFIXES)}, or DICOM slices"
 """What volumes are stored in, for messages."""
+
+ROLES = {"body", "brain", "ct", "data", "flair", "image", "img", "label", "labels", "mask", "mr", "mri", "pet", "scan"}
+ROLES |= {"seg", "segmentation", "t1", "t1ce", "t1gd", "t1w", "t2", "t2w", "vol", "volume"}
+"""Names of files, and of folders around them, that say what an image is and not whose."""
+
+IMAGES = frozenset({"data", "image", "img", "scan", "vol", "volume"})
+"""Those of any image."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +36,9 @@ class Volume:
     """A file or a folder of DICOM slices that may hold a volume.
 
     Attributes:
-        id: its name without suffix; in LUNA16 the SeriesInstanceUID. Of a folder its path below the dataset, since
-            folders of DICOM are often named alike.
+        id: its name without suffix; in LUNA16 the SeriesInstanceUID. Where that says only what the image is, the name
+            of its folder: `s0000` of TotalSegmentator's `s0000/ct.nii.gz`. Of a folder of DICOM its path below the
+            dataset, since these are often named alike.
         path: where it is.
         folders: names of the folders between the dataset and the file, from the outside in.
     """
@@ -42,12 +54,12 @@ class Layout:
 
     Attributes:
         description: of what is looked for, for error messages.
-        skipped_folders: beginnings of the names of folders that hold something else, such as masks.
+        roles: names of files that say only that they are the dataset's images; a folder is then a subject.
         is_wanted: whether a volume with this id is one of the dataset's images; None if all are.
     """
 
     description: str
-    skipped_folders: tuple[str, ...] = ()
+    roles: frozenset[str] = IMAGES
     is_wanted: Callable[[str], bool] | None = None
 
 
@@ -108,7 +120,7 @@ def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]
 
     They are sorted by id.
 
-    Hidden files and folders are skipped.
+    Hidden files and folders are skipped, and those that hold label maps by their name; see `walk`.
 
     Raises:
         FileNotFoundError: there is no such folder, or nothing in it.
@@ -120,7 +132,7 @@ def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]
         raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for a dataset there: {layouts}")
     info = preprocessed_info(root)
     if info is None:
-        named = [(_identifier(path, root), path) for path in _volume_files(root, layout)]
+        named = [(_identifier(path, root, layout), path) for path in _volume_files(root, layout)]
     elif info["complete"]:
         named = [(identifier, root / volume["image"]) for identifier, volume in info["volumes"].items()]
     else:
@@ -133,8 +145,8 @@ def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]
     for identifier, path in named:
         if identifier in volumes:
             raise VolumeError(
-                f"two volumes have the id {identifier!r}: {volumes[identifier].path} and {path}; ids are file names "
-                "without suffix and must differ: rename or remove one"
+                f"two volumes have the id {identifier!r}: {as_text(volumes[identifier].path)} and {as_text(path)}; "
+                "ids are file names without suffix and must differ: rename or remove one"
             )
         volumes[identifier] = Volume(identifier, path, path.relative_to(root).parent.parts)
     if not volumes:
@@ -148,43 +160,42 @@ def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) ->
     Raises:
         VolumeError: none is usable.
     """
-    good, bad = [], []
+    good, bad = [], {}
     for volume in volumes:
         try:
             check_thickness(volume.path, volume_header(volume.path).shape, THINNEST)
             good.append(volume)
         except VolumeError as e:
-            bad.append(str(e))
+            bad[str(volume.path)] = e.reason
     if bad and not good:
-        raise VolumeError(f"{dataset_dir}: none of {len(bad)} volumes can be used:\n{bounded(bad)}")
+        lines = [f"{as_text(path)}: {reason}" for path, reason in bad.items()]
+        raise VolumeError(f"{dataset_dir}: none of {len(bad)} volumes can be used:\n{bounded(lines)}")
     if bad:
-        warnings.warn(
-            f"{dataset_dir}: {len(bad)} of {len(bad) + len(good)} volumes are left out:\n{bounded(bad)}", stacklevel=4
-        )
+        left_out.warn_of(str(dataset_dir), bad, len(bad) + len(good), stacklevel=4)
     return good
-
-
-def bounded(lines: list[str], most: int = 20) -> str:
-    """The lines, at most `most` of them, indented and one below the other."""
-    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
-    return "\n".join(f"  {line}" for line in lines[:most] + more)
 
 
 def _volume_files(root: Path, layout: Layout) -> list[Path]:
     files = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", *layout.skipped_folders)))
-        volumes = [Path(folder) / n for n in sorted(names) if not n.startswith(".") and volume_suffix(n)]
+    for folder, names in walk(root):
+        volumes = [folder / name for name in names if volume_suffix(name)]
         files += volumes
         if len(names) > len(volumes) and is_dicom_folder(folder):
-            files.append(Path(folder))
-    return [f for f in files if layout.is_wanted is None or layout.is_wanted(_identifier(f, root))]
+            files.append(folder)
+    return [f for f in files if layout.is_wanted is None or layout.is_wanted(_identifier(f, root, layout))]
 
 
-def _identifier(path: Path, root: Path) -> str:
+def _identifier(path: Path, root: Path, layout: Layout) -> str:
+    """A file's name without suffix, or that of the innermost folder that names a subject; see `Volume.id`."""
     if path.is_dir():
-        return path.relative_to(root).as_posix() if path != root else root.resolve().name
-    return path.name[: -len(volume_suffix(path) or "")]
+        return as_text(path.relative_to(root).as_posix()) if path != root else as_text(root.resolve().name)
+    stem = path.name[: -len(volume_suffix(path) or "")]
+    if stem.lower() in ROLES:
+        folders = path.relative_to(root).parent.parts
+        subject = next((folder for folder in reversed(folders) if folder.lower() not in ROLES), None)
+        if subject is not None:
+            stem = subject if stem.lower() in layout.roles else f"{subject}_{stem}"
+    return as_text(stem)
 
 
 def volume_datalist(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from monai.transforms import Compose, Lambdad, MapTransform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 from scipy import ndimage
 
+from tools.transforms.plausibility import Judged
 from tools.transforms.spatial import SLICES, ResizeVolumed, checked_size, load_volume
 
 logger = logging.getLogger(__name__)
@@ -291,6 +292,7 @@ def ct_preprocessing(image_size: int, window: Sequence[int] = (-1024, 600)) -> C
     return Compose(
         [
             *load_volume(as_stored=True),
+            Judged(keys="image", modality="CT"),
             ReplaceNaNd(keys="image"),
             PrepareCTd(keys="image", image_size=size, window=(low, high)),
             Lambdad(keys="image", func=torch.round_),

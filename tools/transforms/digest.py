@@ -18,12 +18,15 @@ import torch
 from monai.transforms import Compose, LoadImage, Transform
 from monai.transforms.traits import RandomizableTrait
 
+from tools.transforms.plausibility import Judged
+
 
 def chain_digest(transform: Callable | Sequence[Callable]) -> str:
     """Hex digest (SHA-256) of the deterministic part of a chain: classes and parameters, in order.
 
     It is the same in every process and run, and changes with any parameter and with the `VERSION` of any module that a
-    transform comes from. The chain ends, as for MONAI's `PersistentDataset`, before its first random transform.
+    transform comes from, but not with checks (`Judged`), which change no voxel. The chain ends, as for MONAI's
+    `PersistentDataset`, before its first random transform.
 
     Args:
         transform: a `Compose`, a transform or a list of them.
@@ -33,7 +36,7 @@ def chain_digest(transform: Callable | Sequence[Callable]) -> str:
     """
     chain = Compose(transform).flatten().transforms
     random = (k for k, t in enumerate(chain) if isinstance(t, RandomizableTrait) or not isinstance(t, Transform))
-    content = [_content(t) for t in chain[: next(random, None)]]
+    content = [_content(t) for t in chain[: next(random, None)] if not isinstance(t, Judged)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -18,6 +18,7 @@ from monai.transforms import Compose, CropForeground, Lambdad, MapTransform
 from monai.utils import convert_to_dst_type
 from scipy import ndimage
 
+from tools.transforms.plausibility import Judged
 from tools.transforms.spatial import ResizeVolumed, checked_size, load_volume
 
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
@@ -151,6 +152,7 @@ def t1_preprocessing(image_size: int) -> Compose:
     return Compose(
         [
             *load_volume(),
+            Judged(keys="image", modality="MR"),
             RemoveBackgroundd(keys="image"),
             NormaliseT1d(keys="image"),
             CropToHeadd(keys="image"),

@@ -33,12 +33,15 @@ from tools.io.volume import check_content
 from tools.transforms.abdomen import CropAxiald
 from tools.transforms.body import ClearOutsideBodyd
 from tools.transforms.ct import PADDING, ReplaceNaNd
+from tools.transforms.plausibility import judge
 from tools.transforms.spatial import checked_size
 from tools.transforms.squares import GRID_AFFINE, GRID_SHAPE, SquareSlicesd
 
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
 # one gives other voxels for the same parameters.
 VERSION = 3
+
+BACKGROUND = {"MR": 0, "CT": PADDING}
 
 GRID_TOLERANCE = 1e-2
 """In mm: volumes whose voxels lie closer than this share a grid."""
@@ -52,7 +55,7 @@ DEPLOY_AFFINE = "nifti_affine_transform"
 
 def mr_slices(image_size: int, field_of_view: float | None = None, keys: str = "image") -> Compose:
     """From the paths of a study's MR modalities to [modalities, axial, image_size, image_size] in [-1, 1]."""
-    return _slices(keys, image_size, field_of_view, background=0, scaling=[NormaliseMRd(keys)])
+    return _slices(keys, "MR", image_size, field_of_view, scaling=[NormaliseMRd(keys)])
 
 
 def ct_slices(
@@ -71,12 +74,12 @@ def ct_slices(
     crop = [] if axial_range is None else [CropAxiald(keys, axial_range)]
     scale = ScaleIntensityRanged(keys, low, high, -1, 1, clip=True)
     scaling = [ReplaceNaNd(keys), *crop, ClearOutsideBodyd(keys), scale]
-    return _slices(keys, image_size, field_of_view, background=PADDING, scaling=scaling)
+    return _slices(keys, "CT", image_size, field_of_view, scaling=scaling)
 
 
-def _slices(keys: str, image_size: int, field_of_view: float | None, background: float, scaling: list) -> Compose:
+def _slices(keys: str, modality: str, image_size: int, field_of_view: float | None, scaling: list) -> Compose:
     square = SquareSlicesd(keys, checked_size(image_size), field_of_view)
-    return Compose([LoadStudyd(keys, background), *scaling, square])
+    return Compose([LoadStudyd(keys, BACKGROUND[modality], modality), *scaling, square])
 
 
 class LoadStudyd(MapTransform):
@@ -89,15 +92,24 @@ class LoadStudyd(MapTransform):
     Args:
         keys: of a path, an image, or a list of them.
         background: of what a resampled modality does not cover.
+        modality: "MR" or "CT". A volume that is not so by its values or its DICOM files is refused, see `judge`; None
+            takes every volume.
 
     Raises:
         VolumeError: a volume cannot be used, has one value everywhere, or covers less than half of the first modality's
             slices.
     """
 
-    def __init__(self, keys: KeysCollection, background: float = 0, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        background: float = 0,
+        modality: str | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.background = background
+        self.modality = modality
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         d = dict(data)
@@ -107,12 +119,14 @@ class LoadStudyd(MapTransform):
             given = (d[key],) if isinstance(d[key], torch.Tensor | np.ndarray) else ensure_tuple(d[key])
             in_memory = [isinstance(item, torch.Tensor | np.ndarray) for item in given]
             paths = [IN_MEMORY if m else os.fspath(item) for item, m in zip(given, in_memory, strict=True)]
-            first, *others = (
-                orient(image_in_memory(item) if m else load(item)).float()
-                for item, m in zip(given, in_memory, strict=True)
-            )
-            for path, volume in zip(paths, (first, *others), strict=True):
+            volumes = [
+                orient(image_in_memory(item) if m else load(item)) for item, m in zip(given, in_memory, strict=True)
+            ]
+            for path, volume in zip(paths, volumes, strict=True):
                 check_content(path, volume.numpy())
+                if self.modality is not None:
+                    judge(volume, self.modality)
+            first, *others = (volume.float() for volume in volumes)
             others = [self._on_grid(o, first, p, paths[0]) for o, p in zip(others, paths[1:], strict=True)]
             study = first.clone()
             study.array = torch.cat([first.as_tensor(), *others])

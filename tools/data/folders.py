@@ -1,0 +1,52 @@
+"""Walking through a folder of data: every folder once, masks and hidden files left out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tools.data import left_out
+from tools.files import as_text
+
+logger = logging.getLogger(__name__)
+
+LABEL_FOLDERS = ("ground", "labels", "masks", "seg-lungs", "segmentations")
+"""Beginnings of the names of folders with label maps, not images, in small letters: of CHAOS; of nnU-Net, MSD and AMOS
+(labelsTr, labelsTs, labelsVa); of LUNA16; of TotalSegmentator."""
+
+
+def walk(root: str | os.PathLike, skipped: Sequence[str] = LABEL_FOLDERS) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all below it, each with the sorted names of its files.
+
+    Hidden files and folders are left out. So are folders with label maps, which are named at the end of a run
+    (`tools.data.left_out`), and those that cannot be opened. Links are followed, and every folder is gone through once,
+    however many links lead to it: one that leads to a folder above it makes no circle.
+
+    Args:
+        root: where to begin; its own name does not matter.
+        skipped: beginnings of the names of folders to leave out, in small letters.
+    """
+    seen: set[tuple[int, int]] = set()
+    for place, subfolders, names in os.walk(root, followlinks=True, onerror=_unreadable):
+        stat = os.stat(place)
+        if (stat.st_dev, stat.st_ino) in seen:
+            subfolders[:] = []
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        wanted = []
+        for name in subfolders:
+            if name.lower().startswith(tuple(skipped)):
+                left_out.keep({os.path.join(place, name): "label maps, by the name of the folder"})
+            elif not name.startswith("."):
+                wanted.append(name)
+        # folders before links to them, so that a volume is named by where it lies
+        subfolders[:] = sorted(wanted, key=lambda name: (os.path.islink(os.path.join(place, name)), name))
+        yield Path(place), sorted(name for name in names if not name.startswith("."))
+
+
+def _unreadable(error: OSError) -> None:
+    reason = f"the folder cannot be opened ({error.strerror})"
+    left_out.keep({str(error.filename): reason})
+    logger.warning("%s is left out: %s", as_text(str(error.filename)), reason)
