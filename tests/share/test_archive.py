@@ -7,6 +7,7 @@ import pickle
 import stat
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ from tools.share.archive import (
     unpack,
     write_archive,
 )
+from tools.share.pickles import code_inside
 
 
 class Payload:
@@ -177,6 +179,18 @@ def test_other_pickles_and_machine_code(tmp_path, name):
     write_archive(tmp_path / "toy.zip", "toy", bundle_files(**{name: b"x"}))
     with pytest.raises(ArchiveError, match="can hold pickled or compiled code"):
         check_archive(tmp_path / "toy.zip")
+
+
+@pytest.mark.parametrize("first", range(256))
+def test_numbers_are_no_pickle_whatever_byte_they_begin_with(first):
+    """As a tensor in TorchScript, of which one in 85 begins with the code of a pickle's extension."""
+    numbers = np.random.default_rng(first).normal(0, 0.02, 64).astype("<f4").tobytes()
+    assert code_inside(io.BytesIO(bytes([first]) + numbers[1:])) is None
+
+
+def test_a_pickle_of_the_oldest_kind_with_an_extension(tmp_path):
+    """It is called what nobody can tell, and still found."""
+    assert "cannot be told" in code_inside(io.BytesIO(b"\x82\x01(S'x'\ntR."))
 
 
 def test_a_zip_bomb_by_its_ratio(good):

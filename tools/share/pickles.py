@@ -138,9 +138,11 @@ def _pickle(file: IO[bytes]) -> str | None:
     file.seek(0)
     is_binary = binary[:1] == b"\x80" and binary[1:] in (b"\x02", b"\x03", b"\x04", b"\x05")
     for name, done in imports(file):
+        if not (done or is_binary):  # numbers too can begin like a pickle of the oldest kind
+            continue
         if "?" in name:
             return "a pickle that imports what cannot be told"
-        if (done or is_binary) and NAME.fullmatch(name) and not HARMLESS.fullmatch(name):
+        if NAME.fullmatch(name) and not HARMLESS.fullmatch(name):
             return f"a pickle that imports {name}"
     return None
 
