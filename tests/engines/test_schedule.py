@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tools.engines import constant_then_linear
+from tools.engines import constant_then_linear, epochs_for
 
 
 def test_rate_stays_then_falls_towards_zero():
@@ -21,3 +21,13 @@ def test_all_constant_and_none():
     assert [constant_then_linear(0, 3)(epoch) for epoch in range(4)] == pytest.approx([0.75, 0.5, 0.25, 0.25])
     with pytest.raises(ValueError, match="constant_epochs is -1"):
         constant_then_linear(-1, 3)
+
+
+def test_epochs_for_a_number_of_iterations():
+    """LUNA16: 800 volumes in batches of 4 are 200 iterations; the released 80,000 are 400 epochs."""
+    assert epochs_for(80_000, 800, 4) == 400
+    assert epochs_for(16_000, 800, 4) == 80
+    assert epochs_for(16_001, 803, 4) == 81  # three volumes do not fill a batch
+    assert epochs_for(5, 3, 4) == 5  # nor do these, which are all there are
+    with pytest.raises(ValueError, match="iterations is 0"):
+        epochs_for(0, 800, 4)

@@ -256,6 +256,14 @@ def test_bad_arguments_are_named():
         ExponentialMovingAverage(game.generator, decay=1)
 
 
+def test_an_objective_knows_how_long_the_run_is():
+    game, seen = make_game(), []
+    draw = game.draw
+    game.draw = lambda batch, draws: seen.append((draws.iteration, draws.iterations)) or draw(batch, draws)
+    make_trainer(game, max_epochs=2).run()
+    assert seen == [(i, 6) for i in range(6)]
+
+
 def test_draws_depend_on_seed_and_iteration_alone():
     draws = Draws(3, 10)
     again = Draws(3, 10)

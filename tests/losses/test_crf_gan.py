@@ -124,17 +124,63 @@ def test_encoder_loss(drawn):
 
 
 @torch.no_grad()
-def test_classes_add_a_tenth_of_their_cross_entropy(drawn):
+def test_classes_add_their_cross_entropy_to_d_and_a_tenth_of_it_to_g(drawn):
     objective, start = make_objective(num_classes=2), drawn["start"]
     label = torch.tensor([0, 1, 1])
     batch = drawn | {"label": label}
     _, classes = objective.discriminator(slab_of(drawn["image"], start), start)
-    expected = 0.1 * cross_entropy(classes, label)
+    expected = cross_entropy(classes, label)
     assert objective.discriminator_loss(batch)["class"].item() == pytest.approx(expected, rel=1e-5)
     _, slab = generated(objective, drawn["generator_latent"], start, label)
     _, classes = objective.discriminator(slab, start)
     expected = 0.1 * cross_entropy(classes, label)
     assert objective.generator_loss(batch)["class"].item() == pytest.approx(expected, rel=1e-5)
+    objective = make_objective(num_classes=2, discriminator_class_weight=0.5, generator_class_weight=0.2)
+    assert objective.generator_loss(batch)["class"].item() == pytest.approx(2 * expected, rel=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("plain", [True, False])
+def test_the_released_codes_nodes(drawn, plain):
+    """Its lines: a_inter[:, :, :num_nodes].reshape(batch, num_nodes, -1), similarities over norms, and mean field."""
+    objective, start = make_objective(crf_nodes="channels", plain=plain), drawn["start"]
+    torch.nn.init.normal_(objective.crf.weight, std=0.3)
+    embedding, slab = generated(objective, drawn["generator_latent"], start)
+    logits, _ = objective.discriminator(slab, start)
+    nodes = objective.crf.num_nodes
+    feats = embedding[:, :, :nodes].contiguous().reshape(BATCH, nodes, -1)
+    norms = feats.norm(dim=2, keepdim=True)
+    similarity = feats @ feats.mT / (norms @ norms.mT + 1e-6)
+    pairwise = similarity * (objective.crf.weight + objective.crf.weight.T) / 2
+    unary = refined = logits.unsqueeze(1).expand(-1, nodes, -1)
+    for _ in range(objective.crf.iterations):
+        probability = refined.sigmoid().mT
+        refined = unary + (probability * pairwise - (1 - probability) * pairwise).sum(2, keepdim=True)
+    found = objective.consistency(embedding, logits)
+    torch.testing.assert_close(found, refined.mean(1), rtol=1e-4, atol=1e-5)
+    objective.crf_nodes = "slices"
+    assert not torch.allclose(found, objective.consistency(embedding, logits), atol=1e-3)
+
+
+def test_the_crfs_share_falls_over_the_run_on_request(drawn):
+    """By default over 60,000 iterations, so that 0.37 is left after the text's 80 epochs of 200."""
+    assert make_objective().crf_weight_at(16_000) == pytest.approx(0.3667, abs=1e-4)
+    objective = make_objective(crf_iterations=None)
+    assert [objective.crf_weight_at(i, 400) for i in (0, 100, 399, 400)] == pytest.approx([0.5, 0.375, 0.00125, 0])
+    half = objective.generator_loss(drawn | {"iteration": 200, "iterations": 400})["adversarial"]
+    quarter = make_objective().generator_loss(drawn | {"iteration": 30_000})["adversarial"]
+    assert half.item() == pytest.approx(quarter.item())
+    with pytest.raises(ValueError, match="the length of the run is not known"):
+        objective.crf_weight_at(3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"crf_nodes": "voxels"}, "crf_nodes is 'voxels', expected"), ({"crf_iterations": 0}, "crf_iterations is 0")],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_objective(**options)
 
 
 def test_every_update_trains_its_own_networks_and_reaches_all_their_parameters():

@@ -93,8 +93,12 @@ def test_classes(drawn):
     label = torch.tensor([0, 1, 1])
     _, classes = objective.discriminator(slab_of(drawn["image"], start), every_fourth_voxel(drawn["image"]), start)
     terms = objective.discriminator_loss(drawn | {"label": label})
-    assert terms["class"].item() == pytest.approx(0.1 * cross_entropy(classes, label), rel=1e-5)
-    assert "class" in objective.generator_loss(drawn | {"label": label})
+    assert terms["class"].item() == pytest.approx(cross_entropy(classes, label), rel=1e-5)
+    before = objective.generator_loss(drawn | {"label": label})["class"].item()
+    objective.generator_class_weight, objective.discriminator_class_weight = 0.3, 0.5
+    assert objective.generator_loss(drawn | {"label": label})["class"].item() == pytest.approx(3 * before, rel=1e-5)
+    terms = objective.discriminator_loss(drawn | {"label": label})
+    assert terms["class"].item() == pytest.approx(0.5 * cross_entropy(classes, label), rel=1e-5)
 
 
 def test_every_update_trains_its_own_networks_alone():

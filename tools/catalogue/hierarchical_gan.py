@@ -151,7 +151,11 @@ class VolumeBundle:
 def train(bundle: VolumeBundle) -> Config:
     data = bundle.data
     second = "sub_encoder" if bundle.hierarchical else "crf"
-    rates = ["encoder", "sub_encoder"] if bundle.hierarchical else ["crf", "encoder"]
+    rates: Config = {"discriminator": 0.0004, "generator": 0.0001}
+    if bundle.hierarchical:
+        rates |= {"encoder": 0.0001, "sub_encoder": 0.0001}
+    else:  # the text's rate with the text's nodes, the released code's with its own
+        rates |= {"crf": "$0.0001 if @crf_nodes == 'slices' else 0.0004", "encoder": 0.0001}
     labelled = "data.with_labels(@{}_files, @labels, @num_classes) if @num_classes > 0 else @{}_files"
     return {
         "imports": [
@@ -168,6 +172,9 @@ def train(bundle: VolumeBundle) -> Config:
             phantom={"image_size": 64, "max_epochs": 4, "batch_size": 4, "val_interval": 4, "num_workers": 0},
             paper={"image_size": 256, "max_epochs": 80, "batch_size": 4, "val_interval": 5, "num_workers": 2},
         ),
+        "iterations": None,
+        "max_epochs": "$@scales[@scale]['max_epochs'] if @iterations is None else "
+        "engines.epochs_for(@iterations, len(@train_data), @batch_size)",
         "latent_dim": 1024,
         "base_channels": 32,
         "discriminator_channels": 512,
@@ -189,7 +196,8 @@ def train(bundle: VolumeBundle) -> Config:
         **({"lean": "$not @plain and @image_size >= 256"} if bundle.hierarchical else {}),
         "accumulation": 1,
         "ema_decay": 0.999,
-        "learning_rates": {"discriminator": 0.0004, "generator": 0.0001, **dict.fromkeys(rates, 0.0001)},
+        **({} if bundle.hierarchical else {"crf_nodes": "slices", "crf_iterations": 60000}),
+        "learning_rates": rates,
         "betas": [0.0, 0.999],
         "resume": None,
         "save_interval": 1,
@@ -228,8 +236,18 @@ def train(bundle: VolumeBundle) -> Config:
             "encoder": "@encoder",
             second: f"@{second}",
             "latent_dim": "@latent_dim",
-            **({} if bundle.hierarchical else {"feedback": "blend", "crf_weight": 0.5, "crf_iterations": 60000}),
-            "classification_weight": 0.1,
+            **(
+                {}
+                if bundle.hierarchical
+                else {
+                    "feedback": "blend",
+                    "crf_weight": 0.5,
+                    "crf_iterations": "@crf_iterations",
+                    "crf_nodes": "@crf_nodes",
+                }
+            ),
+            "discriminator_class_weight": 1.0,
+            "generator_class_weight": 0.1,
             **({"lean": "@lean"} if bundle.hierarchical else {"plain": "@plain"}),
         },
         "models": {
@@ -424,11 +442,13 @@ def evaluate(bundle: VolumeBundle) -> Config:
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
         **bundle.trained("$@scales[@scale]['image_size']"),
         "network": "$@network_def.to(@device)",
-        "num_synthetic": "$len(@val_files)",
+        "reference": "validation",
+        "real_files": "$data.reference_files(@reference, @train_files, @val_files)",
+        "num_synthetic": "$len(@real_files)",
         **parts.spaces("untrained"),
         "real": {
             "_target_": "tools.data.cached_dataset",
-            "data": "@val_files",
+            "data": "@real_files",
             "transform": "@train#preprocessing",
             "cache_dir": "@cache_dir",
         },
@@ -448,6 +468,7 @@ def evaluate(bundle: VolumeBundle) -> Config:
                 "bundle": bundle.name,
                 "weights": "@ckpt_path",
                 "data": "@data_dir",
+                "reference": "@reference",
                 "image_size": "@image_size",
             },
         },

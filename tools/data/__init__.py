@@ -13,7 +13,7 @@ from tools.data.preprocessed import data_provenance, image_transforms, preproces
 from tools.data.readers import VolumeError
 from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired
 from tools.data.studies import ct_studies, mr_studies, translation_studies, true_ct
-from tools.data.synthetic import seed_datalist, with_seeds
+from tools.data.synthetic import reference_files, seed_datalist, with_seeds
 from tools.data.volume_reader import VolumeReader, volume_header
 from tools.data.volumes import volume_datalist
 
@@ -33,6 +33,7 @@ __all__ = [
     "mr_studies",
     "preprocessed_info",
     "print_left_out",
+    "reference_files",
     "seed_datalist",
     "t1_transforms",
     "translation_studies",

@@ -44,3 +44,19 @@ def seed_datalist(
 def with_seeds(datalist: Sequence[dict], seed: int = 0) -> list[dict]:
     """Give every real volume the seed of the synthetic one that it is compared with."""
     return [item | {"seed": seed + i} for i, item in enumerate(datalist)]
+
+
+def reference_files(reference: str, training: Sequence[dict], validation: Sequence[dict]) -> list[dict]:
+    """The real volumes that generated ones are compared with.
+
+    Args:
+        reference: "validation", volumes that were not trained on, or "training", as the code of HA-GAN's and CRF-GAN's
+            papers has it: more volumes, which a generator that repeats them is close to.
+        training, validation: the datalists.
+
+    Raises:
+        ValueError: ``reference`` is neither.
+    """
+    if reference not in ("training", "validation"):
+        raise ValueError(f"reference is {reference!r}, expected 'training' or 'validation'")
+    return list(training if reference == "training" else validation)

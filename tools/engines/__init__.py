@@ -6,7 +6,7 @@ from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_slabs
 from tools.engines.lock import lock_folders
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
-from tools.engines.schedule import constant_then_linear
+from tools.engines.schedule import constant_then_linear, epochs_for
 from tools.engines.settings import check_settings, full_batches
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
@@ -31,6 +31,7 @@ __all__ = [
     "Validation",
     "check_settings",
     "constant_then_linear",
+    "epochs_for",
     "full_batches",
     "is_smaller",
     "lock_folders",

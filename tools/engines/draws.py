@@ -19,12 +19,20 @@ class Draws:
         iteration: counted from 0.
         device: where tensors are returned. They are drawn on the CPU, so that devices agree.
         rank, world_size: this process and how many share the batch.
+        iterations: of the whole run; None where nobody needs to know.
     """
 
     def __init__(
-        self, seed: int, iteration: int, device: torch.device | str = "cpu", rank: int = 0, world_size: int = 1
+        self,
+        seed: int,
+        iteration: int,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+        iterations: int | None = None,
     ) -> None:
         self.iteration = iteration
+        self.iterations = iterations
         self.device = torch.device(device)
         self.rank = rank
         self.world_size = world_size

@@ -1,8 +1,10 @@
-"""Schedules of the learning rate."""
+"""Schedules of the learning rate, and the length of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from tools.engines.trainer import rank_and_world_size
 
 
 def constant_then_linear(constant_epochs: int, max_epochs: int) -> Callable[[int], float]:
@@ -27,3 +29,17 @@ def constant_then_linear(constant_epochs: int, max_epochs: int) -> Callable[[int
         return max(1, max_epochs - epoch) / (falling + 1) if falling > 0 else 1.0
 
     return factor
+
+
+def epochs_for(iterations: int, items: int, batch_size: int) -> int:
+    """How many epochs have at least so many iterations.
+
+    Args:
+        iterations: wanted.
+        items: of the training data.
+        batch_size: for each process; what does not fill a batch is left out of an epoch.
+    """
+    if iterations < 1:
+        raise ValueError(f"iterations is {iterations}, expected 1 or more, or nothing for max_epochs")
+    of_one_process = -(-items // rank_and_world_size()[1])
+    return -(-iterations // max(1, of_one_process // batch_size))

@@ -162,7 +162,8 @@ class AlternatingTrainer(SupervisedTrainer):
 
     def _run_updates(self, engine: AlternatingTrainer, batchdata: dict) -> list[dict]:
         iteration = engine.state.iteration - 1
-        draws = Draws(self.seed, iteration, engine.state.device, *rank_and_world_size())
+        total = engine.state.max_epochs * engine.state.epoch_length
+        draws = Draws(self.seed, iteration, engine.state.device, *rank_and_world_size(), iterations=total)
         batch = self.draw(_to_device(batchdata, engine.state.device), draws)
         losses: dict[str, float] = {}
         for update in self.updates:

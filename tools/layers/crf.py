@@ -66,10 +66,18 @@ class MeanFieldCRF(nn.Module):
 def axial_nodes(embedding: Tensor) -> Tensor:
     """One node per axial slice of an embedding: [batch, channels, A, H, W] -> [batch, A, channels * H * W].
 
-    The paper speaks of regions of the image. The code released with it reshapes without moving the channels away,
-    which makes its nodes groups of channels that span the whole volume; here a node is a region.
+    The paper speaks of regions of the image; see ``channel_nodes`` for what its code does.
     """
     return embedding.transpose(1, 2).flatten(2)
+
+
+def channel_nodes(embedding: Tensor, num_nodes: int) -> Tensor:
+    """Nodes as the released code forms them: [batch, channels, A, H, W] -> [batch, num_nodes, ...].
+
+    Channels are not moved away before the reshape, so that a node is a group of channels, each of the whole volume: at
+    256 voxels a side, with 64 of both, one channel.
+    """
+    return embedding.flatten(1).unflatten(1, (num_nodes, -1))
 
 
 def axial_similarity(embedding: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tools.layers import MeanFieldCRF, axial_nodes, axial_similarity
+from tools.layers import MeanFieldCRF, axial_nodes, axial_similarity, channel_nodes
 from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator, image_slab
 
@@ -28,8 +28,10 @@ class CRFGANObjective(HierarchicalObjective):
         feedback: how G hears D and the CRF. "blend", the released code's way: cross-entropy of one logit,
             w * CRF + (1 - w) * D. "sum", the plain sum of Eq. 1: one cross-entropy each.
         crf_weight: w at the first iteration.
-        crf_iterations: number of iterations over which w falls linearly to 0.
-        classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
+        crf_iterations: number of iterations over which w falls linearly to 0; None, over the run that is made.
+        crf_nodes: what the CRF's nodes are. "slices", the axial slices of the embedding: regions, as the paper's text
+            has it. "channels", the released code's way, which flattens channels and slices together.
+        discriminator_class_weight, generator_class_weight: of the auxiliary classifier, see `HierarchicalObjective`.
         plain: as the paper's code does, make new volumes for the CRF's update, and send the batch through hE at once.
             By default the CRF is trained on what the generator's update has just made, before its step, with the
             verdict that D, which stands still in between, gave then.
@@ -46,17 +48,26 @@ class CRFGANObjective(HierarchicalObjective):
         latent_dim: int = 1024,
         feedback: str = "blend",
         crf_weight: float = 0.5,
-        crf_iterations: int = 60_000,
-        classification_weight: float = 0.1,
+        crf_iterations: int | None = 60_000,
+        crf_nodes: str = "slices",
+        discriminator_class_weight: float = 1.0,
+        generator_class_weight: float = 0.1,
         plain: bool = False,
     ) -> None:
         if feedback not in ("blend", "sum"):
             raise ValueError(f"feedback is {feedback!r}, expected 'blend' or 'sum'.")
-        super().__init__(generator, discriminator, encoder, latent_dim, classification_weight)
+        if crf_nodes not in ("slices", "channels"):
+            raise ValueError(f"crf_nodes is {crf_nodes!r}, expected 'slices' or 'channels'.")
+        if crf_iterations is not None and crf_iterations < 1:
+            raise ValueError(f"crf_iterations is {crf_iterations}, expected 1 or more, or None for the whole run.")
+        super().__init__(
+            generator, discriminator, encoder, latent_dim, discriminator_class_weight, generator_class_weight
+        )
         self.crf = crf
         self.feedback = feedback
         self.crf_weight = crf_weight
         self.crf_iterations = crf_iterations
+        self.crf_nodes = crf_nodes
         self.plain = plain
 
     def draw(self, batch: dict, draws: Draws) -> dict:
@@ -83,11 +94,11 @@ class CRFGANObjective(HierarchicalObjective):
                 "crf": call_it(self.consistency(embedding, verdict), real=True),
             }
         else:
-            weight = self.crf_weight_at(batch["iteration"])
+            weight = self.crf_weight_at(batch["iteration"], batch["iterations"])
             if weight > 0:
                 verdict = weight * self.consistency(embedding, verdict) + (1 - weight) * verdict
             terms = {"adversarial": call_it(verdict, real=True)}
-        return terms | self.classification(classes, batch)
+        return terms | self.classification(classes, batch, self.generator_class_weight)
 
     def crf_loss(self, batch: dict) -> dict[str, Tensor]:
         """-log CRF(hE(x)) - log(1 - CRF(G1(z)))."""
@@ -113,12 +124,21 @@ class CRFGANObjective(HierarchicalObjective):
 
     def consistency(self, embedding: Tensor, verdict: Tensor) -> Tensor:
         """The CRF's verdict [B, 1]: the mean over its nodes, each of which starts from D's logit."""
-        if self.plain:
+        if self.crf_nodes == "channels":
+            logits = self.crf(channel_nodes(embedding, self.crf.num_nodes), verdict)
+        elif self.plain:
             logits = self.crf(axial_nodes(embedding), verdict)
         else:
             logits = self.crf.mean_field(axial_similarity(embedding), verdict)
         return logits.mean(dim=1, keepdim=True)
 
-    def crf_weight_at(self, iteration: int) -> float:
-        """Weight w of the CRF in the blend at an iteration, counted from 0."""
-        return self.crf_weight * max(0.0, 1 - iteration / self.crf_iterations)
+    def crf_weight_at(self, iteration: int, iterations: int | None = None) -> float:
+        """Weight w of the CRF in the blend at an iteration, counted from 0, of a run of so many.
+
+        Raises:
+            ValueError: it falls over the run, whose length is not given.
+        """
+        length = self.crf_iterations or iterations
+        if length is None:
+            raise ValueError("crf_iterations is None, and the length of the run is not known; give a number")
+        return self.crf_weight * max(0.0, 1 - iteration / length)

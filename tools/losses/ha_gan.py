@@ -30,7 +30,7 @@ class HAGANObjective(HierarchicalObjective):
     Args:
         generator, discriminator, encoder, sub_encoder: G (its parts are G1, G2 and GL), D, hE and the sub-encoder.
         latent_dim: size L of the latent vector.
-        classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
+        discriminator_class_weight, generator_class_weight: of the auxiliary classifier, see `HierarchicalObjective`.
         lean: compute what GL keeps for the backward pass of D's verdict again instead of keeping it.
     """
 
@@ -41,10 +41,13 @@ class HAGANObjective(HierarchicalObjective):
         encoder: HalfEncoder,
         sub_encoder: SubEncoder,
         latent_dim: int = 1024,
-        classification_weight: float = 0.1,
+        discriminator_class_weight: float = 1.0,
+        generator_class_weight: float = 0.1,
         lean: bool = False,
     ) -> None:
-        super().__init__(generator, discriminator, encoder, latent_dim, classification_weight)
+        super().__init__(
+            generator, discriminator, encoder, latent_dim, discriminator_class_weight, generator_class_weight
+        )
         self.sub_encoder = sub_encoder
         self.lean = lean
 
@@ -70,7 +73,8 @@ class HAGANObjective(HierarchicalObjective):
     def generator_loss(self, batch: dict) -> dict[str, Tensor]:
         """-log D(G2(G1(z)_r), GL(G1(z))), and the class of what was generated."""
         verdict, classes = self.judge_generated(self.embed(batch, "generator"), batch)
-        return {"adversarial": call_it(verdict, real=True)} | self.classification(classes, batch)
+        classified = self.classification(classes, batch, self.generator_class_weight)
+        return {"adversarial": call_it(verdict, real=True)} | classified
 
     def sub_encoder_loss(self, batch: dict) -> dict[str, Tensor]:
         """|| x_r - G2(A'_r) ||_1 and || x at low resolution - GL(A') ||_1, the mean of both.

@@ -26,7 +26,8 @@ class HierarchicalObjective(ABC):
     Args:
         generator, discriminator, encoder: G (its parts are G1 and G2), D and hE.
         latent_dim: size L of the latent vector.
-        classification_weight: weight of the auxiliary classifier's cross-entropy, if D has one.
+        discriminator_class_weight, generator_class_weight: weights of the auxiliary classifier's cross-entropy in the
+            losses of D and of G, if D has one. The released code has 1 for D and 0.1 for G.
     """
 
     generating_updates = ("discriminator", "generator")
@@ -37,13 +38,15 @@ class HierarchicalObjective(ABC):
         discriminator: nn.Module,
         encoder: HalfEncoder,
         latent_dim: int = 1024,
-        classification_weight: float = 0.1,
+        discriminator_class_weight: float = 1.0,
+        generator_class_weight: float = 0.1,
     ) -> None:
         self.generator = generator
         self.discriminator = discriminator
         self.encoder = encoder
         self.latent_dim = latent_dim
-        self.classification_weight = classification_weight
+        self.discriminator_class_weight = discriminator_class_weight
+        self.generator_class_weight = generator_class_weight
 
     def draw(self, batch: dict, draws: Draws) -> dict:
         """All that is random in one iteration, so that the updates themselves are functions.
@@ -53,13 +56,14 @@ class HierarchicalObjective(ABC):
             draws: the iteration's source of random numbers.
 
         Returns:
-            image, label (or None), the sub-volume's first slice "start" in [0, 7S/8], the iteration, and one latent
-            [B, L] for each update that generates.
+            image, label (or None), the sub-volume's first slice "start" in [0, 7S/8], the iteration and how many the
+            run has, and one latent [B, L] for each update that generates.
         """
         image = batch["image"]
         start = draws.integer(0, image.shape[2] - image.shape[2] // 8)
         latents = {f"{update}_latent": draws.normal(len(image), self.latent_dim) for update in self.generating_updates}
-        return {"image": image, "label": batch.get("label"), "start": start, "iteration": draws.iteration, **latents}
+        run = {"iteration": draws.iteration, "iterations": draws.iterations}
+        return {"image": image, "label": batch.get("label"), "start": start, **run, **latents}
 
     @abstractmethod
     def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
@@ -74,7 +78,7 @@ class HierarchicalObjective(ABC):
         real, classes = self.judge_real(batch)
         fake, _ = self.judge_generated(self.embed(batch, "discriminator"), batch)
         terms = {"real": call_it(real, real=True), "fake": call_it(fake, real=False)}
-        return terms | self.classification(classes, batch)
+        return terms | self.classification(classes, batch, self.discriminator_class_weight)
 
     def encoder_loss(self, batch: dict) -> dict[str, Tensor]:
         """|| x_r - G2(hE(x_r)) ||_1, the mean over voxels."""
@@ -89,8 +93,8 @@ class HierarchicalObjective(ABC):
         """The slab of the volume at the batch's position."""
         return self.generator.decode(embedding_slab(embedding, batch["start"]))
 
-    def classification(self, classes: Tensor | None, batch: dict) -> dict[str, Tensor]:
+    def classification(self, classes: Tensor | None, batch: dict, weight: float) -> dict[str, Tensor]:
         """Weighted cross-entropy of class logits, nothing without classes."""
         if classes is None:
             return {}
-        return {"class": self.classification_weight * F.cross_entropy(classes, batch["label"])}
+        return {"class": weight * F.cross_entropy(classes, batch["label"])}

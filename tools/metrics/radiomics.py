@@ -1,7 +1,8 @@
 """Radiomic features as a feature space: that of the Fréchet radiomic distance, and no weights.
 
 Names and formulas are those of the Image Biomarker Standardisation Initiative (IBSI; Zwanenburg et al.,
-arXiv:1612.07003, sections 3.3, 3.4 and 3.6).
+arXiv:1612.07003, sections 3.3, 3.4 and 3.6). Co-occurrences are merged over directions, one of the two ways that it
+defines in 3D; PyRadiomics takes the other one, the mean of each direction's features.
 """
 
 from __future__ import annotations
