@@ -258,3 +258,14 @@ def test_what_shows_nothing_is_refused(tmp_path, kind):
     (image,) = find_images(tmp_path)
     with pytest.raises(VolumeError, match=r"a.*: it shows nothing"):
         read_image(image)
+
+
+def test_names_that_are_no_text_have_ids_that_are(tmp_path):
+    folder = tmp_path / os.fsdecode("Jürgen".encode("latin-1"))
+    folder.mkdir()
+    array = write(tmp_path / "a.nii.gz")
+    (tmp_path / "a.nii.gz").rename(folder / os.fsdecode("Müller.nii.gz".encode("latin-1")))
+    (image,) = find_images(tmp_path)
+    assert image.id == "Jürgen/Müller"
+    assert np.array_equal(np.sort(read_image(image)[0].ravel()), np.sort(array.ravel()))
+    assert len(image_stamp(image)) == 1

@@ -20,6 +20,7 @@ from pydicom.errors import InvalidDicomError
 from tools.data.preprocessed import preprocessed_info, rerun_command
 from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
 from tools.data.volume_reader import VolumeReader, source_path, volume_names, volume_stamp
+from tools.files import as_text
 from tools.io.array import read_array
 from tools.io.volume import check_content
 
@@ -79,7 +80,7 @@ def find_images(folder: str | os.PathLike) -> list[ImageFile]:
     without_slices: list[str] = []
     for place, names in _folders(root):
         found += _single_files(root, place, names)
-        relative = place.relative_to(root).as_posix() if place != root else root.resolve().name
+        relative = as_text(place.relative_to(root).as_posix() if place != root else root.resolve().name)
         if _holds_slices(place, names, without_slices):
             found += [ImageFile(name, path, "dicom") for name, path in volume_names(place, relative).items()]
         if any(_is_png(name) for name in names):
@@ -163,7 +164,7 @@ def _single_files(root: Path, place: Path, names: Sequence[str]) -> list[ImageFi
         suffix = volume_suffix(name) or (".npy" if name.lower().endswith(".npy") else None)
         if suffix:
             path = place / name
-            identifier = path.relative_to(root).as_posix()[: -len(suffix)]
+            identifier = as_text(path.relative_to(root).as_posix())[: -len(suffix)]
             images.append(ImageFile(identifier, str(path), "array" if suffix == ".npy" else "volume"))
     return images
 

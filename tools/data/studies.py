@@ -22,6 +22,7 @@ from tools.data.own_folders import MODALITIES, by_name, find_series
 from tools.data.readers import VolumeError, volume_suffix
 from tools.data.volume_reader import volume_header, volume_names, with_echo
 from tools.data.volumes import bounded
+from tools.files import as_text
 
 SECTIONS = {"training": "Train_Sets", "validation": "Test_Sets"}
 TRUTH = "truth.json"
@@ -138,7 +139,7 @@ def find_mr(dataset_dir: str | os.PathLike, modalities: Sequence[str] = MODALITI
     """All MR patients of a folder of CHAOS: id -> modality -> path. Missing modalities are missing."""
     _check_modalities(modalities)
     patients = _patients(dataset_dir, "MR")
-    found = {f"MR/{folder.name}": patient_modalities(folder) for folder in patients}
+    found = {f"MR/{as_text(folder.name)}": patient_modalities(folder) for folder in patients}
     if not any(found.values()):
         raise FileNotFoundError(
             f"there is no MR in {Path(dataset_dir).absolute()}; looked for CHAOS: Train_Sets/MR/<n>/T1DUAL/DICOM_anon/"
@@ -150,7 +151,7 @@ def find_mr(dataset_dir: str | os.PathLike, modalities: Sequence[str] = MODALITI
 
 def find_ct(dataset_dir: str | os.PathLike) -> dict[str, dict[str, str]]:
     """All CT patients of a folder of CHAOS: id -> {"ct": path}."""
-    folders = {f"CT/{p.name}": _slices_below(p) for p in _patients(dataset_dir, "CT")}
+    folders = {f"CT/{as_text(p.name)}": _slices_below(p) for p in _patients(dataset_dir, "CT")}
     found = {name: {"ct": str(folder)} for name, folder in folders.items() if folder}
     if not found:
         raise FileNotFoundError(
@@ -215,7 +216,7 @@ def _slices_below(folder: Path) -> Path | None:
 
 def _studies_at(path: Path, modalities: Sequence[str], pool: bool) -> dict[str, dict[str, str]]:
     if path.is_file():
-        name = path.name[: len(path.name) - len(volume_suffix(path) or "")]
+        name = as_text(path.name[: len(path.name) - len(volume_suffix(path) or "")])
         return {name: {modalities[0]: str(path)}}
     if is_dicom_folder(path):
         volumes = volume_names(path, path.resolve().name)
@@ -223,7 +224,7 @@ def _studies_at(path: Path, modalities: Sequence[str], pool: bool) -> dict[str, 
             return by_name(volumes, modalities, pool)
         return {name: {modalities[0]: found} for name, found in volumes.items()}
     if (path / "T1DUAL").is_dir() or (path / "T2SPIR").is_dir():
-        return {f"MR/{path.name}": patient_modalities(path)}
+        return {f"MR/{as_text(path.name)}": patient_modalities(path)}
     try:
         return find_ct(path) if list(modalities) == ["ct"] else find_mr(path, modalities)
     except FileNotFoundError:
