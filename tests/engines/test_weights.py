@@ -159,6 +159,14 @@ def test_settings_are_in_the_file_itself(tmp_path, caplog):
         assert caplog.text == ""
 
 
+def test_settings_come_back_as_json_has_them(tmp_path, caplog):
+    """A tuple of the command line, and a number of NumPy, which torch refuses to read."""
+    save_model(tmp_path / "model.pt", generator(), {"window": (0, 1000), "fid": np.float64(1.5)})
+    with caplog.at_level(logging.WARNING):
+        assert model_settings(tmp_path / "model.pt") == {"window": [0, 1000], "fid": 1.5}
+    assert caplog.text == ""
+
+
 def test_the_file_holds_where_the_one_beside_it_differs(tmp_path, caplog):
     save_model(tmp_path / "model.pt", generator(), SETTINGS)
     (tmp_path / "model.json").write_text(json.dumps(SETTINGS | {"image_size": 64, "note": "mine"}))

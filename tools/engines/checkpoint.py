@@ -211,7 +211,11 @@ class TrainingCheckpoint:
         metric, epoch = state["best"]
         metric = None if math.isnan(metric) else metric  # as JSON has it
         for name in self.models:
-            found = model_settings(self.directory / f"{name}.pt")
+            try:
+                found = model_settings(self.directory / f"{name}.pt")
+            except ValueError as error:
+                logger.warning(f"{error} It is not taken for the best model.")
+                return False
             if (found.get("epoch"), found.get(self.evaluator.state.key_metric_name)) != (epoch, metric):
                 return False
         return True

@@ -57,6 +57,7 @@ def save_model(path: Path, network: nn.Module, settings: dict, name: str | None 
         settings: what is needed to rebuild it; primitives only.
         name: of the network among those of the bundle, as in ``models`` of its `train.json`.
     """
+    settings = json.loads(json.dumps(settings))  # a tuple or a number of NumPy would not be what is read again
     state = network.state_dict()
     state._metadata[""] |= {"settings": settings} | ({} if name is None else {"name": name})
     write_torch_file(path, state)

@@ -16,6 +16,7 @@ from tools.engines.weights import last_weights
 from tools.share.archive import is_weights
 from tools.share.configs import Entry, config_files, entries, load_config
 from tools.share.fine_tune import fine_tune_config, network_settings
+from tools.torch_files import read_torch_file
 
 OWN_TOOLS = "own_tools.py"
 """Program in the root of a packed bundle that puts its `tools` first, see the file of that name here."""
@@ -89,7 +90,7 @@ def packed_weights(trained: Trained) -> tuple[dict[str, bytes], list[str]]:
             problems.append(f"{path} does not load as weights alone (weights_only=True): {reason}")
             continue
         stream = io.BytesIO()
-        torch.save(torch.load(path, map_location="cpu", weights_only=True), stream)
+        torch.save(read_torch_file(path), stream)
         files[f"models/{name}.pt"] = stream.getvalue()
         files[f"models/{name}.json"] = path.with_suffix(".json").read_bytes()
     return files, problems
