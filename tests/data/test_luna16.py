@@ -1,13 +1,15 @@
 import warnings
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from tests.real import REAL, needs_real
+from tools.data import left_out
 from tools.data.luna16 import LUNA16, luna16_datalist
 from tools.data.readers import VolumeError
-from tools.data.volumes import find_volumes
+from tools.data.volumes import find_volumes, volume_datalist
 
 HEADER = (
     "ObjectType = Image\nNDims = 3\nBinaryData = True\nElementSpacing = 1 1 1\nDimSize = 2 2 2\n"
@@ -139,3 +141,14 @@ def test_all_bad(tmp_path):
 def test_real_volumes():
     assert len(luna16_datalist(REAL / "chest_ct", "training", validation_subsets=(1,))) == 2
     assert len(luna16_datalist(REAL / "chest_ct", "validation", validation_subsets=(0,))) == 2
+
+
+def test_a_place_that_is_doubtful_is_said_again_at_the_end(tmp_path):
+    for name in ("a", "b", "c"):
+        image = nib.Nifti1Image(np.arange(27, dtype=np.int16).reshape(3, 3, 3), None if name == "b" else np.eye(4))
+        nib.save(image, tmp_path / f"{name}.nii")
+    with pytest.warns(UserWarning, match=r"b\.nii: it does not say how its axes lie"):
+        volume_datalist(tmp_path)
+    said = [line for line in left_out.summary().splitlines() if str(tmp_path) in line]
+    assert len(said) == 1
+    assert "b.nii: it does not say how its axes lie" in said[0]

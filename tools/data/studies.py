@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tools.data import left_out
 from tools.data.dicom import echo_times, is_dicom_folder
 from tools.data.own_folders import MODALITIES, by_name, find_series
 from tools.data.readers import VolumeError, volume_suffix
@@ -289,9 +290,9 @@ def _usable(studies: Iterable[Study], what: str) -> list[Study]:
     good, bad = [], []
     for study in studies:
         try:
-            for path in study["image"]:
-                volume_header(path)
+            doubts = {path: volume_header(path).doubt for path in study["image"]}
             good.append(study)
+            left_out.keep({path: doubt for path, doubt in doubts.items() if doubt})
         except VolumeError as error:
             bad.append(f"{study['id']}: {error}")
     if not good:

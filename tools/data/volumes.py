@@ -163,8 +163,11 @@ def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) ->
     good, bad = [], {}
     for volume in volumes:
         try:
-            check_thickness(volume.path, volume_header(volume.path).shape, THINNEST)
+            header = volume_header(volume.path)
+            check_thickness(volume.path, header.shape, THINNEST)
             good.append(volume)
+            if header.doubt:
+                left_out.keep({str(volume.path): header.doubt})
         except VolumeError as e:
             bad[str(volume.path)] = e.reason
     if bad and not good:
