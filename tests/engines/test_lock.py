@@ -14,7 +14,7 @@ import pytest
 
 from tests.engines.toys import make_game, make_trainer
 from tools.engines import TrainingCheckpoint, lock
-from tools.engines.lock import NAME, FolderInUse, FolderLock, Holder, lock_folders, release_folders
+from tools.engines.lock import NAME, FolderInUse, Holder, hold, release_folders
 
 # the module alone: importing the whole library takes longer than all these tests
 HOLD = """
@@ -22,7 +22,7 @@ HOLD = """
     spec = importlib.util.spec_from_file_location("lock", {module!r})
     sys.modules["lock"] = lock = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(lock)
-    lock.lock_folders({folder!r})
+    lock.hold({folder!r})
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -65,18 +65,18 @@ def test_second_training_is_refused_before_it_touches_anything(tmp_path, other):
 
 def test_a_killed_training_does_not_keep_the_folder(tmp_path, other):
     with pytest.raises(FolderInUse):
-        lock_folders(tmp_path)
+        hold(tmp_path)
     other.send_signal(signal.SIGKILL)
     other.wait()
     assert json.loads((tmp_path / NAME).read_text())["process"] == other.pid
-    lock_folders(tmp_path)
+    hold(tmp_path)
     assert json.loads((tmp_path / NAME).read_text())["process"] == os.getpid()
 
 
 def test_an_ended_training_gives_the_folder_back(tmp_path):
     make_trainer(make_game(), train_handlers=[TrainingCheckpoint(tmp_path, {}, {})]).run()
     assert not (tmp_path / NAME).exists()
-    FolderLock(tmp_path).acquire()
+    hold(tmp_path)
 
 
 def test_a_failed_training_gives_the_folder_back(tmp_path):
@@ -87,13 +87,13 @@ def test_a_failed_training_gives_the_folder_back(tmp_path):
 
 
 def test_the_same_process_may_lock_again(tmp_path):
-    lock_folders(tmp_path, tmp_path / "eval")
-    lock_folders(tmp_path)
+    hold(tmp_path, tmp_path / "eval")
+    hold(tmp_path)
 
 
 def test_a_forked_worker_does_not_keep_the_folder(tmp_path):
     """As of a killed training, whose loader's workers live on for some seconds."""
-    lock_folders(tmp_path)
+    hold(tmp_path)
     (ready, say), (wait, end) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -103,7 +103,7 @@ def test_a_forked_worker_does_not_keep_the_folder(tmp_path):
         os._exit(0)
     os.read(ready, 1)
     lock._held.pop(tmp_path.resolve()).forget()  # the file is closed and left, as by a kill
-    lock_folders(tmp_path)
+    hold(tmp_path)
     os.close(end)
     os.waitpid(child, 0)
 
@@ -117,9 +117,9 @@ def test_who_is_dead_is_known_by_number_and_start(tmp_path, monkeypatch, locks):
     start = lock._process_start(alive)
     write_lock(tmp_path, process=alive, process_start=start)
     with pytest.raises(FolderInUse, match=f"process {alive} "):
-        lock_folders(tmp_path)
+        hold(tmp_path)
     write_lock(tmp_path, process=alive, process_start=start + 1)
-    lock_folders(tmp_path)
+    hold(tmp_path)
 
 
 @pytest.mark.parametrize("where", [{"host": "node7"}, {"space": "pid:[1]"}], ids=["another machine", "a container"])
@@ -127,19 +127,19 @@ def test_a_training_elsewhere_is_refused_if_it_gives_signs_of_life(tmp_path, mon
     write_lock(tmp_path, process=1, **where)
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
-    lock_folders(tmp_path)  # no sign: the machine went down with it
+    hold(tmp_path)  # no sign: the machine went down with it
     assert sum(waited) == 3 * lock.BEAT
     release_folders()
 
     write_lock(tmp_path, process=1, **where)
     monkeypatch.setattr(time, "sleep", lambda _: os.utime(tmp_path / NAME))
     with pytest.raises(FolderInUse, match="process 1 on"):
-        lock_folders(tmp_path)
+        hold(tmp_path)
 
 
 def test_a_training_gives_signs_of_life(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "BEAT", 0.001)
-    lock_folders(tmp_path)
+    hold(tmp_path)
     os.utime(tmp_path / NAME, (0, 0))
     while (tmp_path / NAME).stat().st_mtime == 0:
         time.sleep(0.001)
@@ -147,5 +147,5 @@ def test_a_training_gives_signs_of_life(tmp_path, monkeypatch):
 
 def test_a_lock_that_was_not_written_to_its_end_is_taken(tmp_path):
     (tmp_path / NAME).write_text('{"host": "a')
-    lock_folders(tmp_path)
+    hold(tmp_path)
     assert json.loads((tmp_path / NAME).read_text())["process"] == os.getpid()

@@ -1,10 +1,9 @@
 """The trainer that every family shares, and the handlers around it."""
 
-from tools.engines.checkpoint import TrainingCheckpoint
+from tools.engines.checkpoint import TrainingCheckpoint, lock_folders
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_slabs
-from tools.engines.lock import lock_folders
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.schedule import constant_then_linear, epochs_for
 from tools.engines.settings import check_settings, full_batches

@@ -15,7 +15,7 @@ from torch import nn
 from torch.distributed.checkpoint.stateful import Stateful
 
 from tools.engines.hyperparameters import differences
-from tools.engines.lock import lock_folders
+from tools.engines.lock import hold
 from tools.engines.processes import decided_by_first, rank_and_world_size
 from tools.engines.state import progress, restore, state_of
 from tools.engines.trainer import AlternatingTrainer
@@ -86,7 +86,7 @@ class TrainingCheckpoint:
     def start(self, engine: AlternatingTrainer) -> None:
         """Resume, or make room for a new run."""
         if engine.state.iteration > 0:  # goes on after an earlier run of the same trainer, as in federated rounds
-            decided_by_first(lambda: lock_folders(self.directory))
+            lock_folders(self.directory)
             return
         path = decided_by_first(self._begin)
         if path is None:
@@ -142,7 +142,7 @@ class TrainingCheckpoint:
 
     def _begin(self) -> Path | None:
         """Lock the folder, and choose the checkpoint to resume from."""
-        lock_folders(self.directory)
+        hold(self.directory)
         remove_partial(self.directory)
         if self.resume is None:
             set_aside(self.directory, run_files(self.directory))
@@ -197,7 +197,7 @@ class TrainingCheckpoint:
         if best_is_here:
             keep += [self.directory / f"{name}{ending}" for name in self.models for ending in (".pt", ".json")]
         set_aside(self.directory, [file for file in run_files(self.directory) if file not in keep])
-        if state["best"] is not None and not best_is_here:
+        if self.evaluator is not None and state["best"] is not None and not best_is_here:
             logger.info("The best model of that time is not here any more: the next validation chooses one anew.")
             state["best"] = [-1, -1]
             self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = state["best"]
@@ -219,6 +219,15 @@ class TrainingCheckpoint:
             if (found.get("epoch"), found.get(self.evaluator.state.key_metric_name)) != (epoch, metric):
                 return False
         return True
+
+
+def lock_folders(*folders: str) -> None:
+    """Lock the folders that a training writes into, all its processes together, until it ends.
+
+    Raises:
+        FolderInUse: another training writes into one of them.
+    """
+    decided_by_first(lambda: hold(*folders))
 
 
 def checkpoints(directory: Path) -> list[tuple[int, Path]]:

@@ -154,8 +154,8 @@ class FolderLock:
 _held: dict[Path, FolderLock] = {}
 
 
-def lock_folders(*folders: str | os.PathLike) -> None:
-    """Lock the folders that a training writes into, until ``release_folders`` or the end of this process.
+def hold(*folders: str | os.PathLike) -> None:
+    """Lock folders for this process, until ``release_folders`` or its end.
 
     A folder that this process has locked already stays locked.
 
