@@ -4,7 +4,7 @@ import pytest
 
 from tests.share.helpers import REPOSITORY
 from tools.share.configs import Entry, config_files, config_sets, entries, load_config, unmet_references
-from tools.share.dependencies import follow
+from tools.share.dependencies import STYLE, follow
 from tools.share.requirements import CORE, needed_versions, pinned_versions, requirements_text
 
 LIBRARY = {
@@ -94,7 +94,7 @@ def test_a_target_brings_what_it_imports_and_nothing_else(library):
     assert "longer" in written
     assert "datalist" not in written
     assert "read_scan" not in written
-    assert needed.files()["tools/nets/__init__.py"] == b"VERSION = 1\n"
+    assert needed.files()["tools/nets/__init__.py"] == STYLE + b"VERSION = 1\n"
 
 
 def test_names_that_expressions_use(library):

@@ -255,6 +255,17 @@ def test_packed_torchscript_is_normalised(archive, tmp_path):
     assert normalised(content) == content
 
 
+def test_packed_code_is_left_alone_by_the_zoos_black_isort_and_flake8(archive):
+    with zipfile.ZipFile(archive) as file:
+        code = {name: file.read(name).decode() for name in file.namelist() if name.endswith(".py")}
+    assert f"{NAME}/own_tools.py" in code
+    for name, text in code.items():
+        comments = [line for line in text.split("\n")[:4] if line.startswith("#")]
+        assert {"# flake8: noqa", "# isort: skip_file", "# fmt: off"} <= set(comments), name
+        assert text == text.rstrip("\n") + "\n", name  # black looks at the end of a file in any case
+        compile(text, name, "exec")
+
+
 def test_packed_torchscript_says_what_it_is(archive, tmp_path):
     folder = unpack(archive, tmp_path)
     extra = {"metadata.json": "", "inference.json": "", "provenance.json": ""}

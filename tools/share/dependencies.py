@@ -16,6 +16,15 @@ from tools.share.configs import DOTTED, Entry, expression_tree, import_node
 
 LIBRARY = "tools"
 
+STYLE = b"""\
+# Formatted and checked by ruff in the repository that this was packed from; other tools leave it as it is.
+# flake8: noqa
+# isort: skip_file
+# fmt: off
+"""
+"""Head of packed code, without which the MONAI Model Zoo's black, isort and flake8, whose settings differ, ask for
+changes that the next version would undo."""
+
 
 @dataclass
 class Dependencies:
@@ -135,16 +144,16 @@ class Dependencies:
                     lines.append(ast.unparse(ast.ImportFrom(statement.module, names, statement.level)))
         if kept:
             lines += ["", f"__all__ = {sorted(kept)!r}"]
-        return "\n".join(lines) + "\n" if lines else ""
+        return "\n".join(lines).rstrip("\n") + "\n" if lines else ""
 
     def files(self) -> dict[str, bytes]:
-        """path in the archive -> content of all that is needed of ``tools``."""
+        """path in the archive -> content of all that is needed of ``tools``; code begins with `STYLE`."""
         found = {}
         for module in sorted(self.modules):
             path = self.path(module)
             written = self.written_init(module)
             content = path.read_bytes() if written is None else written.encode()
-            found[path.relative_to(self.root).as_posix()] = content
+            found[path.relative_to(self.root).as_posix()] = STYLE + content
         for name in sorted(self.data_files):
             found[name] = (self.root / name).read_bytes()
         return found

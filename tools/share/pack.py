@@ -27,7 +27,7 @@ from tools.share.content import (
     packed_weights,
     trained_models,
 )
-from tools.share.dependencies import follow
+from tools.share.dependencies import STYLE, follow
 from tools.share.large_files import large_files_yaml, set_apart
 from tools.share.metadata import packed_metadata
 from tools.share.requirements import needed_versions, pinned_versions, requirements_text
@@ -136,7 +136,7 @@ def pack_bundle(
     files["configs/metadata.json"] = as_json(metadata)
     files["docs/README.md"] = packed_readme(folder, card, large).encode()
     files["requirements.txt"] = requirements_text(versions).encode()
-    files[OWN_TOOLS] = Path(__file__).with_name(OWN_TOOLS).read_bytes()
+    files[OWN_TOOLS] = STYLE + Path(__file__).with_name(OWN_TOOLS).read_bytes()
     files["models/model.ts"] = checked(folder.name, files, filepath)
 
     stem = f"{folder.name}_v{metadata['version']}"
