@@ -24,10 +24,15 @@ def parser(bundle, *overlays, **overrides):
 @pytest.mark.parametrize("bundle", [name for name, _ in VOLUMES])
 def test_length_of_training(bundle):
     """The text's 80 epochs are 16,000 iterations, the released default of 80,000 is 400 epochs."""
-    assert parser(bundle).get_parsed_content("max_epochs") == 80
-    assert parser(bundle, iterations=80_000).get_parsed_content("max_epochs") == 400
-    assert parser(bundle, iterations=80_000, batch_size=2).get_parsed_content("max_epochs") == 200
-    assert parser(bundle, iterations=80_000, max_epochs=7).get_parsed_content("max_epochs") == 7
+
+    def epochs(**overrides):
+        made = parser(bundle, **{"train#dataset": list(range(800)), **overrides})
+        return made.get_parsed_content("train#trainer#max_epochs")
+
+    assert epochs() == 80
+    assert epochs(max_epochs=7) == 7
+    assert epochs(iterations=80_000) == 400
+    assert epochs(iterations=80_000, batch_size=2) == 200
 
 
 def test_the_released_crf():
@@ -66,3 +71,12 @@ def test_the_reference_of_an_evaluation(bundle):
     assert config["report"]["settings"]["reference"] == "@reference"
     with pytest.raises(ValueError, match="reference is 'test', expected 'training' or 'validation'"):
         data.reference_files("test", [], [])
+
+
+def test_a_window_of_brains_holds_in_training_and_comes_back_with_the_weights(tmp_path):
+    made = parser("crf_gan_gsp", window=[0, 500], data_dir=str(tmp_path))
+    (scaling,) = (t for t in made.get_parsed_content("train#preprocessing").transforms if hasattr(t, "scaler"))
+    assert (scaling.scaler.a_min, scaling.scaler.a_max) == (0, 500)
+    made = parser("crf_gan_gsp", "evaluate", trained={"window": [0, 600], "image_size": 32}, data_dir=str(tmp_path))
+    (scaling,) = (t for t in made.get_parsed_content("train#preprocessing").transforms if hasattr(t, "scaler"))
+    assert scaling.scaler.a_max == 600

@@ -268,6 +268,7 @@ def test_provenance(dataset, tmp_path):
     provenance = data_provenance(dataset, datalist)
     assert json.loads(json.dumps(provenance)) == provenance
     assert (provenance["kind"], provenance["volumes"]) == ("volumes", len(datalist))
+    assert "field_of_view_mm" not in provenance  # only cubes of whole volumes have one, and it is theirs
     (dataset / "phantom.json").write_text('{"seed": 3}')
     prepare(dataset, tmp_path / "out")
     for folder in (dataset, tmp_path / "out"):

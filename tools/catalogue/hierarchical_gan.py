@@ -173,8 +173,6 @@ def train(bundle: VolumeBundle) -> Config:
             paper={"image_size": 256, "max_epochs": 80, "batch_size": 4, "val_interval": 5, "num_workers": 2},
         ),
         "iterations": None,
-        "max_epochs": "$@scales[@scale]['max_epochs'] if @iterations is None else "
-        "engines.epochs_for(@iterations, len(@train_data), @batch_size)",
         "latent_dim": 1024,
         "base_channels": 32,
         "discriminator_channels": 512,
@@ -204,7 +202,8 @@ def train(bundle: VolumeBundle) -> Config:
         **parts.check(
             *parts.TRAINING_OPTIONS,
             *("latent_dim", "base_channels", "discriminator_channels", "num_classes", "ema_decay", "learning_rates"),
-            *(["sub_encoder_channels"] if bundle.hierarchical else []),
+            "iterations",
+            *(["sub_encoder_channels"] if bundle.hierarchical else ["crf_nodes", "crf_iterations"]),
         ),
         "network_def": bundle.generator,
         "discriminator_def": {
@@ -288,7 +287,11 @@ def train(bundle: VolumeBundle) -> Config:
                 ),
             ],
             "handlers": parts.training_handlers(),
-            "trainer": parts.trainer(ema="@ema"),
+            "trainer": parts.trainer(
+                ema="@ema",
+                max_epochs="$@max_epochs if @iterations is None else "
+                "engines.epochs_for(@iterations, len(@train#dataset), @batch_size)",
+            ),
         },
         "validate": {
             **parts.validation_data("@val_data", parts.compose("@train#preprocessing", latent_from_seed())),
