@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from tests.data.test_dicom import AFFINE, hu
+from tests.data.test_dicom import AFFINE, change, hu
 from tests.data.test_readers import write
 from tools.data.dicom_writer import write_dicom_series
 from tools.data.image_sets import ImageFile, find_images, image_stamp, read_image
@@ -78,6 +78,22 @@ def test_one_image_for_every_echo(tmp_path):
     assert np.array_equal(volumes[1], np.abs(hu(seed=1)).transpose(2, 1, 0))
     assert not np.array_equal(volumes[0], volumes[1])
     assert len(image_stamp(found[0])) == 12
+
+
+def test_a_link_that_leads_back_makes_no_image_twice(tmp_path):
+    write_dicom_series(tmp_path / "a", hu(), AFFINE)
+    for place in (tmp_path, tmp_path / "a"):
+        (place / "back").symlink_to(tmp_path, target_is_directory=True)
+    assert [image.id for image in find_images(tmp_path)] == ["a"]
+
+
+def test_damaged_slices_are_an_image_that_is_refused_by_name(tmp_path):
+    folder = write_dicom_series(tmp_path / "a", hu(), AFFINE)
+    for file in folder.iterdir():
+        change(file, RescaleSlope=0)
+    (image,) = find_images(tmp_path)
+    with pytest.raises(VolumeError, match="its RescaleSlope is 0"):
+        read_image(image)
 
 
 def test_dicom_that_is_no_slice_is_left_out(tmp_path):

@@ -110,7 +110,9 @@ def test_what_no_name_tells_is_named(tmp_path):
     for name in ("p1_in_phase.nii", "p1_out_phase.nii", "p2.nii", "p3_in_phase.nii"):
         volume(tmp_path / name)
     with (
-        pytest.warns(UserWarning, match=r"1 of 4 volumes are left out, since .*_in_phase, _out_phase:\n.*p2.nii"),
+        pytest.warns(
+            UserWarning, match=r"1 of 4 volumes are left out:\n.*p2.nii: its name ends in none of _in_phase, _out"
+        ),
         pytest.warns(UserWarning, match=r"MR/p3: has in_phase, lacks out_phase"),
     ):
         studies = mr_studies(None, "training", mr_dir=tmp_path)
@@ -152,6 +154,18 @@ def test_own_folders_are_split_by_study_and_damaged_ones_named(tmp_path):
     with pytest.warns(UserWarning, match=r"1 of \d+ studies are left out:\n.*CT/p0: .*header cannot be read"):
         kept = [s["id"] for part in ("training", "validation") for s in ct_studies(None, part, ct_dir=tmp_path)]
     assert set(kept) == {f"CT/p{n}" for n in range(1, 12)}
+
+
+def test_links_that_lead_back_and_label_maps(tmp_path):
+    volume(tmp_path / "p1" / "ct.nii.gz")
+    volume(tmp_path / "labelsTr" / "p1.nii.gz")
+    series(tmp_path / "p2")
+    for place in (tmp_path, tmp_path / "p2"):
+        (place / "back").symlink_to(tmp_path, target_is_directory=True)
+    assert {s["id"]: s["image"] for s in ct_studies(None, "training", ct_dir=tmp_path)} == {
+        "CT/p1": [str(tmp_path / "p1" / "ct.nii.gz")],
+        "CT/p2": [str(tmp_path / "p2")],
+    }
 
 
 def test_own_ct_beside_phantoms_of_mr(tmp_path):

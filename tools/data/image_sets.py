@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from monai.transforms import EnsureChannelFirst, LoadImage, Orientation
 from PIL import Image
 from pydicom.errors import InvalidDicomError
 
+from tools.data.folders import walk
 from tools.data.preprocessed import preprocessed_info, rerun_command
 from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
 from tools.data.volume_reader import VolumeReader, source_path, volume_names, volume_stamp
@@ -33,9 +34,6 @@ KINDS = {
     "png": "folders of PNG slices, 8 or 16 bit grey",
 }
 """Kinds of images and what they are, for messages."""
-
-MASKS = ("Ground", "seg-lungs")
-"""Beginnings of the names of folders with masks, not images, in CHAOS and LUNA16."""
 
 GREY = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.uint16}
 """Pillow's modes of grey images, and the numbers in them."""
@@ -60,8 +58,8 @@ def find_images(folder: str | os.PathLike) -> list[ImageFile]:
     """Every image in a folder and below, sorted by id.
 
     Images are of one kind, see `KINDS`. A folder of slices is one image; MR slices of several echo times are one for
-    each. Hidden files and folders are left out, and the masks of CHAOS and LUNA16. So are PNGs among other images (in
-    the same folder, in one above or below it, or beside a folder of DICOM slices): they are pictures of a report.
+    each. Hidden files and folders are left out, and folders of label maps (see `walk`). So are PNGs among other images
+    (in the same folder, in one above or below it, or beside a folder of DICOM slices): they are pictures of a report.
 
     Raises:
         FileNotFoundError: there is no such folder, or no image in it.
@@ -78,7 +76,7 @@ def find_images(folder: str | os.PathLike) -> list[ImageFile]:
     found: list[ImageFile] = []
     pictures: list[ImageFile] = []
     without_slices: list[str] = []
-    for place, names in _folders(root):
+    for place, names in walk(root):
         found += _single_files(root, place, names)
         relative = as_text(place.relative_to(root).as_posix() if place != root else root.resolve().name)
         if _holds_slices(place, names, without_slices):
@@ -149,13 +147,6 @@ def _load() -> Callable:
 
 def _kinds() -> str:
     return "; ".join(KINDS.values())
-
-
-def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder and the names of its files, without hidden ones and masks."""
-    for place, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", *MASKS)))
-        yield Path(place), sorted(name for name in names if not name.startswith("."))
 
 
 def _single_files(root: Path, place: Path, names: Sequence[str]) -> list[ImageFile]:

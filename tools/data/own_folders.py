@@ -8,14 +8,14 @@ slices with the two echoes of a dual-echo T1 needs no names.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tools.data import left_out
 from tools.data.dicom import is_dicom_folder
+from tools.data.folders import walk
 from tools.data.readers import VolumeError, volume_suffix
 from tools.data.volume_reader import echo_of, source_path, volume_names
-from tools.data.volumes import bounded
 from tools.files import as_text
 
 MODALITIES = ("in_phase", "out_phase", "t2", "ct")
@@ -27,7 +27,8 @@ LONGEST_PHASE = 15.0
 def find_series(folder: str | os.PathLike) -> dict[str, str]:
     """Every volume below a folder, single files and folders of DICOM slices: name (path without suffix) -> path.
 
-    A folder of MR slices with several echo times is one volume for each, see `volume_names`.
+    A folder of MR slices with several echo times is one volume for each, see `volume_names`. Hidden folders and those
+    of label maps are left out, see `walk`.
 
     Raises:
         FileNotFoundError: there is no such folder, or no volume in it.
@@ -35,9 +36,8 @@ def find_series(folder: str | os.PathLike) -> dict[str, str]:
     """
     root = Path(folder)
     found: dict[str, str] = {}
-    for place, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        for name, path in _volumes(root, Path(place), sorted(n for n in names if not n.startswith("."))):
+    for place, names in walk(root):
+        for name, path in _volumes(root, place, names):
             if name in found:
                 raise VolumeError.of(
                     root,
@@ -71,7 +71,7 @@ def by_name(volumes: Mapping[str, str], modalities: Sequence[str], pool: bool = 
         if modality is None and alone:
             modality = modalities[0]
         if modality is None:
-            unnamed.append(as_text(path))
+            unnamed.append(path)
         elif modality in modalities:
             other = found.setdefault(study, {}).setdefault(modality, path)
             if other != path:
@@ -85,11 +85,8 @@ def by_name(volumes: Mapping[str, str], modalities: Sequence[str], pool: bool = 
             + " or ".join(f"<id>_{m}.nii.gz" for m in modalities)
         )
     if unnamed:
-        warnings.warn(
-            f"{len(unnamed)} of {len(volumes)} volumes are left out, since their names end in none of "
-            f"{', '.join(f'_{m}' for m in modalities)}:\n{bounded(unnamed)}",
-            stacklevel=2,
-        )
+        endings = ", ".join(f"_{modality}" for modality in modalities)
+        left_out.warn_of("volumes", dict.fromkeys(unnamed, f"its name ends in none of {endings}"), len(volumes))
     return found
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from tools.data import left_out
 from tools.data.dicom import echo_times, is_dicom_folder
+from tools.data.left_out import bounded
 from tools.data.own_folders import MODALITIES, by_name, find_series
 from tools.data.readers import VolumeError, volume_suffix
 from tools.data.volume_reader import volume_header, volume_names, with_echo
-from tools.data.volumes import bounded
 from tools.files import as_text
 
 SECTIONS = {"training": "Train_Sets", "validation": "Test_Sets"}
@@ -66,10 +66,11 @@ def mr_studies(
         found = {f"MR/{name}": paths for name, paths in by_name(find_series(mr_dir), modalities, pool).items()}
     source = dataset_dir if mr_dir is None else mr_dir
     found = _section(source, found, section)
-    studies = _complete(found, modalities, pool)
+    what = f"{source}: {section} MR"
+    studies = _complete(found, modalities, pool, what)
     if extra_dir is not None and section == "training":
         studies += [{"id": f"extra/{name}", "image": [path]} for name, path in find_series(extra_dir).items()]
-    return _usable(studies, f"{source}: {section} MR")
+    return _usable(studies, what)
 
 
 def ct_studies(
@@ -84,8 +85,8 @@ def ct_studies(
     else:
         found = {f"CT/{name}": paths for name, paths in by_name(find_series(ct_dir), ["ct"]).items()}
     source = dataset_dir if ct_dir is None else ct_dir
-    studies = _complete(_section(source, found, section), ["ct"], pool=False)
-    return _usable(studies, f"{source}: {section} CT")
+    what = f"{source}: {section} CT"
+    return _usable(_complete(_section(source, found, section), ["ct"], False, what), what)
 
 
 def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool: bool = False) -> list[Study]:
@@ -111,7 +112,7 @@ def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool
             "folder of them (a training on phantoms leaves held-out bodies in the bundle's phantoms/Test_Sets)"
         )
     _check_modalities(modalities)
-    studies = _complete(_studies_at(path, modalities, pool), modalities, pool, strict=True)
+    studies = _complete(_studies_at(path, modalities, pool), modalities, pool, str(path), strict=True)
     for study in studies:
         for volume in study["image"]:
             volume_header(volume)
@@ -179,11 +180,9 @@ def patient_modalities(folder: Path) -> dict[str, str]:
             if len(echoes) == 2 and None not in echoes:
                 found = {m: with_echo(together, e) for m, e in zip(("out_phase", "in_phase"), echoes, strict=True)}
             else:  # its T2 may still be of use
-                warnings.warn(
-                    f"{together} is left out: expected two echo times, out-of-phase and in-phase, found {echoes} (in "
-                    "ms)",
-                    stacklevel=2,
-                )
+                reason = f"expected two echo times, out-of-phase and in-phase, found {echoes} (in ms)"
+                left_out.keep({str(together): reason})
+                warnings.warn(f"{as_text(together)} is left out: {reason}", stacklevel=2)
     if (folder / "T2SPIR").is_dir() and (t2 := _slices_below(folder / "T2SPIR")):
         found["t2"] = str(t2)
     return found
@@ -258,7 +257,7 @@ def _section(
 
 
 def _complete(
-    found: Mapping[str, dict[str, str]], modalities: Sequence[str], pool: bool, strict: bool = False
+    found: Mapping[str, dict[str, str]], modalities: Sequence[str], pool: bool, what: str, strict: bool = False
 ) -> list[Study]:
     """Studies with every modality; others are named, in a warning or, if ``strict``, an error."""
     if pool:
@@ -269,38 +268,38 @@ def _complete(
             if m in paths
         ]
         if not studies:
-            raise VolumeError(f"none of {len(found)} studies has one of {list(modalities)}")
+            raise VolumeError(f"{what}: none of {len(found)} studies has one of {list(modalities)}")
         return studies
-    studies, lacking = [], []
+    studies, lacking = [], {}
     for name, paths in found.items():
         missing = [m for m in modalities if m not in paths]
         if missing:
-            lacking.append(f"{name}: has {', '.join(sorted(paths)) or 'nothing'}, lacks {', '.join(missing)}")
+            lacking[name] = f"has {', '.join(sorted(paths)) or 'nothing'}, lacks {', '.join(missing)}"
         else:
             studies.append({"id": name, "image": [paths[m] for m in modalities]})
     if lacking and (strict or not studies):
-        raise VolumeError(f"{len(lacking)} of {len(found)} studies are not complete:\n{bounded(lacking)}")
+        lines = [f"{name}: {reason}" for name, reason in lacking.items()]
+        raise VolumeError(f"{what}: {len(lacking)} of {len(found)} studies are not complete:\n{bounded(lines)}")
     if lacking:
-        warnings.warn(f"{len(lacking)} of {len(found)} studies are left out:\n{bounded(lacking)}", stacklevel=4)
+        left_out.warn_of(what, lacking, len(found), "studies", stacklevel=3)
     return studies
 
 
 def _usable(studies: Iterable[Study], what: str) -> list[Study]:
     """Studies all of whose volumes can be used, by their headers; a warning names the others."""
-    good, bad = [], []
+    good, bad = [], {}
     for study in studies:
         try:
             doubts = {path: volume_header(path).doubt for path in study["image"]}
             good.append(study)
             left_out.keep({path: doubt for path, doubt in doubts.items() if doubt})
         except VolumeError as error:
-            bad.append(f"{study['id']}: {error}")
+            bad[study["id"]] = str(error)
     if not good:
-        raise VolumeError(f"{what}: none of {len(bad)} studies can be used:\n{bounded(bad)}")
+        lines = [f"{name}: {reason}" for name, reason in bad.items()]
+        raise VolumeError(f"{what}: none of {len(bad)} studies can be used:\n{bounded(lines)}")
     if bad:
-        warnings.warn(
-            f"{what}: {len(bad)} of {len(bad) + len(good)} studies are left out:\n{bounded(bad)}", stacklevel=4
-        )
+        left_out.warn_of(what, bad, len(bad) + len(good), "studies", stacklevel=3)
     return good
 
 
