@@ -3,6 +3,7 @@
 import csv
 import json
 import multiprocessing
+import os
 from functools import partial
 
 import numpy as np
@@ -356,6 +357,12 @@ def test_failure_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_luna16_phantoms(tmp_path / "p", 2, shape=SMALL, progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_itk_cannot_name_is_refused(tmp_path):
+    """It would end the process."""
+    with pytest.raises(ValueError, match="Müller is no UTF-8"):
+        write_luna16_phantoms(tmp_path / os.fsdecode("Müller".encode("latin-1")), 2, shape=SMALL, progress=False)
 
 
 def test_processes_may_write_at_once(tmp_path):

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from tools.data.phantoms.folder import checked_settings, held_out, is_affected, write_csv, write_folder
 from tools.data.phantoms.thorax import DEFAULT_SHAPE, ThoraxPhantom, thorax_ct
+from tools.files import as_text
 
 VERSION = 1
 """Raise this when the same seed gives another phantom than before."""
@@ -52,9 +53,11 @@ def write_luna16_phantoms(
         ``output_dir`` as a path.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument is out of range, or ``output_dir`` is no UTF-8.
         FileExistsError: if ``output_dir`` holds phantoms with other settings, or anything else.
     """
+    if as_text(output_dir) != str(output_dir):  # ITK, which writes here, would end the process
+        raise ValueError(f"the name of {as_text(output_dir)} is no UTF-8; write phantoms into another folder")
     settings = checked_settings("thorax", VERSION, count, seed, shape, nodules=nodules)
     return write_folder(output_dir, settings, lambda folder: _write(folder, settings, progress))
 
