@@ -9,6 +9,7 @@ import lzma
 import os
 import pickle
 import runpy
+import shutil
 import warnings
 import zlib
 from contextlib import suppress
@@ -67,7 +68,7 @@ def written(folder, files):
 def ran(folder):
     """Whether the command ran; it is as if it had not, afterwards."""
     there = (folder / "pwned").exists()
-    (folder / "pwned").unlink(missing_ok=True)
+    shutil.rmtree(folder / "pwned") if (folder / "pwned").is_dir() else (folder / "pwned").unlink(missing_ok=True)
     return there
 
 
@@ -122,6 +123,12 @@ EXPRESSIONS = {
     "a default of a lambda": {"run": f"$(lambda f={SYSTEM}: f)()"},
     "a word of a text": {"i": "$import os", "run": f"$os.__dict__.get('system')('{TOUCH}')"},
     "a form feed first": {"run": f"$\f{SYSTEM}"},
+    "a module under another's name": {"i": "$from glob import os as z", "run": "$z.rename('configs', 'pwned')"},
+    "a module that is handed on": {"i": "$import os", "run": "$(lambda m: m.rename('configs', 'pwned'))(os)"},
+    "a class whose items are code": {"run": f"""$type('A', (), {{'__class_getitem__': eval}})["{SYSTEM}"]"""},
+    "a key to sort by": {"run": f"""$sorted(["{SYSTEM}"], key=eval)"""},
+    "within a text": {"run": f'$f"{{{SYSTEM}}}"'},
+    "a file that is only touched": {"i": "$import pathlib", "run": "$pathlib.Path('pwned').touch()"},
 }
 TARGETS = {
     "a program": {"run": {"_target_": "subprocess.run", "args": TOUCH.split()}},
@@ -138,6 +145,14 @@ TARGETS = {
     "a method of one of Python's": {"run": {"_target_": "open.__call__", "file": "pwned", "mode": "w"}},
     "kept for later": {"f": {"_target_": "os.system", "_mode_": "callable"}, "run": f"$@f('{TOUCH}')"},
     "a reader that MONAI looks up": {"run": {"_target_": "LoadImage", "reader": "os.system", "command": TOUCH}},
+    "a word of Python by reference": {"n": "open", "run": {"_target_": "@n", "file": "pwned", "mode": "w"}},
+    "a word of Python in an expression": {"n": "open", "run": {"_target_": "$@n", "file": "pwned", "mode": "w"}},
+    "a word of Python by a macro": {"n": "open", "run": {"_target_": "%n", "file": "pwned", "mode": "w"}},
+    "a word of Python, merged": {"+n": "open", "run": {"_target_": "@n", "file": "pwned", "mode": "w"}},
+    "a reader in a list": {"run": {"_target_": "LoadImage", "reader": ["open"], "file": "pwned", "mode": "w"}},
+    "a private module of a plain one": {"run": {"_target_": "random._os.mkdir", "path": "pwned"}},
+    "a text that is timed": {"run": {"_target_": "timeit.timeit", "stmt": SYSTEM, "number": 1}},
+    "a log": {"run": {"_target_": "logging.FileHandler", "filename": "pwned"}},
     "a part that is read in": {"b": "os.system", "run": {"_target_": "%b", "command": TOUCH}},
 }
 
@@ -266,6 +281,11 @@ MODULES = {
     "torch.load": b"import torch as t\nt.load('payload', weights_only=False)\n",
     "a page break before it": f"x = 1\n\x0cimport os\nos.system('{TOUCH}')\n".encode(),
     "importlib": f"import importlib\nimportlib.import_module('os').system('{TOUCH}')\n".encode(),
+    "a parameter": b"import os\ndef f(m):\n    m.rename('x', 'pwned')\nf(os)\n",
+    "a pair": b"import os\n(a,) = (os,)\na.rename('x', 'pwned')\n",
+    "an attribute of a class": b"import os\nclass A:\n    m = os\nA.m.rename('x', 'pwned')\n",
+    "getattr by a plain name": b"import os\ngetattr(os, 'rename')('x', 'pwned')\n",
+    "line ends of other systems": b"# x\rimport os\ros.system('touch pwned')\r",
     "deep": b"x = " + b"(" * 90 + b"__import__('os').system('touch pwned')" + b")" * 90,
     "turned by marks": "import os\nx = '\u202e\u2066' ; os.system('touch pwned')\n".encode(),
 }
@@ -274,7 +294,7 @@ MODULES = {
 @pytest.mark.parametrize("name", MODULES)
 def test_what_a_python_file_runs_is_marked(stranger, capsys, name):
     source = MODULES[name]
-    written(stranger, {"scripts/net.py": source, "payload": torch_file(Payload())})
+    written(stranger, {"scripts/net.py": source, "x": b"", "payload": torch_file(Payload())})
     with suppress(TypeError):
         runpy.run_path("scripts/net.py")
     assert ran(stranger)

@@ -276,3 +276,20 @@ def test_links_in_a_folder_are_named_and_not_followed(tmp_path, capsys):
     assert "! net.py: a link or device" in shown
     assert "! more: a link or device" in shown
     assert "imports" not in shown.split("Python files")[0]
+
+
+def test_no_more_places_are_listed_than_one_can_read(tmp_path, capsys):
+    """However many there are, and the one that matters is not hidden by the others: there being too many says so."""
+    decoys = "".join(f"x = os.a{n}\n" for n in range(3000))
+    files = {"tools/net.py": f"import os\n{decoys}x = os.system\nx('y')\n".encode()}
+    main(["inspect", packed(tmp_path / "toy.zip", **files)])
+    shown = capsys.readouterr().out
+    assert "!     line 0: more than 1000 places deserve a look" in shown
+    assert shown.count("     line ") < 1100
+
+
+def test_configs_with_too_many_expressions_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tools.share.config_risks.MOST", 10)
+    files = {"configs/train.json": json.dumps({f"a{n}": "$1" for n in range(11)}).encode()}
+    with pytest.raises(SystemExit, match="more than 10 expressions and targets"):
+        main(["inspect", packed(tmp_path / "toy.zip", **files)])

@@ -11,7 +11,7 @@ import yaml
 
 from tools.share.plain import plain
 
-JSON_BYTES, YAML_BYTES, PYTHON_BYTES = 8 << 20, 1 << 20, 2 << 20
+JSON_BYTES, YAML_BYTES, PYTHON_BYTES = 8 << 20, 1 << 20, 1 << 19
 """The longest files that are parsed."""
 
 DEEPEST = 100
@@ -65,7 +65,7 @@ def parse_python(source: bytes | str, mode: str = "exec") -> ast.AST:
         ValueError: no Python, too long, or nested too deeply.
     """
     if len(source) > PYTHON_BYTES:
-        raise ValueError(f"{len(source)} bytes, more than {PYTHON_BYTES}")
+        raise ValueError(f"it has more than {PYTHON_BYTES} bytes")
     try:
         return ast.parse(source, mode=mode)
     except PARSE_ERRORS as error:

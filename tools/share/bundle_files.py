@@ -12,9 +12,6 @@ from typing import IO
 
 from tools.share.archive import seekable
 
-NOT_OURS = (".git", ".venv", "__pycache__")
-"""Folders that no archive has, and that are not walked through in an unpacked bundle; compiled files are named."""
-
 
 @dataclass(frozen=True)
 class BundleFiles:
@@ -62,7 +59,6 @@ def folder_files(folder: Path) -> Iterator[BundleFiles]:
     sizes, links = {}, []
     for root, folders, names in os.walk(folder):
         links += [Path(root, name) for name in folders if Path(root, name).is_symlink()]
-        folders[:] = [name for name in folders if name not in NOT_OURS]
         for path in (Path(root, name) for name in names):
             if path.is_symlink() or not path.is_file():
                 links.append(path)

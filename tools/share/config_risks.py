@@ -27,6 +27,12 @@ MONAI_NAMES = {"monai": {"monai"}, "torch": {"torch"}, "np": {"numpy"}, "numpy":
 NAME = re.compile(r"[\w.]*\w\.+\w[\w.]*")
 """A name with its module; `pydoc.locate`, with which MONAI looks it up, takes `os..system` for `os.system`."""
 
+MOST = 20_000
+"""Expressions, targets and references that the configs of a bundle may have; MONAI's have some hundreds."""
+
+LOOKED_UP = {"reader", "writer", "merger_cls", "backbone"}
+"""Arguments of MONAI's classes that it takes for the name of a class, and calls."""
+
 LOGGING = re.compile(rb"^\s*\[loggers\]", re.MULTILINE)
 
 
@@ -51,8 +57,13 @@ def judged_configs(configs: Mapping[str, Any], own: Iterable[str]) -> list[Judge
     Args:
         configs: path in the bundle -> content, as `tools.share.bounded.parse_config` gives it.
         own: first parts of the names of modules that lie in the bundle.
+
+    Raises:
+        ValueError: there are too many to look at.
     """
     found = {path: entries(path.removeprefix("configs/"), content) for path, content in configs.items()}
+    if sum(map(len, found.values())) > MOST:
+        raise ValueError(f"the configs have more than {MOST} expressions and targets, so that they cannot be listed")
     trees = [tree for of in found.values() for entry in of if (tree := _tree(_as_run(entry))) is not None]
     bound = names_bound(trees)
     for name, meant in MONAI_NAMES.items():
@@ -60,7 +71,7 @@ def judged_configs(configs: Mapping[str, Any], own: Iterable[str]) -> list[Judge
     texts: dict[str, set[str]] = {}
     for content in configs.values():
         for id, text in strings(content):
-            texts.setdefault(ReferenceResolver.normalize_id(id), set()).add(text)
+            texts.setdefault(ReferenceResolver.normalize_id(id).lstrip("+"), set()).add(text)
     judge = _Judge(set(configs), bound, texts, set(own))
     judged = []
     for path, of in found.items():
@@ -68,7 +79,9 @@ def judged_configs(configs: Mapping[str, Any], own: Iterable[str]) -> list[Judge
         judged += [Judged(entry, judge.risks(entry)) for entry in of]
         for id, text in strings(configs[path]):
             risk = risk_of(text) if NAME.fullmatch(text) else None
-            if id not in known and risk:  # MONAI looks up readers and writers by such names
+            if LOOKED_UP & set(ReferenceResolver.split_id(id)):
+                risk = risk or BUILTINS.get(text)
+            if id not in known and risk:
                 judged.append(Judged(Entry(name, id, "name", text), (risk,)))
         judged += [Judged(Entry(name, id, "option", str(value)), ("pickle",)) for id, value in _options(configs[path])]
     return judged
@@ -103,8 +116,10 @@ class _Judge:
                 yield "unknown"
         elif unknown_names(tree, self.bound, self.own):
             yield "unknown"
-        if is_target(entry.id) and not _is_chain(tree):
-            yield "hidden"  # a name that is made while it runs
+        if is_target(entry.id):
+            if not _is_chain(tree):
+                yield "hidden"  # a name that is made while it runs
+            yield from self._referred(entry.id, f"${entry.text}", plain_only=True)
 
     def _target(self, entry: Entry) -> Iterator[str]:
         if entry.text.startswith("@"):
@@ -121,25 +136,40 @@ class _Judge:
             elif not (is_known(root, self.own) or hasattr(builtins, root)):
                 yield "unknown"
 
-    def _referred(self, id: str, text: str, seen: frozenset[str] = frozenset()) -> Iterator[str]:
-        """The risks of `_target_: "@id"`: of the text that the id has, through further references."""
-        for referred in ReferenceResolver.match_refs_pattern(_resolved(id, text)):
+    def _referred(self, id: str, text: str, plain_only: bool = False) -> Iterator[str]:
+        """The risks of `_target_: "@id"`: of the text that the id has, through further references and macros.
+
+        With ``plain_only`` what an expression or a component gives is no risk: `$@network.forward` is common.
+        """
+        seen: set[str] = set()
+        waiting = self._ids(id, text)
+        while waiting:
+            referred = waiting.pop()
             texts = self.texts.get(referred, set())
-            if referred in seen or not texts:
-                yield "unknown"  # what a component gives, or nothing
-                continue
-            for found in texts:
-                if found.startswith("@"):
-                    yield from self._referred(referred, found, seen | {referred})
-                elif found.startswith(("$", "%")):
-                    yield "unknown"
-                else:
+            if not texts and not plain_only:
+                yield "unknown"
+            for found in texts if referred not in seen else ():
+                if found.startswith(("@", "%")):
+                    waiting += self._ids(referred, found)
+                elif not found.startswith("$"):
                     yield from self._risks_of_target(found)
+                elif not plain_only:
+                    yield "unknown"
+            seen.add(referred)
+
+    @staticmethod
+    def _ids(id: str, text: str) -> list[str]:
+        """The ids that a reference, an expression or a macro refers to."""
+        if text.startswith("%"):
+            return [ConfigParser.split_path_id(_resolved(id, text)[1:])[1]]
+        return list(ReferenceResolver.match_refs_pattern(_resolved(id, text)))
 
     def _macro(self, entry: Entry) -> Iterator[str]:
         path, _ = ConfigParser.split_path_id(_resolved(entry.id, f"%{entry.text}")[1:])
         if path and posixpath.normpath(path) not in self.paths:
             yield "outside"
+        if is_target(entry.id):
+            yield from self._referred(entry.id, f"%{entry.text}")
 
 
 def is_target(id: str) -> bool:
@@ -158,7 +188,7 @@ def judged_logging(path: str, text: str) -> list[Judged]:
         parser.read_string(text)
         found = []
         for section in parser.sections():
-            for option in ("class", "args", "kwargs"):
+            for option in ("class", "args", "kwargs", "defaults"):
                 if parser.has_option(section, option):
                     value = parser.get(section, option)
                     raw = parser.get(section, option, raw=True)

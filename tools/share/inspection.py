@@ -10,11 +10,12 @@ import tokenize
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from tools.share.archive import check_archive, is_weights
+from tools.share.archive import DAMAGES, check_archive, is_weights
 from tools.share.bounded import JSON_BYTES, PYTHON_BYTES, parse_config, parse_python
 from tools.share.bundle_files import BundleFiles, archive_files, folder_files
 from tools.share.config_risks import LOGGING, judged_configs, judged_logging
@@ -41,7 +42,7 @@ COUNTED = {
     "python": "Python files",
 }
 
-MOST_TEXT = 32 << 20
+MOST_TEXT = 8 << 20
 """Bytes of configs and Python files of one bundle that are looked at."""
 
 SCRIPTS = (
@@ -59,6 +60,7 @@ SCRIPTS = (
     ".pl",
     ".rb",
 )
+PYTHON = (".py", ".pyw")
 ENCODINGS = {"utf-8", "utf-8-sig", "ascii", "iso-8859-1"}
 UNSEEN = set(
     "\u200b\u200c\u200d\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\x0c\x1b\x08\x7f"
@@ -134,9 +136,9 @@ def looked_into(files: BundleFiles, full: bool = False) -> Listing:
             configs[path] = parse_config(path, content)
             if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:4]:
                 found.look("hidden", f"{path}: is not UTF-8, so that programs read it differently")
-        elif path.endswith((".py", ".pyw")):
+        elif path.lower().endswith(PYTHON):
             _add_python(found, path, content, own, longest)
-        elif path.endswith((".conf", ".ini", ".cfg")) or LOGGING.search(content):
+        elif path.lower().endswith((".conf", ".ini", ".cfg")) or LOGGING.search(content):
             for judged in judged_logging(path, content.decode(errors="replace")):
                 _add_entry(found, judged, longest)
         else:
@@ -146,7 +148,7 @@ def looked_into(files: BundleFiles, full: bool = False) -> Listing:
     for path in sorted(files.sizes):
         _add_file(found, files, path)
     for path in files.links:
-        found.add("other", f"{path}: a link or device, which was not followed", ["hidden"])
+        found.add("other", f"{plain(path)}: a link or device, which was not followed", ["hidden"])
         found.look("hidden", f"{path}: a link or device")
     for name in sorted(own):
         if name in sys.stdlib_module_names or name in KNOWN or name in ("sitecustomize", "usercustomize"):
@@ -190,17 +192,21 @@ def detail_lines(found: Listing) -> list[str]:
 def _texts(files: BundleFiles) -> Iterator[tuple[str, bytes]]:
     """Configs, code and other short texts, also those within weights: MONAI reads configs from TorchScript files."""
     for path in sorted(files.sizes):
-        if _is_config(path) or path.endswith((".py", ".pyw")) or files.sizes[path] <= PYTHON_BYTES:
-            yield path, files.read(path, max(JSON_BYTES, PYTHON_BYTES))
+        if _is_config(path) or path.lower().endswith(PYTHON) or files.sizes[path] <= PYTHON_BYTES:
+            yield path, files.read(path, JSON_BYTES if _is_config(path) else PYTHON_BYTES)
         with files.seekable(path) as file:
-            if not zipfile.is_zipfile(file):
-                continue
-            file.seek(0)
-            with zipfile.ZipFile(file) as inner:
-                for entry in inner.infolist():
-                    if _is_config(entry.filename) or entry.filename.endswith((".conf", ".ini", ".cfg")):
-                        with inner.open(entry) as part:
-                            yield f"{path}!{entry.filename}", part.read(JSON_BYTES + 1)
+            if zipfile.is_zipfile(file):
+                file.seek(0)
+                with suppress(*DAMAGES):  # of an unpacked bundle; it is named as an archive that cannot be read
+                    yield from _texts_within(path, file)
+
+
+def _texts_within(path: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(file) as inner:
+        for entry in inner.infolist():
+            if _is_config(entry.filename) or entry.filename.lower().endswith((".conf", ".ini", ".cfg")):
+                with inner.open(entry) as part:
+                    yield f"{path}!{entry.filename}", part.read(JSON_BYTES + 1)
 
 
 def _is_config(path: str) -> bool:
@@ -276,7 +282,7 @@ def _add_text(found: Listing, path: str, content: bytes) -> None:
             tree = parse_python(content)
         except ValueError:
             return
-        if any(isinstance(node, ast.Import | ast.ImportFrom | ast.Call) for node in ast.walk(tree)):
+        if findings(tree) or any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree)):
             reason = "hidden", "is Python under another name"
     if reason is not None:
         found.add("other", f"{plain(path)}: {reason[1]}", [reason[0]])

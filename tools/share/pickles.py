@@ -25,11 +25,12 @@ DEEPEST = 3
 """Archives within archives."""
 
 HARMLESS = re.compile(
-    r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor|tensor_v2|parameter|qtensor)|torch\.(\w+Storage|Size|device)|"
+    r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor|tensor_v2|parameter|qtensor)|torch\.(\w+Storage|Size|device|b?float\d*|u?int\d+|bool)|"
     r"torch\.storage\.\w+Storage|torch\.jit\._pickle\.\w+|torch\.nn\.parameter\.Parameter|__torch__\.[\w.]+"
 )
 """What torch's weights and TorchScript import; `__torch__` are types of the TorchScript file itself."""
 
+STORAGE = re.compile(r"/(data|constants|tensors)/\d+$")
 NAME = re.compile(r"[\w.\-]+")
 TEXTS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "STRING", "SHORT_BINSTRING", "BINSTRING"}
 DOES = {"REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST"}
@@ -128,7 +129,7 @@ def imports(file: IO[bytes]) -> Iterator[tuple[str, bool]]:
                     yield "?", True
                     return
     except Exception:  # what is no pickle fails in many ways, a pickle that is cut off among them
-        if cut and count > 100:
+        if cut and stream.tell() >= LOOK_BYTES:
             yield "?", True
     yield from ((name, False) for name in found)
 
@@ -164,7 +165,10 @@ def _zip(file: IO[bytes], depth: int) -> str | None:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             for entry in archive.infolist():
-                if entry.filename.endswith((".py", ".pyc", ".so")) and not _is_torchscript(names):
+                if _is_torchscript(names):
+                    if STORAGE.search(entry.filename):
+                        continue  # numbers, which are taken as they are
+                elif entry.filename.endswith((".py", ".pyc", ".so")):
                     return f"an archive with {entry.filename}, which Python can import from it"
                 if (reason := _entry(archive, entry, depth)) is not None:
                     return f"{entry.filename} in it is {reason}"
@@ -176,8 +180,6 @@ def _zip(file: IO[bytes], depth: int) -> str | None:
 def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> str | None:
     with archive.open(entry) as stream:
         content = stream.read(LOOK_BYTES + 1)
-    if len(content) > LOOK_BYTES and content[:1] == b"\x80":
-        return "a pickle too long to be looked at"
     return code_inside(io.BytesIO(content), depth + 1)
 
 

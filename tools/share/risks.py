@@ -25,6 +25,24 @@ PICKLE_OPTIONS = {"allow_pickle": False, "weights_only": True, "pickle_module": 
 """Options that load pickles unless they have this value."""
 
 
+MEANINGS, TOO_MANY = 30, "__getattribute__"
+"""How many things a name is followed to; one that stands for more is itself taken for what hides."""
+
+LOOKS = {"getattr", "hasattr"}
+"""Functions that take a module and a name; `getattr` is judged by the name."""
+
+MOST = 1000
+"""Places of one file that are listed."""
+
+LINES, COLUMNS = 40, 2000
+"""The longest call or statement that is shown."""
+
+SWITCHES = re.compile(
+    r"(TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD|MONAI_ALLOW_PICKLE)|(LD_PRELOAD|LD_LIBRARY_PATH|PYTHON[A-Z]{4,})"
+)
+"""Variables of the environment that let pickles be loaded, or other code."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """A place that deserves a look: its line, which of `RISKS`, and the code."""
@@ -49,11 +67,11 @@ def risk_of(dotted: str) -> str | None:
             found.append("files" if after in OS_FILES else "unknown")
         if before == "sys" and after not in SYS_PLAIN:
             found.append("hidden")
-    if {"os", "sys"} & set(parts[1:]):
+    if {"os", "sys"} & {part.lstrip("_") for part in parts[1:]}:
         found.append("hidden")  # a module reached through another one
     if len(parts) > 1 and parts[-1] == "open":
         found.append("files")
-    if parts[0] in KNOWN and any(re.match("_[^_]", part) for part in parts[1:]):
+    if is_known(parts[0]) and any(re.match("_[^_]", part) for part in parts[1:]):
         found.append("unknown")
     return min(found, key=list(RISKS).index, default=None)
 
@@ -84,7 +102,8 @@ def names_bound(trees: Iterable[ast.AST]) -> dict[str, set[str]]:
         for name, value in assigned:
             chain = _chain(value)
             if chain and (chain[0] in bound or chain[0] in BUILTINS):
-                bound.setdefault(name, set()).update(list(_resolved(chain, bound))[:20])
+                meant = bound.setdefault(name, set())
+                meant |= _resolved(chain, bound) if len(meant) < MEANINGS else {TOO_MANY}
     return bound
 
 
@@ -98,19 +117,29 @@ def findings(tree: ast.AST, bound: Mapping[str, set[str]] | None = None, strings
     """
     bound = names_bound([tree]) if bound is None else bound
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    found = {}
+    found: dict[Finding, None] = {}
+    shown: dict[ast.AST, str] = {}
+    looked_at: set[ast.AST] = set()
     for node in ast.walk(tree):
+        if node in looked_at:
+            continue
+        if isinstance(node, ast.Attribute):  # the whole of a.b.c is looked at, once
+            looked_at |= set(_inner(node))
         for risk in _risks(node, parents, bound, strings):
-            finding = Finding(getattr(node, "lineno", 0), risk, _shown(node, parents))
-            found[finding] = None
+            around = _around(node, parents)
+            if around not in shown:
+                shown[around] = _shown(around)
+            found[Finding(getattr(node, "lineno", 0), risk, shown[around])] = None
+        if len(found) > MOST:
+            found[Finding(0, "hidden", f"more than {MOST} places deserve a look; the others are not listed")] = None
+            break
     return sorted(found, key=lambda finding: finding.line)
 
 
 def _risks(node: ast.AST, parents: Mapping, bound: Mapping[str, set[str]], strings: bool) -> Iterator[str]:
     parent = parents.get(node)
     if isinstance(node, ast.Name | ast.Attribute):
-        if not (isinstance(parent, ast.Attribute) and _chain(parent)):  # the whole chain was looked at
-            yield from _risks_of_chain(node, parent, bound, strings)
+        yield from _risks_of_chain(node, parent, bound, strings)
     elif isinstance(node, ast.Import):
         yield from filter(None, (risk_of(alias.name) for alias in node.names))
     elif isinstance(node, ast.ImportFrom):
@@ -125,7 +154,11 @@ def _risks(node: ast.AST, parents: Mapping, bound: Mapping[str, set[str]], strin
         yield from (ANYWHERE[name] for name in node.kwd_attrs if name in ANYWHERE)
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in ("__reduce__", "__reduce_ex__"):
         yield "hidden"
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and strings:
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if (switch := SWITCHES.search(node.value)) is not None:
+            yield "pickle" if switch[1] else "code"
+        if not strings:
+            return
         if DOTTED.fullmatch(node.value):
             yield from filter(None, [risk_of(node.value) or BUILTINS.get(node.value)])
         if set(DUNDER.findall(node.value)) - PLAIN_DUNDERS:
@@ -135,10 +168,9 @@ def _risks(node: ast.AST, parents: Mapping, bound: Mapping[str, set[str]], strin
 def _risks_of_chain(node: ast.AST, parent: ast.AST | None, bound: Mapping, strings: bool) -> Iterator[str]:
     chain = _chain(node)
     if not chain:  # a method of what a call gives, for instance
-        assert isinstance(node, ast.Attribute)
-        risk = ANYWHERE.get(node.attr) or ("files" if node.attr in ("open", "tofile") else None)
-        yield from filter(None, [risk])
-        if strings and DUNDER.fullmatch(node.attr) and node.attr not in PLAIN_DUNDERS:
+        names = [inner.attr for inner in [node, *_inner(node)] if isinstance(inner, ast.Attribute)]
+        yield from filter(None, [risk_of(".".join(["_", *reversed(names)]))])
+        if strings and set(filter(DUNDER.fullmatch, names)) - PLAIN_DUNDERS:
             yield "hidden"
         return
     called = isinstance(parent, ast.Call) and parent.func is node
@@ -147,7 +179,7 @@ def _risks_of_chain(node: ast.AST, parent: ast.AST | None, bound: Mapping, strin
         # a name that nothing imports is no module, but a variable or one of Python's own functions
         is_module = chain[0] in bound or "*" in bound
         risk = BUILTINS.get(root) or risk_of(dotted if is_module else ".".join(["_", *chain[1:]]))
-        if dotted == "getattr" and called and _plain_getattr(parent):
+        if dotted == "getattr" and called and _plain_getattr(parent, bound):
             risk = None
         if (
             called
@@ -155,10 +187,19 @@ def _risks_of_chain(node: ast.AST, parent: ast.AST | None, bound: Mapping, strin
             and any(keyword.arg == "weights_only" and _is_constant(keyword.value, True) for keyword in parent.keywords)
         ):
             risk = None  # weights alone: nothing is imported but what torch lists
+        if risk is None and len(chain) == 1 and _handed_on(node, parent, dotted, is_module):
+            risk = "hidden"  # what is called by another name cannot be followed
         if risk is None and strings and {p for p in chain if DUNDER.fullmatch(p)} - PLAIN_DUNDERS:
             risk = "hidden"
         if risk:
             yield risk
+
+
+def _handed_on(node: ast.AST, parent: ast.AST | None, dotted: str, is_module: bool) -> bool:
+    """Whether a module is given to something as a value, rather than used by its name."""
+    if not (is_module and is_known(dotted)) or isinstance(parent, ast.Attribute) or not isinstance(node.ctx, ast.Load):
+        return False
+    return not (isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in LOOKS)
 
 
 def _resolved(chain: list[str], bound: Mapping[str, set[str]]) -> set[str]:
@@ -175,26 +216,45 @@ def _chain(node: ast.AST) -> list[str]:
     return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []
 
 
+def _inner(node: ast.AST) -> Iterator[ast.AST]:
+    """The attributes within an attribute, and the name that it begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+        if isinstance(node, ast.Attribute | ast.Name):
+            yield node
+
+
 def _is_constant(node: ast.AST, value: object) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
 
 
-def _plain_getattr(call: ast.Call) -> bool:
+def _plain_getattr(call: ast.Call, bound: Mapping[str, set[str]]) -> bool:
     """`getattr(x, "name")` with a name that is nothing to look at."""
     name = call.args[1] if len(call.args) > 1 else None
     if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
         return False
-    return risk_of(f"x.{name.value}") is None and name.value not in OS_FILES | set(BUILTINS) and "__" not in name.value
+    chain = _chain(call.args[0]) or ["_"]
+    meant = _resolved([*chain, name.value], bound) if chain[0] in bound or "*" in bound else {f"_.{name.value}"}
+    return not any(map(risk_of, meant)) and name.value not in BUILTINS and "__" not in name.value
 
 
-def _shown(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> str:
-    """The call, parameter or statement around a node, as Python writes it."""
+def _around(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> ast.AST:
+    """The call, parameter or statement around a node."""
     while (parent := parents.get(node)) is not None:
         if isinstance(node, ast.Call | ast.arg | ast.stmt) or (isinstance(node, ast.expr) and hasattr(parent, "body")):
             break
         node = parent
+    return node
+
+
+def _shown(node: ast.AST) -> str:
+    """A call or statement as Python writes it; of what has a body only its name."""
     if isinstance(node, ast.stmt) and hasattr(node, "body"):
         return f"{type(node).__name__} {getattr(node, 'name', '')}".strip()
+    if hasattr(node, "end_lineno"):
+        lines, columns = node.end_lineno - node.lineno, node.end_col_offset - node.col_offset
+        if lines > LINES or columns > COLUMNS:
+            return f"{type(node).__name__} (too long to be shown)"
     try:
         return " ".join(ast.unparse(node).split())
     except RecursionError:

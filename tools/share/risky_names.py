@@ -48,7 +48,8 @@ ANYWHERE = _table(
         create_connection download_large_files download_mmar load_from_mmar from_pretrained""",
     files="""
         shutil unlink rmtree rmdir removedirs write_text write_bytes symlink_to hardlink_to extractall
-        unpack_archive tofile""",
+        unpack_archive tofile touch savefig imsave imwrite savetxt to_csv FileHandler RotatingFileHandler
+        TimedRotatingFileHandler ZipFile TarFile GzipFile BZ2File LZMAFile DataSource""",
     hidden="""
         __subclasses__ __globals__ __mro__ __bases__ __base__ __code__ __closure__ __loader__ __spec__ __dict__
         __getattribute__ __reduce__ __reduce_ex__ __setstate__ f_globals f_builtins f_locals f_back tb_frame gi_frame
