@@ -93,7 +93,7 @@ def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
     """From the bundle's own data to a model, and from that to volumes that are in its window."""
     few = {"max_epochs": 1, "phantoms#count": 4}
     if translates(sibling):
-        few["batch_size"] = 64  # of slices
+        few["batch_size"] = 48  # of slices, of which some bundles have 50
     small = tiny(sibling, tmp_path, **few)
     keep = phantoms(sibling, tmp_path)
     training = set_up("train", config_file(sibling, "train"), **small)
@@ -108,7 +108,8 @@ def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
 
     root = {"bundle_root": str(tmp_path)}
     same_phantoms = {key: value for key, value in small.items() if key.startswith("phantoms#")}
-    set_up("train", config_file(sibling, "train", "evaluate"), **root, **same_phantoms)
+    few_volumes = same_phantoms | {"batch_size": small["batch_size"]}
+    set_up("train", config_file(sibling, "train", "evaluate"), **root, **few_volumes)
     options = same_phantoms if translates(sibling) else {"num_volumes": 1}
     inference = set_up("infer", config_file(sibling, "inference"), output_dir=str(tmp_path / "out"), **root, **options)
     inference.run()
