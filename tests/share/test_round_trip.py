@@ -106,7 +106,9 @@ def test_archive_has_what_the_bundle_needs_and_nothing_else(bundle, archive):
     assert {"LICENSE", "SHA256SUMS", "requirements.txt", "docs/README.md", "models/model.ts"} <= set(names)
     for folder in ("tests", "tools/study", "tools/benchmark", "tools/evaluate", "tools/share", "tools/__main__"):
         assert not [name for name in names if name.startswith(folder)]
-    networks = ["cyclegan"] if translates(bundle) else ["hierarchical_gan", "slabwise"]
+    networks = (
+        ["cyclegan", "self_described"] if translates(bundle) else ["hierarchical_gan", "self_described", "slabwise"]
+    )
     assert [name for name in names if name.startswith("tools/networks/")] == [
         f"tools/networks/{name}.py" for name in ("__init__", *networks)
     ]

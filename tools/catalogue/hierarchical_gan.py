@@ -34,6 +34,7 @@ class VolumeData:
         phantoms: what stands in for it.
         classes: what tells the classes of phantoms apart.
         write_phantoms: function of `tools.data`.
+        phantom_shape: slices, rows and columns of a phantom.
         options: ids of the config that only this dataset has.
         datalist: function of `tools.data` and what it takes besides folder and part.
         preprocessing: expression for a folder of volumes, which may be preprocessed already.
@@ -51,6 +52,7 @@ class VolumeData:
     phantoms: str
     classes: str
     write_phantoms: str
+    phantom_shape: tuple[int, int, int]
     options: Config
     datalist: str
     preprocessing: str
@@ -73,6 +75,7 @@ CHEST_CT = VolumeData(
     phantoms="thorax phantoms",
     classes="nodules",
     write_phantoms="write_luna16_phantoms",
+    phantom_shape=(96, 112, 112),
     options={"validation_subsets": [9]},
     datalist="luna16_datalist, @validation_subsets",
     preprocessing="$data.image_transforms(@data_dir, @image_size, @window)",
@@ -91,6 +94,7 @@ BRAIN_T1 = VolumeData(
     phantoms="brain phantoms",
     classes="lesions",
     write_phantoms="write_gsp_phantoms",
+    phantom_shape=(104, 124, 96),
     options={},
     datalist="gsp_datalist",
     preprocessing="$data.t1_transforms(@data_dir, @image_size, @window)",
@@ -180,7 +184,12 @@ def train(bundle: VolumeBundle) -> Config:
         "num_classes": 0,
         "window": list(data.window),
         **data.options,
-        "phantoms": {"count": 24, "seed": 0, data.classes: "$'half' if @num_classes > 0 else 'none'"},
+        "phantoms": {
+            "count": 24,
+            "seed": 0,
+            "shape": list(data.phantom_shape),
+            data.classes: "$'half' if @num_classes > 0 else 'none'",
+        },
         "data_dir": "$data.dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms' + "
         f"('_{data.classes}' if @num_classes > 0 else ''), data.{data.write_phantoms}, **@phantoms)",
         "labels": "$os.path.join(@data_dir, 'labels.csv')",
