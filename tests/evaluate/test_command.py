@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from tools.__main__ import main
-from tools.evaluate import measuring
+from tools.data.image_sets import ImageFile, image_shape, read_image
+from tools.evaluate import command, measuring, sets
+from tools.evaluate.command import models_of
 from tools.metrics.diversity import ms_ssim
 
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
@@ -160,8 +162,10 @@ def test_bad_input_is_refused(folders, tmp_path):
     broken = body(0)
     broken[3, 3, 3:5] = np.nan
     nib.save(nib.Nifti1Image(broken.astype(np.float32), AFFINE), folders["near"] / "case0.nii.gz")
-    with pytest.raises(SystemExit, match=r"case0.nii.gz: 2 of 6400 voxels are NaN"):
-        run({**folders, "far": folders["real"]}, tmp_path / "out")
+    report = run({**folders, "far": folders["real"]}, tmp_path / "nan")
+    assert report["sets"]["near"]["images"] == 4
+    (sentence,) = (warning for warning in report["warnings"] if "left out" in warning)
+    assert sentence == "1 of 5 images of near are left out (case0: 2 of 6400 voxels are NaN or infinite)"
     for path in sorted(folders["near"].glob("case*"))[1:]:
         path.unlink()
     with pytest.raises(SystemExit, match=r"near \(near\) holds 1 image\(s\)"):
@@ -169,3 +173,82 @@ def test_bad_input_is_refused(folders, tmp_path):
     with pytest.raises(SystemExit, match="unknown feature space 'resnet'"):
         run({**folders, "near": folders["real"], "far": folders["real"]}, tmp_path / "out", features="resnet")
     assert not (tmp_path / "out").exists()
+
+
+def save(path, voxels):
+    nib.save(nib.Nifti1Image(voxels, AFFINE), path)
+
+
+def test_odd_files_are_named_and_the_rest_is_measured(folders, tmp_path):
+    """One that is no image, one that is cut off, one of one value, in each set; the numbers are those of the others."""
+    few = {name: write(tmp_path / f"few_{name}", 3, first) for name, first in (("real", 1), ("near", 11), ("far", 11))}
+    expected = run(few, tmp_path / "expected")
+    for name in few:
+        (few[name] / "a_text.nii.gz").write_text("no image")
+        whole = (few[name] / "case0.nii.gz").read_bytes()
+        (few[name] / "b_cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+        save(few[name] / "c_blank.nii.gz", np.full((20, 20, 16), -1000, np.int16))
+        (few[name] / "link").symlink_to(few[name])
+    report = run(few, tmp_path / "out", "--pairs=2")
+    assert {name: described["images"] for name, described in report["sets"].items()} == dict.fromkeys(few, 3)
+    for name in few:
+        (sentence,) = (w for w in report["warnings"] if w.startswith(f"3 of 6 images of {name} are left out ("))
+        for part in ("a_text: its header cannot be read", "b_cut: ", "c_blank: it shows nothing: one value everywhere"):
+            assert part in sentence
+    for space, described in report["spaces"].items():
+        before = expected["spaces"][space]["models"]["far"]
+        assert described["models"]["far"]["fid"]["value"] == pytest.approx(before["fid"]["value"], rel=1e-6)
+
+
+def test_a_model_that_makes_one_value_stops_no_report(folders, tmp_path):
+    for path in folders["near"].iterdir():
+        save(path, np.zeros((20, 20, 16), np.float32))
+    report = run(folders, tmp_path / "out", "--pairs=2")
+    assert set(report["sets"]) == {"real", "far"}
+    assert all(set(space["models"]) == {"far"} for space in report["spaces"].values())
+    assert "near has fewer than 2 images that can be used" in report["warnings"]
+    alone = [f"--real={folders['real']}", f"--synthetic={folders['near']}", f"--output_dir={tmp_path / 'alone'}"]
+    with pytest.raises(SystemExit, match=r"0 image\(s\) of near can be used, .*case0: it shows nothing"):
+        main(["evaluate", *alone])
+    with pytest.raises(SystemExit, match=r"0 image\(s\) of real can be used"):
+        run({**folders, "real": folders["near"]}, tmp_path / "out")
+
+
+def test_a_folder_is_one_whatever_its_name(folders, tmp_path):
+    folder = folders["near"].rename(tmp_path / "epoch=10, lr=0.1")
+    options = ["--features=untrained", "--resamples=0", "--pairs=0", f"--output_dir={tmp_path / 'out'}"]
+    main(["evaluate", f"--real={folders['real']}", f"--synthetic={folder}", *options])
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert set(report["sets"]) == {"real", "epoch=10, lr=0.1"}
+    folder = folder.rename(tmp_path / "epoch=10")
+    assert models_of(f"a={folder},b={folders['far']}") == {"a": str(folder), "b": str(folders["far"])}
+    assert models_of(str(folders["real"])) == {"synthetic": str(folders["real"])}
+
+
+def test_sizes_of_all_sets_are_compared_before_anything_is_read(folders, tmp_path, monkeypatch):
+    def never(image):
+        raise AssertionError(f"{image.path} was read")
+
+    for module in (command, measuring, sets):
+        monkeypatch.setattr(module, "read_image", never)
+    save(folders["far"] / "case4.nii.gz", body(0)[:, :18].astype(np.int16))
+    with pytest.raises(SystemExit, match=r"far: case4 has slices of 18 x 20 and case0 of 20 x 20; .*--image_size"):
+        run(folders, tmp_path / "out")
+    for path in folders["far"].iterdir():
+        save(path, body(0)[:16].astype(np.int16))
+    with pytest.raises(SystemExit, match=r"slices of different size \(real 20 x 20, near 20 x 20, far 20 x 16\)"):
+        run(folders, tmp_path / "out")
+    truth = write(tmp_path / "truth", 6)
+    save(truth / "case3.nii.gz", body(0)[:, :, :15].astype(np.int16))
+    with pytest.raises(SystemExit, match=r"case3.nii.gz has shape \(16, 20, 20\) and its truth \(15, 20, 20\)"):
+        run({**folders, "far": folders["real"]}, tmp_path / "out", f"--truth={truth}")
+
+
+@pytest.mark.parametrize("axes", ["LPS", "RAS", "PIR", "SAL"])
+def test_the_size_of_a_header_is_that_of_the_image(tmp_path, axes):
+    start = nib.orientations.io_orientation(np.eye(4))
+    turn = nib.orientations.ornt_transform(start, nib.orientations.axcodes2ornt(axes))
+    nib.save(nib.Nifti1Image(body(0).astype(np.int16)[:, :18], np.eye(4)).as_reoriented(turn), tmp_path / "a.nii")
+    np.save(tmp_path / "b.npy", body(0))
+    for image in (ImageFile("a", str(tmp_path / "a.nii"), "volume"), ImageFile("b", str(tmp_path / "b.npy"), "array")):
+        assert image_shape(image) == read_image(image)[0].shape

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 from monai.data import MetaTensor
@@ -20,9 +21,9 @@ from pydicom.errors import InvalidDicomError
 from tools.data.folders import walk
 from tools.data.preprocessed import preprocessed_info, rerun_command
 from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
-from tools.data.volume_reader import VolumeReader, source_path, volume_names, volume_stamp
+from tools.data.volume_reader import VolumeReader, source_path, volume_header, volume_names, volume_stamp
 from tools.files import as_text
-from tools.io.array import read_array
+from tools.io.array import array_shape, read_array
 from tools.io.volume import check_content
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def find_images(folder: str | os.PathLike) -> list[ImageFile]:
     """Every image in a folder and below, sorted by id.
 
     Images are of one kind, see `KINDS`. A folder of slices is one image; MR slices of several echo times are one for
-    each. Hidden files and folders are left out, and folders of label maps (see `walk`). So are PNGs among other images
+    each. Hidden files and folders are left out, and folders of label maps, see `walk`. So are PNGs among other images
     (in the same folder, in one above or below it, or beside a folder of DICOM slices): they are pictures of a report.
 
     Raises:
@@ -122,6 +123,24 @@ def _read(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float] | No
     return np.ascontiguousarray(volume.as_tensor()[0].numpy(), np.float32), spacing
 
 
+def image_shape(image: ImageFile) -> tuple[int, int, int]:
+    """[D, H, W] of `read_image`, from headers alone; of a folder of PNGs the pixels of the first.
+
+    Raises:
+        VolumeError: a header cannot be read, or is of no volume.
+    """
+    if image.kind == "array":
+        return array_shape(image.path)
+    if image.kind == "png":
+        files = _png_files(image.path) if os.path.isdir(image.path) else []
+        if not files:
+            raise VolumeError.of(image.path, "there is no PNG slice in it")
+        return len(files), *_read_png(files[0]).shape
+    header = volume_header(image.path)
+    along = dict(zip(nib.io_orientation(header.affine)[:, 0].astype(int), header.shape, strict=True))
+    return int(along[2]), int(along[1]), int(along[0])  # RAS: 0 left-right, 1 front-back, 2 head-foot
+
+
 def image_stamp(image: ImageFile) -> list[list[int]]:
     """Size in bytes and time of change in ns of every file that an image is stored in: it changes when the image does.
 
@@ -155,7 +174,7 @@ def _single_files(root: Path, place: Path, names: Sequence[str]) -> list[ImageFi
         suffix = volume_suffix(name) or (".npy" if name.lower().endswith(".npy") else None)
         if suffix:
             path = place / name
-            identifier = as_text(path.relative_to(root).as_posix())[: -len(suffix)]
+            identifier = as_text(path.relative_to(root).as_posix()[: -len(suffix)])
             images.append(ImageFile(identifier, str(path), "array" if suffix == ".npy" else "volume"))
     return images
 

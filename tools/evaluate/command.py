@@ -12,8 +12,11 @@ import torch
 from tqdm import tqdm
 
 from tools.data.image_sets import ImageFile, find_images, read_image
+from tools.data.readers import VolumeError
 from tools.evaluate.intensity import HOUNSFIELD, Unit, check_cover, common_unit
 from tools.evaluate.measuring import ImageReader, Measuring, cache_folder, measured
+from tools.evaluate.sets import FEWEST, LeftOut, Sizes, check_sizes, check_truth, enough, sizes_of, value_range
+from tools.files import as_text
 from tools.metrics.comparison import compare
 from tools.metrics.diversity import PAIRS, SuccessiveSimilarity, diversity_of
 from tools.metrics.paired import all_errors, mean_absolute_error, mean_error, psnr, ssim
@@ -21,9 +24,6 @@ from tools.metrics.profile import SetProfile
 from tools.metrics.report import write_report
 
 logger = logging.getLogger(__name__)
-
-PEEK = 5
-"""Images of every set that are looked at to find out the unit of their values."""
 
 
 def evaluate(
@@ -49,7 +49,10 @@ def evaluate(
     A folder holds volumes (NIfTI, MetaImage, NumPy arrays [axial, rows, columns]), or folders of DICOM slices or of PNG
     slices; one kind per set. Every image is measured once, and what was measured is kept in a hidden folder beside it
     for the next time. Some are read once more: a few to find out the unit, those whose similarity tells the diversity,
-    and all where there is a truth.
+    and all where there is a truth. Sizes are compared before anything is measured.
+
+    What cannot be read, shows nothing (one value) or holds NaN is left out and named in the report, and so is a model
+    of which fewer than two images are left.
 
     Args:
         real: folder of real images.
@@ -73,10 +76,18 @@ def evaluate(
         device: where features are computed; a GPU if there is one.
         seed: of halves, intervals, pairs and untrained networks.
     """
-    folders = {"real": str(real), **_models(synthetic)}
+    folders = {"real": str(real), **models_of(synthetic)}
     images = {name: _images(name, folder) for name, folder in folders.items()}
     true_images = _true_images(truth, {n: i for n, i in images.items() if n != "real"}) if truth is not None else {}
-    unit = common_unit({name: _peek(files) for name, files in images.items()}, window)
+    totals, left_out = {name: len(files) for name, files in images.items()}, LeftOut()
+    sizes = {name: sizes_of(name, files, left_out) for name, files in images.items()}
+    sizes = {name: sizes[name] for name in enough(sizes, left_out)}
+    if image_size is None:
+        check_sizes(sizes)
+    for name, truths in true_images.items():
+        check_truth(sizes.get(name, {}), truths)
+    images, ranges = _readable(sizes, left_out)
+    unit = common_unit(ranges, window)
     spaces = tuple(_names(features))
     measuring = Measuring(unit, image_size, layers, spaces, weights, seed, device or _device())
     logger.info("values: %s, %g to %g become -1 to 1", unit.name, *unit.window)
@@ -84,12 +95,23 @@ def evaluate(
     sets = {}
     for name, files in images.items():
         sets[name] = SetProfile(name, [file.id for file in files], layers, seed)
-        for profile in measured(files, measuring, made, cache_folder(folders[name], cache_dir), processes, name):
-            sets[name].add(profile)
+        profiles = measured(files, measuring, made, cache_folder(folders[name], cache_dir), processes, name)
+        for file, profile in zip(files, profiles, strict=True):
+            if isinstance(profile, VolumeError):
+                left_out.add(name, file, profile)
+            else:
+                sets[name].add(profile)
+        images[name] = [file for file in files if file.id not in left_out.reasons.get(name, {})]
+    sets = {name: sets[name] for name in enough(images, left_out)}
+    images = {name: images[name] for name in sets}
     check_cover({name: profile.value_range for name, profile in sets.items()}, unit)
     models = {name: profile for name, profile in sets.items() if name != "real"}
     comparison = compare(sets["real"], models, made, resamples, seed, bandwidth)
-    errors = {name: _errors(images[name], truths, unit) for name, truths in true_images.items()}
+    true_images = {name: truths for name, truths in true_images.items() if name in sets}
+    errors = {name: _errors(name, images[name], truths, unit, left_out) for name, truths in true_images.items()}
+    missing = [name for name in totals if name not in sets]
+    comparison["warnings"] += [f"{name} has fewer than {FEWEST} images that can be used" for name in missing]
+    comparison["warnings"] += left_out.sentences(totals)
     diversity = _diversity(images, sets, measuring, pairs, seed, comparison["warnings"]) if pairs else {}
     settings = {
         **{f"folder of {name}": folder for name, folder in folders.items()},
@@ -105,13 +127,17 @@ def evaluate(
     print(f"{Path(output_dir) / 'report.html'}")
 
 
-def _models(synthetic: str | Mapping[str, str]) -> dict[str, str]:
-    """Model -> folder; the single one of ``DIR`` is called by its folder's name."""
+def models_of(synthetic: str | Mapping[str, str]) -> dict[str, str]:
+    """Model -> folder; the single one of ``DIR`` is called by its folder's name.
+
+    What is a folder is taken as one, whatever signs are in its name: training calls things ``epoch=10``.
+    """
     if isinstance(synthetic, Mapping):
         return {str(name): str(folder) for name, folder in synthetic.items()}
-    given = ",".join(synthetic) if isinstance(synthetic, list | tuple) else str(synthetic)
-    if "=" not in given:
-        return {Path(given).resolve().name or "synthetic": given}
+    given = ",".join(map(str, synthetic)) if isinstance(synthetic, list | tuple) else str(synthetic)
+    if "=" not in given or Path(given).is_dir():
+        name = as_text(Path(given).resolve().name)
+        return {"synthetic" if name in ("", "real") else name: given}
     models: dict[str, str] = {}
     for part in given.split(","):
         name, _, folder = part.partition("=")
@@ -137,11 +163,16 @@ def _images(name: str, folder: str) -> list[ImageFile]:
     return files
 
 
-def _peek(files: Sequence[ImageFile]) -> tuple[float, float]:
-    """Least and greatest value of some images of a set."""
-    chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(PEEK, len(files))).astype(int)]
-    volumes = [read_image(file)[0] for file in chosen]
-    return float(min(np.nanmin(v) for v in volumes)), float(max(np.nanmax(v) for v in volumes))
+def _readable(
+    sizes: Mapping[str, Sizes], left_out: LeftOut
+) -> tuple[dict[str, list[ImageFile]], dict[str, tuple[float, float]]]:
+    """The images and the range of values of every set that has enough of them."""
+    ranges = {name: value_range(name, list(files), left_out) for name, files in sizes.items()}
+    images = {
+        name: [file for file in files if file.id not in left_out.reasons.get(name, {})] for name, files in sizes.items()
+    }
+    kept = enough(images, left_out)
+    return {name: images[name] for name in kept}, {name: ranges[name] for name in kept if ranges[name] is not None}
 
 
 def _device() -> str:
@@ -163,15 +194,17 @@ def _true_images(truth: str, models: Mapping[str, list[ImageFile]]) -> dict[str,
     return found
 
 
-def _errors(files: Sequence[ImageFile], truths: Mapping[str, ImageFile], unit: Unit) -> dict[str, float]:
-    """Means over images of the errors against the truth, in the images' own unit."""
+def _errors(
+    name: str, files: Sequence[ImageFile], truths: Mapping[str, ImageFile], unit: Unit, left_out: LeftOut
+) -> dict[str, float]:
+    """Means over images of the errors against the truth, in the images' own unit; without those that cannot be read."""
     numbers = []
     for file in tqdm(files, desc="Errors", unit="image", disable=None):
-        (synthetic, _), (true, spacing) = read_image(file), read_image(truths[file.id])
-        if synthetic.shape != true.shape:
-            raise ValueError(
-                f"{file.path} has shape {synthetic.shape} and its truth {true.shape}; they must share a grid"
-            )
+        try:
+            (synthetic, _), (true, spacing) = read_image(file), read_image(truths[file.id])
+        except VolumeError as error:
+            left_out.add(name, file, error)
+            continue
         if unit == HOUNSFIELD:
             numbers.append(all_errors(true, synthetic, spacing or (1.0, 1.0, 1.0)))
         else:

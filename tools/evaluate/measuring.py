@@ -94,8 +94,9 @@ def measured(
     cache_dir: Path | None,
     processes: int = 1,
     name: str = "images",
-) -> Iterator[ImageProfile]:
-    """The profiles of a set in its order, from the cache where they are there.
+) -> Iterator[ImageProfile | VolumeError]:
+    """The profiles of a set in its order, from the cache where they are there; instead of one the reason why there is
+    none, if an image cannot be read or measured.
 
     Args:
         images: of the set.
@@ -104,9 +105,6 @@ def measured(
         cache_dir: folder for profiles; None for no cache.
         processes: that read and measure at the same time.
         name: of the set, for the progress bar.
-
-    Raises:
-        VolumeError: an image cannot be read or measured.
     """
     labels = [space.name for space in spaces]
     tasks = [(image, measuring, labels, cache_dir) for image in images]
@@ -135,8 +133,16 @@ def _start(measuring: Measuring, threads: int) -> None:
     _Worker.spaces = measuring.make_spaces()
 
 
-def _measure(task: tuple[ImageFile, Measuring, list[str], Path | None]) -> ImageProfile:
-    image, measuring, labels, cache_dir = task
+def _measure(task: tuple[ImageFile, Measuring, list[str], Path | None]) -> ImageProfile | VolumeError:
+    try:
+        return _profile(*task)
+    except VolumeError as error:
+        return error
+    except OSError as error:
+        return VolumeError.of(task[0].path, f"it cannot be read ({error.strerror or error})")
+
+
+def _profile(image: ImageFile, measuring: Measuring, labels: list[str], cache_dir: Path | None) -> ImageProfile:
     cache = _Cache(image, measuring, cache_dir)
     kept = {label: cache.load(label) for label in ["", *labels]}
     missing = [label for label, profile in kept.items() if profile is None]
@@ -153,6 +159,8 @@ def _measure(task: tuple[ImageFile, Measuring, list[str], Path | None]) -> Image
                 own,
                 measuring.device,
             )
+        except VolumeError:
+            raise
         except ValueError as error:
             raise VolumeError.of(image.path, str(error).removeprefix(f"{image.id}: ")) from error
         for label in missing:

@@ -14,6 +14,18 @@ def read_array(path: PathLike) -> np.ndarray:
     Raises:
         VolumeError: it is no such file, is shorter than it says, or holds something else than real numbers.
     """
+    array = _mapped(path)
+    check_memory(path, 4 * array.size)
+    return np.array(array, np.float32, order="C")
+
+
+def array_shape(path: PathLike) -> tuple[int, int, int]:
+    """The shape of `read_array`, without reading the numbers; with its errors."""
+    return _mapped(path).shape
+
+
+def _mapped(path: PathLike) -> np.ndarray:
+    """[D, H, W] as it is stored."""
     try:
         # mapped, which compares the file's length with its header before memory is asked for; and no pickles
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -29,5 +41,4 @@ def read_array(path: PathLike) -> np.ndarray:
     if array.ndim != 3 or not array.size:
         hint = "; put the slices of a volume into one array" if array.ndim == 2 else ""
         raise VolumeError.of(path, f"it has shape {shape}, expected [D, H, W] or [1, D, H, W]{hint}")
-    check_memory(path, 4 * array.size)
-    return np.array(array, np.float32, order="C")
+    return array
