@@ -20,6 +20,7 @@ from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser, Config
 from monai.bundle.scripts import create_workflow, run
 
 from tools.errors import mendable_message
+from tools.quiet import quiet
 
 COMMAND = "monai.bundle.__main__"
 TRACKING = ("output_dir", "tracking_uri", "experiment_name", "run_name", "save_execute_config")
@@ -122,6 +123,7 @@ def watch(arguments: Sequence[str]) -> None:
         SystemExit: an option is unknown; it has been named on standard error. The exit status is 2.
     """
     sys.excepthook = show
+    quiet()
     if arguments and arguments[0] == "run":
         problem = unknown_option(options_of(arguments[1:]))
         if problem is not None:

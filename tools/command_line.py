@@ -20,6 +20,7 @@ from typing import Any
 import fire
 
 from tools.errors import mendable_message
+from tools.quiet import quiet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HELP = {"--help", "-h"}
@@ -71,6 +72,7 @@ def _run(commands: Mapping[str, str], arguments: list[str]) -> None:
         rest = [*(rest[:1] if inspect.isclass(component) and not HELP & set(rest[:1]) else []), "--", "--help"]
     _check_options(name, component, rest)
     fire.Fire(component, command=rest, name=name)
+    quiet()
     for call in called:  # one; none where help was asked for
         found = getattr(importlib.import_module(module), target)
         result = (getattr(found(), call.step) if call.step else found)(**call.values)

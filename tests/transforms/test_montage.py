@@ -10,7 +10,7 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from PIL import Image
 
-from tools.transforms.montage import GAP, MontageSaver, save_montage, triplanar, triplanar_montage
+from tools.transforms.montage import GAP, HEADING, MontageSaver, save_montage, triplanar, triplanar_montage
 
 
 def marked(shape=(8, 12, 16)):
@@ -142,13 +142,32 @@ def test_saver_names_bad_output(tmp_path):
     for output, message in (
         ({"pred": hounsfield(1)}, "got dict"),
         ([{"image": 1}], "with keys"),
-        ([{"pred": torch.zeros(2, 8, 8, 8)}], r"got shape \(2, 8, 8, 8\)"),
+        ([{"pred": torch.zeros(8, 8, 8)}], r"got shape \(8, 8, 8\)"),
     ):
         engine.state.output = output
         with pytest.raises(ValueError, match=message):
             saver.collect(engine)
     with pytest.raises(ValueError, match="max_volumes"):
         MontageSaver(tmp_path, max_volumes=0)
+
+
+def test_columns_are_what_was_given_and_every_channel_of_what_was_made(tmp_path):
+    """In this order, each in its own window, as large as asked for."""
+    saver = MontageSaver(tmp_path, window=(0, 4), beside={"mr": (0, 1)}, names=["a", "b"], view_size=40)
+    engine = Engine(lambda *_: None)
+    made = torch.stack([torch.full((8, 12, 16), value) for value in (1.0, 3.0)])
+    engine.state.output = [{"mr": torch.ones(1, 8, 12, 16), "pred": made, "id": "patient 7"}] * 2
+    saver.collect(engine)
+    picture = saver.picture()
+    times = 3  # of 16 pixels, to have 40
+    height, width = 12 * times + GAP, 16 * times + GAP
+    assert picture.shape == (2 * height + HEADING, 9 * width)
+    middle = picture[HEADING + height + height // 2, width // 2 :: width]
+    assert middle.tolist() == [255] * 3 + [64] * 3 + [191] * 3
+    assert saver._columns[0] == "mr, axial"
+    assert saver._columns[3:] == [f"{name}, {view}" for name in "ab" for view in ("axial", "coronal", "sagittal")]
+    assert saver._titles == ["patient 7"] * 2
+    assert picture[:HEADING, :width].max() == 255  # a name stands there
 
 
 def test_saver_without_predictions_warns(tmp_path, caplog):

@@ -278,6 +278,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
     low, high = (0.0, 1000.0) if to_mr else ("$@window[0]", "$@window[1]")
     pool = ", pool=True" if bundle.pool and not to_mr else ""
     branches = len(bundle.branches)
+    given, made = ("ct", bundle.branches) if to_mr else ("mr", ("ct",))
     return {
         "imports": [
             "$import tools.bundle_command",
@@ -318,18 +319,15 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         },
         "postprocessing": parts.compose(
             parts.unscale(low, high),
-            {
-                "_target_": "tools.transforms.squares.ToSourceGridd",
-                "keys": "pred",
-                "source": "image",
-                "outside": 0 if to_mr else "$@window[0]",
-            },
+            to_source_grid("pred", 0 if to_mr else "$@window[0]"),
+            {"_target_": "CopyItemsd", "keys": "image", "names": given},
+            to_source_grid(given, -1),
             parts.whole_numbers(),
             {
                 "_target_": "tools.transforms.save.SaveTranslationd",
                 "keys": "pred",
                 "output_dir": "@output_dir",
-                "names": list(bundle.branches) if to_mr else ["ct"],
+                "names": list(made),
                 "modality": "MR" if to_mr else "CT",
                 "dicom": "@dicom",
                 "provenance": "@origin",
@@ -337,13 +335,22 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         ),
         "handlers": [
             parts.load_model("@ckpt_path", "@network"),
-            parts.montage(f"{picture}.png", window, provenance="@origin"),
+            parts.montage(f"{picture}.png", window, provenance="@origin", beside={given: [-1, 1]}, names=list(made)),
             parts.progress("Translation"),
         ],
         "evaluator": parts.evaluator(),
         **parts.start_inference(
             "$print('Translated', *[f\"{item['id']}\" for item in @studies], 'to ' + @output_dir, sep='\\n  ')"
         ),
+    }
+
+
+def to_source_grid(key: str, outside: object) -> Config:
+    return {
+        "_target_": "tools.transforms.squares.ToSourceGridd",
+        "keys": key,
+        "source": "image",
+        "outside": outside,
     }
 
 

@@ -324,6 +324,7 @@ def montage(filename: str, window: Any, **more: Any) -> Config:
         "filename": filename,
         **more,
         "window": window,
+        "view_size": 192,
     }
 
 

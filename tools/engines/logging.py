@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 from torch.utils.tensorboard import SummaryWriter
 
@@ -23,17 +24,52 @@ def tensorboard_writer(log_dir: str) -> SummaryWriter | None:
 class Progress(ProgressBar):
     """ignite's progress bar, attached the way MONAI attaches handlers.
 
+    The bar is that of an epoch. Beside the losses it says how long the whole run will still take, from the time that
+    its iterations have taken so far, validations and checkpoints included.
+
     Args:
-        losses: show the losses of each update in the bar.
+        losses: show the losses of each update in the bar, and how long the run will take.
         tqdm_options: for tqdm, for instance ``desc``.
     """
 
     def __init__(self, losses: bool = False, **tqdm_options: Any) -> None:
         super().__init__(**tqdm_options)
         self.losses = losses
+        self.start = (0, 0.0)  # iteration, seconds
 
     def attach(self, engine: Engine) -> None:
-        super().attach(engine, output_transform=_update_losses if self.losses else None)
+        if not self.losses:
+            super().attach(engine)
+            return
+        engine.add_event_handler(Events.STARTED, self._begin)
+        super().attach(
+            engine, output_transform=lambda output: _update_losses(output) | {"left": remaining(engine, *self.start)}
+        )
+
+    def _begin(self, engine: Engine) -> None:
+        self.start = (engine.state.iteration, time.monotonic())
+
+
+def remaining(engine: Engine, iteration: int, seconds: float, now: float | None = None) -> str:
+    """How long an engine's run will still take, as text.
+
+    Args:
+        engine: that runs.
+        iteration: its iteration when the run began, 0 unless it was resumed.
+        seconds: when that was, on the clock of ``time.monotonic``.
+        now: the time on that clock, which is looked at if None.
+    """
+    now = time.monotonic() if now is None else now
+    done = engine.state.iteration - iteration
+    if done <= 0:
+        return "?"
+    left = engine.state.max_epochs * engine.state.epoch_length - engine.state.iteration
+    minutes = round((now - seconds) / done * left / 60)
+    days, minutes = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(minutes, 60)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def _update_losses(output: list[dict]) -> dict[str, float]:

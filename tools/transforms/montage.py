@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ignite.distributed as idist
@@ -18,7 +18,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.utils import convert_to_numpy
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from tools.files import whole_file
@@ -32,6 +32,8 @@ Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 CT_WINDOW = (-1024.0, 600.0)  # HU; the window that preprocessing maps to [-1, 1]
 LUNG_WINDOW = (-1350.0, 150.0)  # HU; level -600, width 1500
 GAP = 2  # pixels between planes
+HEADING = 22  # pixels above a picture, where its columns are named
+VIEWS = ("axial", "coronal", "sagittal")
 
 
 def triplanar(volume: Volume) -> Planes:
@@ -92,18 +94,24 @@ class MontageSaver:
     """Ignite handler that writes the predictions of an evaluator as one tri-planar montage.
 
     Predictions are taken after every iteration, from the list of dictionaries that decollating and postprocessing
-    leave in `engine.state.output`; only their mid planes are kept. The file is written when the engine completes, by
-    the first process and from its own predictions.
+    leave in `engine.state.output`; only their mid planes are kept. A row is a subject: three planes of each image in
+    `beside`, then three of each channel of the prediction. The file is written when the engine completes, by the first
+    process and from its own predictions.
 
     Args:
         output_dir: folder for the picture, made if need be.
         filename: name of the picture.
-        pred_key: of the prediction, [1, D, H, W], axes to S, P, L.
+        pred_key: of the prediction, [channels, D, H, W], axes to S, P, L.
         window: (low, high) in the units of the predictions; (-1024, 600) HU shows a whole CT, (-1350, 150) the lungs,
             None each volume's own range.
         spacing: mm along S, P, L; None: that of the prediction if it is a MetaTensor, otherwise cubes.
         max_volumes: the first so many are shown.
         provenance: what makes the volumes; the picture says so in its text chunks.
+        beside: key -> (low, high) of images [channels, D, H, W] to show at the left of the prediction: what it was
+            made from.
+        names: of the prediction's channels; its key without them.
+        view_size: pixels that the longer side of a plane has at least; smaller ones are enlarged, and columns and rows
+            are named. 0 leaves a pixel to a voxel, and no names.
 
     Example::
 
@@ -119,16 +127,22 @@ class MontageSaver:
         spacing: Sequence[float] | None = None,
         max_volumes: int = 8,
         provenance: Provenance | None = None,
+        beside: Mapping[str, Sequence[float] | None] | None = None,
+        names: Sequence[str] | None = None,
+        view_size: int = 0,
     ) -> None:
         if max_volumes < 1:
             raise ValueError(f"max_volumes must be at least 1, got {max_volumes}")
+        self.beside = dict(beside or {})
+        self.names = names
+        self.view_size = view_size
         self.path = Path(output_dir) / filename
         self.pred_key = pred_key
         self.window = window
         self.spacing = spacing
         self.max_volumes = max_volumes
         self.provenance = provenance
-        self._rows: list[list[np.ndarray]] = []
+        self.reset()
 
     def attach(self, evaluator: Engine) -> None:
         """Collect on every iteration of `evaluator` and write when it completes."""
@@ -138,13 +152,15 @@ class MontageSaver:
 
     def reset(self) -> None:
         """Forget what was collected."""
-        self._rows = []
+        self._rows: list[list[np.ndarray]] = []
+        self._titles: list[str] = []
+        self._columns: list[str] = []
 
     def collect(self, engine: Engine) -> None:
         """Keep the mid planes of the engine's predictions.
 
         Raises:
-            ValueError: when the output is not a list of dictionaries with [1, D, H, W] under `pred_key`.
+            ValueError: when the output is not a list of dictionaries with [channels, D, H, W] under `pred_key`.
         """
         if idist.get_rank() != 0 or len(self._rows) >= self.max_volumes:
             return
@@ -155,21 +171,35 @@ class MontageSaver:
                 f"the montage takes an evaluator's output as a list of dictionaries with {self.pred_key!r} "
                 f"(decollate=True), got {type(output).__name__}" + (f" with keys {keys}" if keys else "")
             )
-        for item in output[: self.max_volumes - len(self._rows)]:
-            prediction = item[self.pred_key]
-            if prediction.ndim != 4 or prediction.shape[0] != 1:
-                raise ValueError(
-                    f"{self.pred_key!r} must be [1, depth, height, width] for a montage, "
-                    f"got shape {tuple(prediction.shape)}"
-                )
-            spacing = self.spacing
-            if spacing is None and isinstance(prediction, MetaTensor):
-                spacing = prediction.pixdim.tolist()
-            self._rows.append(_render(triplanar(prediction[0]), self.window, spacing))
+        batch = engine.state.batch if isinstance(engine.state.batch, list) else [{}] * len(output)
+        for item, given in list(zip(output, batch, strict=False))[: self.max_volumes - len(self._rows)]:
+            row, columns = [], []
+            for key, window in {**self.beside, self.pred_key: self.window}.items():
+                image = item[key]
+                if image.ndim != 4:
+                    shape = tuple(image.shape)
+                    raise ValueError(
+                        f"{key!r} must be [channels, depth, height, width] for a montage, got shape {shape}"
+                    )
+                spacing = self.spacing
+                if spacing is None and isinstance(image, MetaTensor):
+                    spacing = image.pixdim.tolist()
+                names = self.names if key == self.pred_key and self.names is not None else None
+                for number, channel in enumerate(image):
+                    row += _render(triplanar(channel), window, spacing)
+                    columns.append(names[number] if names else f"{key} {number + 1}" if len(image) > 1 else key)
+            self._rows.append(row)
+            self._titles.append(_name({**item, **given}, self.pred_key))
+            self._columns = [f"{column}, {view}" for column in columns for view in VIEWS]
 
     def picture(self) -> np.ndarray:
         """What was collected, uint8 [H, W]."""
-        return _montage(self._rows)
+        if self.view_size == 0:
+            return _montage(self._rows)
+        longest = max(max(picture.shape) for row in self._rows for picture in row)
+        times = max(1, -(-self.view_size // longest))
+        rows = [[_enlarged(picture, times) for picture in row] for row in self._rows]
+        return _headed(_montage(rows, self._titles), self._columns)
 
     def save(self, engine: Engine) -> None:
         """Write the picture, if anything was collected."""
@@ -213,7 +243,7 @@ def _montage(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None 
         raise ValueError(f"a montage of {len(rows)} volumes needs as many titles, got {len(titles)}")
     height = max(picture.shape[0] for row in rows for picture in row) + GAP
     width = max(picture.shape[1] for row in rows for picture in row) + GAP
-    canvas = np.zeros((height * len(rows), 3 * width), np.uint8)
+    canvas = np.zeros((height * len(rows), max(map(len, rows)) * width), np.uint8)
     for i, row in enumerate(rows):
         for j, picture in enumerate(row):
             top = i * height + (height - picture.shape[0]) // 2
@@ -224,8 +254,32 @@ def _montage(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None 
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
     for i, title in enumerate(titles):
-        draw.text((GAP, i * height + GAP), title, fill=255)
+        draw.text((GAP, i * height + GAP), title, fill=255, stroke_width=1, stroke_fill=0)
     return np.array(image)
+
+
+def _enlarged(picture: np.ndarray, times: int) -> np.ndarray:
+    size = picture.shape[1] * times, picture.shape[0] * times
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+
+def _headed(picture: np.ndarray, columns: Sequence[str]) -> np.ndarray:
+    """A picture of columns of one width, with their names above."""
+    image = Image.fromarray(np.pad(picture, ((HEADING, 0), (0, 0))))
+    draw = ImageDraw.Draw(image)
+    width = picture.shape[1] // len(columns)
+    for number, column in enumerate(columns):
+        draw.text((number * width + GAP, 3), column, fill=255, font=ImageFont.load_default(13))
+    return np.array(image)
+
+
+def _name(item: Mapping, key: str) -> str:
+    """What an item is called: its own name or id, or that of its file."""
+    for own in ("name", "id"):
+        if isinstance(item.get(own), str):
+            return item[own]
+    meta = item[key].meta if isinstance(item[key], MetaTensor) else {}
+    return Path(str(meta.get("filename_or_obj", ""))).name
 
 
 def _save(path: str | os.PathLike, picture: np.ndarray, text: PngInfo | None = None) -> Path:

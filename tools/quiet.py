@@ -1,0 +1,14 @@
+"""Warnings of other libraries that say nothing to a user of these commands, silenced one by one."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+
+def quiet() -> None:
+    """For a command line's own process; a library leaves warnings to the program that uses it."""
+    # MONAI tries a decoder for NVIDIA GPUs whenever an image is read. These bundles read DICOM by pydicom and GDCM,
+    # with and without a GPU, so that nothing is missing.
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader: nvImageCodec decoder plugin")
