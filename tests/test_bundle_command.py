@@ -33,6 +33,7 @@ def checked(line, bundle="crf_gan_luna16", files=("train",)):
         "--train#trainer#_disabled_ True",
         "--objective#identity_weight 1 --traceback True",
         "--network_def#image_size 32",
+        "--phantoms#shape [48,48,48]",  # an argument of what writes phantoms, of which the config gives others
         "--train#updates#0#optimizer#weight_decay 0.1",  # an argument of Adam that the config does not give
         "--meta_file x --logging_file y --run_id run",
         "--tracking mlflow --experiment_name mine",
