@@ -66,7 +66,7 @@ def _missing(config: Mapping[str, Any], id: str) -> str | None:
         known = _keys(node)
         if known is not None and part not in known:
             above = "#".join(parts[:depth])
-            if f"**@{above}" in str(config):  # arguments of a function, of which the config gives some
+            if above and f"**@{above}" in str(config):  # arguments of a function, of which the config gives some
                 return None
             place = f"in {above}" if above else "in the config"
             close = difflib.get_close_matches(part, known, n=1, cutoff=0.5)
