@@ -29,6 +29,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "bundle" not in getattr(getattr(item, "callspec", None), "params", {}))
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes are numbered: they may differ from process to process, and `-n` needs the same names in all."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
