@@ -340,7 +340,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         ],
         "evaluator": parts.evaluator(),
         **parts.start_inference(
-            "$print('Translated', *[f\"{item['id']}\" for item in @studies], 'to ' + @output_dir, sep='\\n  ')"
+            "$print('Translated', *[f\"{item['id']}\" for item in @dataset.data], 'to ' + @output_dir, sep='\\n  ')"
         ),
     }
 
@@ -362,9 +362,17 @@ def evaluate(bundle: TranslationBundle) -> Config:
         "val_mr": f"${bundle.mr_studies('validation')}",
         "val_ct": f"${bundle.ct_studies('validation')}",
         **parts.spaces("untrained-slices"),
-        "real": {"_target_": "Dataset", "data": "@val_ct", "transform": bundle.ct_slices("@image_size")},
+        "real": {
+            "_target_": "tools.data.usable_dataset",
+            "data": "@val_ct",
+            "transform": bundle.ct_slices("@image_size"),
+        },
         "validate#preprocessing": "$transforms.mr_slices(@image_size, @field_of_view)",
-        "validate#dataset": {"_target_": "Dataset", "data": "@val_mr", "transform": "@validate#preprocessing"},
+        "validate#dataset": {
+            "_target_": "tools.data.usable_dataset",
+            "data": "@val_mr",
+            "transform": "@validate#preprocessing",
+        },
         "report": {
             "_target_": "tools.metrics.translation.TranslationReport",
             "output_dir": "@output_dir",

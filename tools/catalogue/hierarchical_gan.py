@@ -278,10 +278,11 @@ def train(bundle: VolumeBundle) -> Config:
         "train": {
             "preprocessing": data.preprocessing,
             "dataset": {
-                "_target_": "tools.data.cached_dataset",
+                "_target_": "tools.data.usable_dataset",
                 "data": "@train_data",
                 "transform": "@train#preprocessing",
                 "cache_dir": "@cache_dir",
+                "num_workers": "@num_workers",
             },
             "sampler": parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": parts.training_loader(),
@@ -445,7 +446,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
             prepare_batch="$monai.engines.PrepareBatchExtraInput({'label': 'label'}) if @num_classes > 0 "
             "else monai.engines.default_prepare_batch"
         ),
-        **parts.start_inference("$print('Reconstructed', len(@datalist), 'volumes in', @output_dir)"),
+        **parts.start_inference("$print('Reconstructed', len(@dataset), 'volumes in', @output_dir)"),
     }
 
 
@@ -459,10 +460,11 @@ def evaluate(bundle: VolumeBundle) -> Config:
         "num_synthetic": "$len(@real_files)",
         **parts.spaces("untrained"),
         "real": {
-            "_target_": "tools.data.cached_dataset",
+            "_target_": "tools.data.usable_dataset",
             "data": "@real_files",
             "transform": "@train#preprocessing",
             "cache_dir": "@cache_dir",
+            "num_workers": "@num_workers",
         },
         "synthetic": f"$data.seed_datalist(@num_synthetic, @seed, @num_classes, name='{bundle.name}')",
         "validate#preprocessing": latent_from_seed(),

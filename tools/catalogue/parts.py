@@ -155,10 +155,11 @@ def validation_data(data: str, preprocessing: Any) -> Config:
     return {
         "preprocessing": preprocessing,
         "dataset": {
-            "_target_": "tools.data.cached_dataset",
+            "_target_": "tools.data.usable_dataset",
             "data": data,
             "transform": "@validate#preprocessing",
             "cache_dir": "@cache_dir",
+            "num_workers": "@num_workers",
         },
         "sampler": None,
         "dataloader": {
@@ -243,7 +244,7 @@ def trained(bundle: str, defaults: Config, chosen: Iterable[str], network: str =
 def one_by_one(data: str) -> Config:
     """A dataset of `data`, and its loader."""
     return {
-        "dataset": {"_target_": "Dataset", "data": data, "transform": "@preprocessing"},
+        "dataset": {"_target_": "tools.data.usable_dataset", "data": data, "transform": "@preprocessing"},
         "dataloader": {
             "_target_": "DataLoader",
             "dataset": "@dataset",

@@ -1,6 +1,6 @@
 """What a dataset looks like on disk, turned into MONAI datalists."""
 
-from tools.data.cache import cached_dataset
+from tools.data.cache import cached_dataset, usable_dataset
 from tools.data.fallback import dataset_or_phantoms
 from tools.data.gsp import gsp_datalist
 from tools.data.labels import with_labels
@@ -39,6 +39,7 @@ __all__ = [
     "translation_studies",
     "true_ct",
     "unpaired",
+    "usable_dataset",
     "volume_datalist",
     "volume_header",
     "with_labels",

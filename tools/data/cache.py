@@ -19,9 +19,13 @@ from monai.utils import convert_to_tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from tools.data import left_out
+from tools.data.readers import VolumeError
 from tools.data.volume_reader import source_path, volume_stamp
+from tools.files import as_text
 from tools.torch_files import write_torch_file
 from tools.transforms.digest import chain_digest
+from tools.transforms.plausibility import Judging
 
 
 def cached_dataset(data: Sequence[dict], transform: Callable, cache_dir: str | os.PathLike | None) -> Dataset:
@@ -37,8 +41,73 @@ def cached_dataset(data: Sequence[dict], transform: Callable, cache_dir: str | o
     """
     if cache_dir is None:
         return Dataset(data, transform)
-    flat = Compose(transform).flatten()  # MONAI counts a Compose within a Compose as random, and would cache none of it
-    return _CachedDataset(data, flat, cache_dir, hash_func=item_key, hash_transform=_transform_key)
+    return _CachedDataset(data, _flat(transform), cache_dir, hash_func=item_key, hash_transform=_transform_key)
+
+
+def usable_dataset(
+    data: Sequence[dict], transform: Callable, cache_dir: str | os.PathLike | None = None, num_workers: int = 0
+) -> Dataset:
+    """`cached_dataset` of those items that can be computed: all are, at once, and kept in the cache if there is one.
+
+    A volume whose voxels cannot be used shows that only when they are read. Here it is left out, with a warning that
+    names it, before it can stop a training in the middle of an epoch.
+
+    Args:
+        data: datalist, `[{"image": path, "id": ..., ...}, ...]`.
+        transform: as for `cached_dataset`.
+        cache_dir: the same. Without a cache volumes are read once more, but not preprocessed copies (a chain in which
+            nothing is `Judging`), which have been looked at.
+        num_workers: processes that compute, as for a ``DataLoader``; 0 for this one alone.
+
+    Raises:
+        VolumeError: no item can be used.
+    """
+    dataset = cached_dataset(data, transform, cache_dir)
+    if cache_dir is not None or any(isinstance(step, Judging) for step in _flat(transform).transforms):
+        _leave_out_unusable(dataset, num_workers)
+    return dataset
+
+
+def _flat(transform: Callable) -> Compose:
+    """The transforms of a chain in one row: MONAI counts a Compose within a Compose as random, and would cache none."""
+    return Compose(transform).flatten()
+
+
+def _leave_out_unusable(dataset: Dataset, num_workers: int) -> None:
+    """Drops those items that cannot be computed, and warns of them. What is computed is kept if there is a cache."""
+    reasons = _of_all(_Tried(dataset), isinstance(dataset, _CachedDataset), num_workers)
+    bad = {index: reason for index, reason in enumerate(reasons) if reason}
+    if not bad:
+        return
+    names = {str(dataset.data[index].get("id", index)): reason for index, reason in bad.items()}
+    if len(bad) == len(reasons):
+        lines = [f"{as_text(name)}: {reason}" for name, reason in names.items()]
+        raise VolumeError(f"none of {len(bad)} volumes can be used:\n{left_out.bounded(lines)}")
+    left_out.warn_of("the data", names, len(reasons), stacklevel=3)
+    dataset.data = [item for index, item in enumerate(dataset.data) if index not in bad]
+
+
+class _Tried(torch.utils.data.Dataset):
+    """For every item the reason why it cannot be computed, "" if it can."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> str:
+        try:
+            if isinstance(self.dataset, _CachedDataset):
+                self.dataset.compute(index)
+            else:
+                self.dataset[index]
+        except Exception as error:
+            reason = VolumeError.behind(error)
+            if reason is None:
+                raise
+            return str(reason)  # with the file's name: an item may hold several
+        return ""
 
 
 def values_of(dataset: Dataset, key: str, num_workers: int = 0) -> list[Any]:
@@ -52,8 +121,12 @@ def values_of(dataset: Dataset, key: str, num_workers: int = 0) -> list[Any]:
         key: of a tensor in its items.
         num_workers: processes that compute, as for a ``DataLoader``; 0 for this one alone.
     """
-    one = _Values(dataset, key)
-    rank, world = (idist.get_rank(), idist.get_world_size()) if isinstance(dataset, _CachedDataset) else (0, 1)
+    return _of_all(_Values(dataset, key), isinstance(dataset, _CachedDataset), num_workers)
+
+
+def _of_all(one: torch.utils.data.Dataset, shared: bool, num_workers: int) -> list[Any]:
+    """All items of ``one``, in order; processes that share a cache share the work, and wait for one another."""
+    rank, world = (idist.get_rank(), idist.get_world_size()) if shared else (0, 1)
     mine = range(rank, len(one), world)
     # a generator of its own, or the loader would take a number from the one that initialises networks
     loader = DataLoader(one, None, sampler=mine, num_workers=num_workers, generator=torch.Generator())
@@ -106,6 +179,11 @@ class _CachedDataset(PersistentDataset):
     MONAI's moves the file from the system's temporary folder, which copies it if that is another file system, so that a
     killed process or a full disk leaves half a file; reading that is an error which ends the training.
     """
+
+    def compute(self, index: int) -> None:
+        """Sees to it that an item is in the cache."""
+        if not self._file(self.data[index]).is_file():
+            self._cachecheck(self.data[index])
 
     def value(self, index: int, key: str) -> Any:
         """One tensor of an item, of the rest of which nothing is read if it is in the cache."""

@@ -185,6 +185,7 @@ def data_provenance(
     """
     info = preprocessed_info(dataset_dir)
     phantom = phantom_info(dataset_dir) if info is None else info.get("phantom")
+    datalist = datalist if dataset is None else dataset.data  # without what was left out
     ids = sorted(item["id"] for item in datalist)
     published = (name for name, pattern in PUBLISHED.items() if all(re.match(pattern, i) for i in ids))
     kind = "volumes" if dataset_dir is None else "phantom" if phantom is not None else next(published, "volumes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 from tqdm import tqdm
 
+from tools.data import left_out
 from tools.data.cache import item_key
 from tools.data.readers import VolumeError
-from tools.data.volumes import bounded
 from tools.files import whole_file
 from tools.transforms.digest import chain_digest
 
@@ -57,7 +56,7 @@ class SliceStore(Dataset):
         self.ids: list[str] = []
         self._volumes: list[np.ndarray] = []
         self._places: list[tuple[int, int]] = []
-        bad = []
+        bad: dict[str, str] = {}
         for item in tqdm(data, desc="Slices", unit="study", leave=False, disable=None):
             try:
                 volume = _volume(item, transform, cache_dir)
@@ -65,16 +64,17 @@ class SliceStore(Dataset):
                 reason = VolumeError.behind(error)
                 if reason is None:
                     raise
-                bad.append(f"{item['id']}: {reason}")
+                bad[str(item["id"])] = str(reason)
                 continue
             shown = volume.reshape(len(volume), -1).max(1) > BLANK
             self._places += [(len(self.ids), i) for i in range(len(volume)) if keep_blank or shown[i]]
             self.ids.append(item["id"])
             self._volumes.append(volume)
         if bad and not self.ids:
-            raise VolumeError(f"none of {len(data)} studies can be used:\n{bounded(bad)}")
+            lines = [f"{name}: {reason}" for name, reason in bad.items()]
+            raise VolumeError(f"none of {len(data)} studies can be used:\n{left_out.bounded(lines)}")
         if bad:
-            warnings.warn(f"{len(bad)} of {len(data)} studies are left out:\n{bounded(bad)}", stacklevel=2)
+            left_out.warn_of("the data", bad, len(data), "studies")
         if not self._places:
             raise ValueError(f"none of {len(data)} studies has a slice that shows anything")
 

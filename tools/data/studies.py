@@ -103,7 +103,7 @@ def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool
 
     Raises:
         FileNotFoundError: nothing is there, or nothing that could be translated.
-        VolumeError: a study lacks a modality, or a volume cannot be used.
+        VolumeError: a study lacks a modality, or none can be used; those that cannot be used are named in a warning.
     """
     path = Path(path)
     if not path.exists():
@@ -113,10 +113,7 @@ def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool
         )
     _check_modalities(modalities)
     studies = _complete(_studies_at(path, modalities, pool), modalities, pool, str(path), strict=True)
-    for study in studies:
-        for volume in study["image"]:
-            volume_header(volume)
-    return studies
+    return _usable(studies, str(path))
 
 
 def true_ct(dataset_dir: str | os.PathLike | None) -> dict[str, dict]:

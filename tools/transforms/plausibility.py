@@ -207,7 +207,11 @@ def judge(image: torch.Tensor, modality: str) -> None:
         raise VolumeError.of(name, reason)
 
 
-class Judged(MapTransform):
+class Judging:
+    """Marks transforms that refuse what is not what it is taken for: a chain that has one reads original files."""
+
+
+class Judged(MapTransform, Judging):
     """`judge` in a chain of transforms. It changes no voxel, so it is no part of a chain's digest."""
 
     def __init__(self, keys: KeysCollection, modality: str, allow_missing_keys: bool = False) -> None:

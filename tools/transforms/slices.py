@@ -33,7 +33,7 @@ from tools.io.volume import check_content
 from tools.transforms.abdomen import CropAxiald
 from tools.transforms.body import ClearOutsideBodyd
 from tools.transforms.ct import PADDING, ReplaceNaNd
-from tools.transforms.plausibility import judge
+from tools.transforms.plausibility import Judging, judge
 from tools.transforms.spatial import checked_size
 from tools.transforms.squares import GRID_AFFINE, GRID_SHAPE, SquareSlicesd
 
@@ -82,7 +82,7 @@ def _slices(keys: str, modality: str, image_size: int, field_of_view: float | No
     return Compose([LoadStudyd(keys, BACKGROUND[modality], modality), *scaling, square])
 
 
-class LoadStudyd(MapTransform):
+class LoadStudyd(MapTransform, Judging):
     """Paths of co-registered volumes -> one MetaTensor [modalities, axial, H, W] on the grid of the first.
 
     A modality on another grid (T2 beside T1) is resampled to it, linearly, by the positions in the files' headers.
