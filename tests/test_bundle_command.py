@@ -1,6 +1,7 @@
 """Options and errors of ``python -m monai.bundle run``."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -87,6 +88,27 @@ def test_the_command_line_ends_before_anything_is_read(capsys):
     assert capsys.readouterr().err.count("\n") == 1
     assert sys.excepthook is show
     watch(["ckpt_export", "--anything", "1"])
+
+
+def test_home_folders_are_written_out_in_any_option(tmp_path):
+    line = [
+        "run",
+        "--config_file",
+        config_file("crf_gan_luna16", "train"),
+        "--dataset_dir=~/none",
+        "--output_dir=~/out",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "monai.bundle", *line, "--bundle_root", "~/root"],
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"FileNotFoundError: there is no folder {tmp_path / 'none'}")
+    assert not (REPOSITORY / "~").exists()
+    made = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}  # matplotlib has folders there
+    assert made <= {"out", "root"}
 
 
 def test_an_error_that_a_user_can_mend_is_the_last_line(tmp_path):

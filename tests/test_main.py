@@ -120,6 +120,28 @@ def test_a_path_may_begin_with_the_home_folder(monkeypatch):
     assert given[0]["output_dir"] == "/home/somebody/phantoms"
 
 
+EVALUATE, STUDY = "tools.evaluate.command.evaluate", "tools.study.command.StudyCommands."
+
+
+@pytest.mark.parametrize(
+    ("line", "target", "option", "read"),
+    [
+        ("evaluate r --synthetic=a=~/x,b=~/y o", EVALUATE, "synthetic", "a=/home/me/x,b=/home/me/y"),
+        ("evaluate r s o --cache_dir=None", EVALUATE, "cache_dir", None),
+        ("study build o 2afc r --models=a=~/x,b=~/y", STUDY + "build", "models", "a=/home/me/x,b=/home/me/y"),
+        ("study build o 2afc r --models={'a':'~/x'}", STUDY + "build", "models", {"a": "/home/me/x"}),
+        ("study build o 2afc r --title=CT~MR", STUDY + "build", "title", "CT~MR"),
+        ("study analyse ~/one,~/two", STUDY + "analyse", "study_dir", "/home/me/one,/home/me/two"),
+    ],
+)
+def test_home_folders_are_written_out_in_lists_too(line, target, option, read, monkeypatch):
+    given = []
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(target, lambda *_, **values: given.append(values))
+    main(line.split())
+    assert given[0][option] == read
+
+
 def test_what_a_user_can_mend_ends_without_a_traceback(tmp_path):
     with pytest.raises(SystemExit, match=r"^FileNotFoundError: there is no folder .*nowhere"):
         main(["preprocess", str(tmp_path / "nowhere"), str(tmp_path / "out")])

@@ -2,13 +2,15 @@
 
 Every config imports this module first. On a command line of ``monai.bundle`` the import refuses options that the
 configs do not know, before anything else is read, and has errors that a user can mend end with their own message in one
-line; ``--traceback True`` shows where they come from. In any other process it does nothing.
+line; ``--traceback True`` shows where they come from. ``~`` is the home folder in any option. In any other process it
+does nothing.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import pydoc
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +22,7 @@ from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser, Config
 from monai.bundle.scripts import create_workflow, run
 
 from tools.errors import mendable_message
+from tools.files import with_home
 from tools.quiet import quiet
 
 COMMAND = "monai.bundle.__main__"
@@ -118,12 +121,23 @@ def show(kind: type[BaseException], error: BaseException, trace: TracebackType |
         print(message, file=sys.stderr)
 
 
+def _with_home() -> None:
+    """Begin anew with ``~`` written out, if the command line has it, as in ``--dataset_dir=~/data``, where no shell
+    does: MONAI has read the options by now, and any of them may be a path.
+    """
+    line = [with_home(argument) for argument in sys.orig_argv]
+    if line != sys.orig_argv:
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *line[1:]])
+
+
 def watch(arguments: Sequence[str]) -> None:
     """Look after a command line of ``monai.bundle``, given without the program's name.
 
     Raises:
         SystemExit: an option is unknown; it has been named on standard error. The exit status is 2.
     """
+    _with_home()
     sys.excepthook = show
     quiet()
     if arguments and arguments[0] == "run":

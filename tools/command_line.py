@@ -10,7 +10,6 @@ import ast
 import difflib
 import importlib
 import inspect
-import os
 import sys
 from collections.abc import Callable, Mapping
 from operator import length_hint
@@ -20,6 +19,7 @@ from typing import Any
 import fire
 
 from tools.errors import mendable_message
+from tools.files import with_home
 from tools.quiet import quiet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -152,6 +152,7 @@ def _function(
         values = dict(signature.bind(*given, **named).arguments)
         for name, value in values.items():
             _check_type(name, value, annotations.get(name, "Any"))
+        values = _with_homes(values)
         if declared.args.kwarg is not None:
             values |= values.pop(declared.args.kwarg.arg, {})
         call(Call(step, values))
@@ -175,8 +176,17 @@ def _value(node: ast.expr, module: str) -> Any:
 
 
 def _text(value: str) -> str | None:
-    """Text stays as it was typed, 007 and 1e5 too; a path may begin with ``~``, which no shell expands after ``=``."""
-    return None if value == "None" else os.path.expanduser(value)
+    """Text stays as it was typed, 007 and 1e5 too."""
+    return None if value == "None" else value
+
+
+def _with_homes(value: Any) -> Any:
+    """A value of an option with ``~`` written out in every text of it, see `with_home`."""
+    if isinstance(value, str):
+        return with_home(value)
+    if isinstance(value, Mapping):
+        return {key: _with_homes(item) for key, item in value.items()}
+    return type(value)(map(_with_homes, value)) if isinstance(value, list | tuple) else value
 
 
 def _check_type(name: str, value: Any, annotation: str) -> None:

@@ -17,6 +17,8 @@ PARTIAL = ".*.partial.*"
 
 _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,8}){0,2}$")
 
+_HOME = re.compile(r"""(?<![^=,'"\[(])~[^/,'"\])]*""")
+
 _NO_UTF8 = re.compile("[\udc80-\udcff]")  # how Python holds the bytes of a name that are none
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -29,6 +31,14 @@ NAME_BYTES = 255
 def as_text(path: str | os.PathLike) -> str:
     """A path that can be printed and stored: bytes that are no UTF-8 are read as Latin-1."""
     return _NO_UTF8.sub(lambda byte: chr(ord(byte[0]) - 0xDC00), os.fsdecode(path))
+
+
+def with_home(text: str) -> str:
+    """``text`` with ``~`` written out as the home folder, at its start and after ``=``, ``,`` and what opens a list.
+
+    No shell does so in ``--output_dir=~/out`` and ``a=~/x,b=~/y``.
+    """
+    return _HOME.sub(lambda home: os.path.expanduser(home[0]), text)
 
 
 def file_name(name: str, ending: str) -> str:

@@ -4,11 +4,12 @@ import hashlib
 import io
 import json
 import shutil
+import socket
 import zipfile
 
 import pytest
 import torch
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, verify_metadata
 
 from tests.share.helpers import SCHEMA
 from tests.tiny import REPOSITORY, TINY
@@ -117,6 +118,20 @@ def test_what_the_zoo_would_refuse(archive, tmp_path):
     (folder / "LICENSE").unlink()
     (folder / "models" / "model.pt").unlink()
     assert zoo.check_bundle(folder) == ["LICENSE is missing", "models/model.pt is missing"]
+
+
+def test_metadata_verify_without_a_network(archive, tmp_path, monkeypatch):
+    def no_network(*_):
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    folder = unpack(archive, tmp_path)
+    assert zoo.check_schema(folder) == []
+    packed = folder / "tools" / "share" / "metadata_schema.json"
+    verify_metadata(meta_file=str(folder / "configs" / "metadata.json"), filepath=str(packed))
+    edit(folder / "configs" / "metadata.json", lambda c: c.pop("authors"))
+    (problem,) = zoo.check_schema(folder)
+    assert "'authors' is a required property" in problem
 
 
 def test_a_schema_that_cannot_be_fetched(archive, tmp_path, monkeypatch):

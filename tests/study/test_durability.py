@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300
 SERVE = """
 import sys
-from tools.study.server import make_app, run
+from tools.study.server import listening, make_app
 folder, port, proxies = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-run(make_app(folder, proxies=proxies), "127.0.0.1", port, proxies)
+listening(make_app(folder, proxies=proxies), "127.0.0.1", port, proxies).run()
 """
 
 

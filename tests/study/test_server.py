@@ -1,10 +1,13 @@
 """The rules of a sitting: one go, no going back, every answer once, and nobody in another's place."""
 
 import json
+import socket
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 
+from tools.errors import mendable_message
 from tools.study import command
 from tools.study.database import Database
 from tools.study.folder import load_access, load_key, load_study
@@ -342,10 +345,22 @@ def test_links_are_printed_for_everybody(study):
 )
 def test_printed_links_can_be_opened(study, options, expected, monkeypatch, capsys):
     """0.0.0.0 means all of the computer's addresses and is none that a browser could open."""
-    monkeypatch.setattr(command, "run", lambda *_: None)
+    monkeypatch.setattr(command, "listening", lambda *_: SimpleNamespace(run=lambda: None))
     monkeypatch.setattr(command.socket, "gethostname", lambda: "reading-room")
     command.StudyCommands().serve(str(study), **options)
     assert f"anna: {expected}/r/{load_access(study).readers[0].token}\n" in capsys.readouterr().out
+
+
+def test_a_busy_port_is_refused_before_links_are_printed(study, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = rf"^the study cannot be served at port {port} of 127.0.0.1: another program listens there.* --port"
+        with pytest.raises(ValueError, match=said) as refused:
+            command.StudyCommands().serve(str(study), port=port)
+    assert mendable_message(refused.value).startswith("ValueError: the study cannot be served")
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match=r"192\.0\.2\.1: it is no address of this computer.* --host"):
+        command.StudyCommands().serve(str(study), host="192.0.2.1", port=port)
 
 
 @pytest.mark.parametrize("proxies", [0, 1])

@@ -59,7 +59,8 @@ def pack(
         output_dir: where the archive goes.
         trained: the folder that holds `models` and `eval` of the training to pack; by default the bundle's own.
         bundles_dir: the folder that holds the bundle; by default the repository's `bundles`.
-        filepath: a local copy of the metadata's schema, for networks without access; by default it is fetched.
+        filepath: a local copy of the metadata's schema. Without it the project's own copy is taken where the metadata
+            name the schema that it is of; any other is fetched.
         large_file_mb: weights above this many megabytes (of 10^6 bytes) are written beside the archive, to be fetched
             by `python -m monai.bundle download_large_files`; by default all weights are in the archive.
         base_url: where the large files will be, a folder's URL; needed with large_file_mb.
@@ -136,6 +137,7 @@ def pack_bundle(
     files["configs/metadata.json"] = as_json(metadata)
     files["docs/README.md"] = packed_readme(folder, card, large).encode()
     files["requirements.txt"] = requirements_text(versions).encode()
+    files[zoo.SCHEMA.relative_to(REPOSITORY).as_posix()] = zoo.SCHEMA.read_bytes()  # for verify_metadata
     files[OWN_TOOLS] = STYLE + Path(__file__).with_name(OWN_TOOLS).read_bytes()
     files["models/model.ts"] = checked(folder.name, files, filepath)
 

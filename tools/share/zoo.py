@@ -23,6 +23,9 @@ import torch
 from monai.bundle import ConfigParser, ckpt_export, verify_metadata, verify_net_in_out
 from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
 
+SCHEMA = Path(__file__).resolve().with_name("metadata_schema.json")
+"""What the schema of metadata requires that bundles name: packed too, for work without a network."""
+
 NECESSARY = ("LICENSE", "configs/metadata.json")
 PREFERRED = ("models/model.pt", "configs/inference.json")
 
@@ -91,15 +94,19 @@ def check_new_version(name: str, version: str, model_info: dict[str, Any]) -> li
 
 
 def check_schema(folder: Path, schema: str | None = None) -> list[str]:
-    """The metadata against its schema, from its published URL or from a local copy."""
+    """The metadata against its schema: a local copy, which the project has of the one that its bundles name; any other
+    is fetched from its URL.
+    """
     path = folder / "configs" / "metadata.json"
+    url = json.loads(path.read_text()).get("schema")
+    if schema is None and url == json.loads(SCHEMA.read_text())["$id"]:
+        schema = str(SCHEMA)
     if schema is not None and not Path(schema).is_file():
         return [f"--filepath {schema}: no such file; give a copy of the metadata's schema, or leave the option out"]
     with tempfile.TemporaryDirectory() as temporary:
         try:
             verify_metadata(meta_file=str(path), filepath=schema or os.path.join(temporary, "schema.json"))
         except (OSError, RuntimeError) as error:  # also URLError
-            url = json.loads(path.read_text()).get("schema")
             return [f"the schema {url} could not be fetched ({error}); give a local copy with --filepath"]
         except ValueError as error:
             return [f"configs/metadata.json does not verify: {str(error).strip()}"]
@@ -163,7 +170,7 @@ def check_bundle(folder: str | os.PathLike, schema: str | None = None) -> list[s
 
     Args:
         folder: of the bundle, which must be the first place where Python finds ``tools``.
-        schema: a local copy of the metadata's schema; None fetches it from its URL.
+        schema: a local copy of the metadata's schema, see `check_schema`.
 
     Returns:
         What is wrong, each a line; empty if nothing is.

@@ -11,7 +11,7 @@ from pathlib import Path
 from tools.study import build as building
 from tools.study.folder import KINDS, load_access
 from tools.study.pictures import PLANES
-from tools.study.server import links, make_app, run
+from tools.study.server import links, listening, make_app
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class StudyCommands:
         proxies: int = 0,
         address: str | None = None,
     ) -> None:
-        """Serve a study until stopped with Ctrl+C, and print the links to send.
+        """Serve a study until stopped with Ctrl+C, and print the links to send once the port is taken.
 
         Args:
             study_dir: as built.
@@ -113,10 +113,10 @@ class StudyCommands:
         """
         own = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         address = address or f"http://{own}:{port}"
-        app = make_app(study_dir, database, proxies, address)
+        server = listening(make_app(study_dir, database, proxies, address), host, port, proxies)
         for name, link in links(load_access(study_dir), address):
             print(f"{name}: {link}", flush=True)
-        run(app, host, port, proxies)
+        server.run()
 
     def analyse(
         self, study_dir: str | Sequence[str], output_dir: str | None = None, database: str | None = None, seed: int = 0

@@ -6,6 +6,7 @@ of one size, under addresses of one sitting and question, with the same headers,
 
 from __future__ import annotations
 
+import errno
 import hmac
 import json
 import logging
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, redirect, render_template, request, url_for
+from waitress.server import BaseWSGIServer, MultiSocketServer
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -376,19 +378,34 @@ def links(access: Access, address: str) -> list[tuple[str, str]]:
     ]
 
 
-def run(app: Flask, host: str, port: int, proxies: int = 0) -> None:
-    """Serve until stopped, without telling with what; ``proxies`` as for `make_app`."""
-    limited_server(
-        app,
-        # behind a proxy all connections come from one address: there the proxy has to limit them
-        of_one=None if proxies else CONNECTIONS_OF_ONE,
-        host=host,
-        port=port,
-        threads=THREADS,
-        connection_limit=CONNECTIONS,
-        max_request_header_size=LONGEST_HEADERS,
-        max_request_body_size=LONGEST_REQUEST,
-        ident=None,
-        # waitress would take away what a proxy says before the application sees it
-        clear_untrusted_proxy_headers=not proxies,
-    ).run()
+def listening(app: Flask, host: str, port: int, proxies: int = 0) -> BaseWSGIServer | MultiSocketServer:
+    """A server that listens, without telling with what, and is not running yet; ``proxies`` as for `make_app`.
+
+    Raises:
+        ValueError: it cannot listen there: another program does, the port is not for everybody, or the host is none of
+            this computer.
+    """
+    try:
+        return limited_server(
+            app,
+            # behind a proxy all connections come from one address: there the proxy has to limit them
+            of_one=None if proxies else CONNECTIONS_OF_ONE,
+            host=host,
+            port=port,
+            threads=THREADS,
+            connection_limit=CONNECTIONS,
+            max_request_header_size=LONGEST_HEADERS,
+            max_request_body_size=LONGEST_REQUEST,
+            ident=None,
+            # waitress would take away what a proxy says before the application sees it
+            clear_untrusted_proxy_headers=not proxies,
+        )
+    except OSError as error:
+        remedies = {
+            errno.EADDRINUSE: f"another program listens there, a study perhaps; stop it, or take another --port, "
+            f"such as {port + 1 if port < 65535 else 8080}",
+            errno.EACCES: "ports below 1024 are the system's; take a --port from there up, such as 8080",
+            errno.EADDRNOTAVAIL: "it is no address of this computer; give one as --host, or 0.0.0.0 for all",
+        }
+        reason = remedies.get(error.errno, f"{error.strerror or error}; look at --host and --port")
+        raise ValueError(f"the study cannot be served at port {port} of {host}: {reason}") from error
