@@ -119,7 +119,8 @@ def preprocess(
         print(f"{len(doubts)} of them look wrong, and are used:\n{bounded(sorted(doubts), MOST)}")
     if bad:
         print(f"{len(bad)} volumes were left out:\n{bounded(bad, MOST)}")
-    left_out.print_left_out()  # folders
+    left_out.forget(str(volume.path) for volume in volumes)  # which were named here
+    left_out.print_left_out()
 
 
 def _doubts(entry: dict[str, Any]) -> list[str]:

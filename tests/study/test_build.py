@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import struct
 
 import nibabel as nib
@@ -243,6 +244,30 @@ def test_nan_is_refused(sets, tmp_path):
     np.save(other / "x.npy", volume)
     with pytest.raises(ValueError, match="NaN"):
         build_2afc(tmp_path / "s", str(sets / "real"), {"m": str(other)}, 1, 0, Settings())
+
+
+def test_volumes_that_cannot_be_shown_are_left_out_as_if_they_were_not_there(sets, tmp_path, caplog):
+    """NaN, one value throughout, no image: the study is the one without them, byte for byte, and they are named."""
+    folders = {name: tmp_path / name for name in ("real", *MODELS)}
+    for name, folder in folders.items():
+        shutil.copytree(sets / name, folder)
+    arguments = (str(folders["real"]), {name: str(folders[name]) for name in MODELS}, 8, 8, Settings(seed=3))
+    expected = contents(build_2afc(tmp_path / "expected", *arguments))
+    volume = np.load(folders["real"] / "real_0.npy")
+    np.save(folders["real"] / "a_blank.npy", np.full_like(volume, -1000))
+    volume[3, 4, 5] = np.nan
+    for name, folder in folders.items():
+        np.save(folder / f"{name}_nan.npy", volume)
+    (folders["crf_gan"] / "z_text.npy").write_text("no array")
+    found = contents(build_2afc(tmp_path / "found", *arguments))
+    assert expected.pop("readers.json") != found.pop("readers.json")
+    assert found == expected
+    for name in ("a_blank.npy: it shows nothing", "real_nan.npy: it holds values", "z_text.npy: it is no .npy"):
+        assert name in caplog.text
+    for file in folders["ha_gan"].iterdir():
+        np.save(file, volume)
+    with pytest.raises(ValueError, match=r"no volume of ha_gan can be shown: .*NaN"):
+        build_2afc(tmp_path / "s", *arguments)
 
 
 def test_wrong_numbers_are_named(sets, tmp_path, make_study):

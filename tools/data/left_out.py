@@ -7,7 +7,7 @@ keeps warnings: for the whole process.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tools.files import as_text
 
@@ -26,6 +26,12 @@ def bounded(lines: list[str], most: int = 20) -> str:
 def keep(reasons: Mapping[str, str]) -> None:
     """Remembers names, of files, folders or ids, and for each the reason why it is left out or doubted."""
     _kept.update({as_text(name): reason for name, reason in reasons.items()})
+
+
+def forget(names: Iterable[str]) -> None:
+    """Drops names that have been told of in another way."""
+    for name in names:
+        _kept.pop(as_text(name), None)
 
 
 def warn_of(where: str, reasons: Mapping[str, str], total: int, what: str = "volumes", stacklevel: int = 2) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tools.data.image_sets import find_images
+from tools.data.readers import VolumeError
 from tools.evaluate.intensity import Range
 from tools.files import partial_path
-from tools.study.comparing import VolumeFacts, Volumes, check_geometry, shown_window
+from tools.study.comparing import Facts, VolumeFacts, Volumes, check_geometry, shown_window
 from tools.study.drawing import Drawn, Draws
 from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, Question, new_access
 from tools.study.order import balanced_sides
@@ -29,6 +31,8 @@ from tools.study.pictures import (
     volume_display,
 )
 from tools.study.texts import load_texts
+
+logger = logging.getLogger(__name__)
 
 DATE = 1_600_000_000
 """Time of change of all images, in seconds; the file system then tells nothing either."""
@@ -97,45 +101,71 @@ def build_2afc(
         raise ValueError(f"--against names {', '.join(unknown)}, expected some of {', '.join(models)}")
     if "real" in models:
         raise ValueError("a model is named 'real', which the real volumes are called; give it another name")
-    draws = _draws({"real": real, **models}, settings)
-    questions = draws.questions("origin", [("real", against[i % len(against)]) for i in range(real_pairs)])
-    questions += draws.questions("preference", [tuple(models)] * model_pairs)
-    return _write(output, "2afc", questions, draws.images, list(models), settings)
+
+    def ask(draws: Draws) -> list[Question]:
+        origin = draws.questions("origin", [("real", against[i % len(against)]) for i in range(real_pairs)])
+        return origin + draws.questions("preference", [tuple(models)] * model_pairs)
+
+    content = _content(output, {"real": real, **models}, settings, ask)
+    return _write(output, "2afc", content, list(models), settings)
 
 
 def build_survey(output: str | os.PathLike, real: str, synthetic: str, scans: int, settings: Settings) -> Path:
     """Single scans, half of them real (Crespi et al., section 3.4); see `build_2afc` for arguments and errors."""
     if scans < 2 or scans % 2:
         raise ValueError(f"--scans is {scans}, expected an even number from 2 up: half of the scans are real")
-    draws = _draws({"real": real, "synthetic": synthetic}, settings)
-    questions = draws.questions("survey", [("real",), ("synthetic",)] * (scans // 2))
-    return _write(output, "survey", questions, draws.images, ["synthetic"], settings)
+
+    def ask(draws: Draws) -> list[Question]:
+        return draws.questions("survey", [("real",), ("synthetic",)] * (scans // 2))
+
+    content = _content(output, {"real": real, "synthetic": synthetic}, settings, ask)
+    return _write(output, "survey", content, ["synthetic"], settings)
 
 
-def _draws(folders: Mapping[str, str], settings: Settings) -> Draws:
+@dataclass(frozen=True)
+class Content:
+    """What is asked, and of which volumes."""
+
+    questions: list[Question]
+    images: Mapping[str, Drawn]
+    volumes: Volumes
+    facts: Facts
+
+
+def _content(
+    output: str | os.PathLike, folders: Mapping[str, str], settings: Settings, ask: Callable[[Draws], list[Question]]
+) -> Content:
+    """What `ask` draws. A volume that cannot be shown is left out by name, and all is drawn anew, as if it had never
+    been there.
+    """
     if unknown := [plane for plane in settings.planes if plane not in PLANES]:
         raise ValueError(f"--planes holds {', '.join(unknown)}, expected some of {', '.join(PLANES)}")
     if settings.image_size is not None and (type(settings.image_size) is not int or settings.image_size < 2):
         raise ValueError(f"--image_size is {settings.image_size!r}, expected voxels a side, such as 128")
     load_texts(settings.language)  # refuses a language that there is not, before any volume is read
-    return Draws({name: find_images(folder) for name, folder in folders.items()}, settings.planes, settings.seed)
-
-
-def _write(
-    output: str | os.PathLike,
-    kind: str,
-    questions: Sequence[Question],
-    images: Mapping[str, Drawn],
-    models: Sequence[str],
-    settings: Settings,
-) -> Path:
-    output = Path(output)
-    if output.exists():
+    sets = {name: find_images(folder) for name, folder in folders.items()}
+    if Path(output).exists():
         raise FileExistsError(
-            f"{output.absolute()} exists; choose another folder, or remove it (its links then stop working)"
+            f"{Path(output).absolute()} exists; choose another folder, or remove it (its links then stop working)"
         )
-    volumes = Volumes(settings.as_stored, settings.image_size)
-    facts = volumes.facts(images.values())
+    volumes, facts = Volumes(settings.as_stored, settings.image_size), {}
+    while True:
+        draws = Draws(sets, settings.planes, settings.seed)
+        questions = ask(draws)
+        facts, unusable = volumes.facts(draws.images.values(), facts)
+        if not unusable:
+            return Content(questions, draws.images, volumes, facts)
+        for error in unusable.values():
+            logger.warning("%s: it is left out", error)
+        for name, files in sets.items():
+            sets[name] = [file for file in files if file not in unusable]
+            if not sets[name]:
+                raise VolumeError(f"no volume of {name} can be shown: {next(iter(unusable.values()))}")
+
+
+def _write(output: str | os.PathLike, kind: str, content: Content, models: Sequence[str], settings: Settings) -> Path:
+    output = Path(output)
+    questions, images, volumes, facts = content.questions, content.images, content.volumes, content.facts
     check_geometry(questions, images, facts, settings.volumes)
     window, hounsfield = shown_window(questions, images, facts, settings.window)
     display = _display(questions, images, facts, window, hounsfield, settings.volumes)

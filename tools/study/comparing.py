@@ -28,6 +28,10 @@ class VolumeFacts:
     values: Range
 
 
+Facts = dict[str, VolumeFacts]
+Unusable = dict[ImageFile, VolumeError]
+
+
 @dataclass(frozen=True)
 class Volumes:
     """Reads volumes as they are shown.
@@ -44,7 +48,7 @@ class Volumes:
         """A volume, float32 [D, H, W], and its geometry.
 
         Raises:
-            VolumeError: it cannot be read, or holds NaN.
+            VolumeError: it cannot be read, shows nothing, or holds NaN.
         """
         volume, spacing = read_image(file)
         if not np.isfinite(volume).all():
@@ -55,13 +59,24 @@ class Volumes:
         cubes = self.as_stored or self.image_size is not None or spacing is None
         return volume, Geometry(volume.shape, (1.0, 1.0, 1.0) if cubes else spacing)
 
-    def facts(self, drawn: Iterable[Drawn]) -> dict[str, VolumeFacts]:
-        """Geometry and values of every volume that is drawn, by its path."""
-        found: dict[str, VolumeFacts] = {}
+    def facts(self, drawn: Iterable[Drawn], known: Mapping[str, VolumeFacts]) -> tuple[Facts, Unusable]:
+        """Geometry and values of every volume that is drawn, by its path, and those volumes that cannot be shown.
+
+        Args:
+            drawn: volumes.
+            known: what was found out before, which is not read again.
+        """
+        found, unusable = dict(known), {}
         for file in dict.fromkeys(one.file for one in drawn):
-            volume, geometry = self.read(file)
-            found[file.path] = VolumeFacts(geometry, (float(volume.min()), float(volume.max())))
-        return found
+            if file.path in found:
+                continue
+            try:
+                volume, geometry = self.read(file)
+            except VolumeError as error:
+                unusable[file] = error
+            else:
+                found[file.path] = VolumeFacts(geometry, (float(volume.min()), float(volume.max())))
+        return found, unusable
 
 
 def check_geometry(
