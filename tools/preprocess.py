@@ -18,9 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tools.data import left_out
 from tools.data.gsp import GSP
-from tools.data.left_out import MOST, bounded
 from tools.data.luna16 import LUNA16
 from tools.data.preprocessed import (
     FORMAT,
@@ -34,12 +32,14 @@ from tools.data.preprocessed import (
     preprocessing,
     t1_settings,
 )
-from tools.data.readers import VolumeError, read_header
-from tools.data.volume_reader import volume_header, volume_stamp
 from tools.data.volumes import Volume, find_volumes
 from tools.files import PARTIAL, as_text, file_name, whole_file
+from tools.io import left_out
+from tools.io.left_out import MOST, bounded
 from tools.io.nifti import write_nifti
+from tools.io.readers import VolumeError, read_header
 from tools.io.volume import without_shear
+from tools.io.volume_reader import volume_header, volume_stamp
 from tools.transforms import chain_digest
 from tools.transforms.ct import AIR
 

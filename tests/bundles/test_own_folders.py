@@ -11,7 +11,7 @@ from monai.bundle import run
 
 from tests.tiny import BUNDLES, REPOSITORY, TINY_TRANSLATION, config_file
 from tools.benchmark.training import read_config
-from tools.data.dicom_writer import write_dicom_series
+from tools.io.dicom_writer import write_dicom_series
 
 CYCLEGANS = [name for name in BUNDLES if name.startswith("cyclegan")]
 AFFINE = np.diag([-10.0, -10.0, 8.0, 1.0])

@@ -12,8 +12,8 @@ from tests.data.scans import SIZE, prepare
 from tools.data.cache import cached_dataset, usable_dataset
 from tools.data.luna16 import luna16_datalist
 from tools.data.preprocessed import data_provenance, image_transforms
-from tools.data.readers import VolumeError, data_files
-from tools.data.volume_reader import VolumeReader
+from tools.io.readers import VolumeError, data_files
+from tools.io.volume_reader import VolumeReader
 from tools.transforms import ct
 
 

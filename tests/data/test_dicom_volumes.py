@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tests.data.scans import prepare, write_ct
-from tests.data.test_dicom import change
+from tests.io.test_dicom import change
 from tests.tiny import BUNDLES, REPOSITORY, translates
 from tools import data
 from tools.benchmark.training import read_config
-from tools.data.dicom_writer import write_dicom_series
 from tools.data.image_sets import find_images, read_image
-from tools.data.readers import read_volume
+from tools.io.dicom_writer import write_dicom_series
+from tools.io.readers import read_volume
 
 GANS = [name for name in BUNDLES if not translates(name)]
 

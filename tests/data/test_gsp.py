@@ -6,8 +6,8 @@ import SimpleITK as sitk
 
 from tests.real import REAL, needs_real
 from tools.data.gsp import GSP, gsp_datalist, subject
-from tools.data.readers import VolumeError
 from tools.data.volumes import find_volumes
+from tools.io.readers import VolumeError
 
 
 def write(path, dimension=3):

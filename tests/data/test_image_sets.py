@@ -9,12 +9,12 @@ import pydicom
 import pytest
 from PIL import Image
 
-from tests.data.test_dicom import AFFINE, change, hu
-from tests.data.test_readers import write
-from tools.data.dicom_writer import write_dicom_series
+from tests.io.test_dicom import AFFINE, change, hu
+from tests.io.test_readers import write
 from tools.data.image_sets import ImageFile, find_images, image_stamp, read_image
 from tools.data.preprocessed import MANIFEST
-from tools.data.readers import VolumeError
+from tools.io.dicom_writer import write_dicom_series
+from tools.io.readers import VolumeError
 
 
 def ids(folder):

@@ -6,10 +6,10 @@ import pytest
 import SimpleITK as sitk
 
 from tests.real import REAL, needs_real
-from tools.data import left_out
 from tools.data.luna16 import LUNA16, luna16_datalist
-from tools.data.readers import VolumeError
 from tools.data.volumes import find_volumes, volume_datalist
+from tools.io import left_out
+from tools.io.readers import VolumeError
 
 HEADER = (
     "ObjectType = Image\nNDims = 3\nBinaryData = True\nElementSpacing = 1 1 1\nDimSize = 2 2 2\n"

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.test_dicom import AFFINE, dual_echo, hu
-from tests.data.test_readers import write
 from tests.data.test_studies import series
-from tools.data.dicom_writer import write_dicom_series
+from tests.io.test_dicom import AFFINE, dual_echo, hu
+from tests.io.test_readers import write
 from tools.data.own_folders import by_name, find_series
-from tools.data.readers import VolumeError
 from tools.data.studies import ct_studies, mr_studies, translation_studies
-from tools.data.volume_reader import with_echo
+from tools.io.dicom_writer import write_dicom_series
+from tools.io.readers import VolumeError
+from tools.io.volume_reader import with_echo
 from tools.transforms.slices import mr_slices
 
 

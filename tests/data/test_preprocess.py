@@ -19,7 +19,7 @@ from tests.real import REAL, needs_real
 from tests.tiny import REPOSITORY
 from tools.data.luna16 import luna16_datalist
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info
-from tools.data.readers import VolumeError, data_files, read_header
+from tools.io.readers import VolumeError, data_files, read_header
 from tools.transforms import ct, ct_preprocessing, load_volume
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from monai.transforms import Compose, MapTransform
 
-from tools.data.readers import VolumeError
 from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired
+from tools.io.readers import VolumeError
 
 
 class Volume(MapTransform):

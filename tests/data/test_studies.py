@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.data.test_dicom import AFFINE, hu
-from tests.data.test_readers import write
-from tools.data.dicom_writer import write_dicom_series
-from tools.data.readers import VolumeError
+from tests.io.test_dicom import AFFINE, hu
+from tests.io.test_readers import write
 from tools.data.studies import ct_studies, find_series, mr_studies, translation_studies, true_ct
-from tools.data.volume_reader import volume_header
+from tools.io.dicom_writer import write_dicom_series
+from tools.io.readers import VolumeError
+from tools.io.volume_reader import volume_header
 
 # the numbers of the published training sets
 CHAOS_MR = [1, 2, 3, 5, 8, 10, 13, 15, 19, 20, 21, 22, 31, 32, 33, 34, 36, 37, 38, 39]

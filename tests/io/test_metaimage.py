@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from monai.data.utils import orientation_ras_lps
 
 import tools.io.inflate as inflate
-from tools.data.readers import VolumeError, data_files, file_stamp, read_header, read_volume
+from tools.io.readers import VolumeError, data_files, file_stamp, read_header, read_volume
 
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, (4, 5, 6)).astype(np.int16)  # [z, y, x], as ITK has them
 

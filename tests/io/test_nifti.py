@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tools.data.readers import VolumeError, read_header, read_volume
 from tools.io.nifti import nifti_image, write_nifti
+from tools.io.readers import VolumeError, read_header, read_volume
 
 SHAPE = (5, 6, 7)
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)

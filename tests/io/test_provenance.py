@@ -13,8 +13,8 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Orientationd, SaveImaged
 from PIL import Image
 
-from tools.data.dicom_writer import write_dicom_series
 from tools.engines import write_by_slabs
+from tools.io.dicom_writer import write_dicom_series
 from tools.io.provenance import Provenance, description
 from tools.networks.hierarchical_gan import Generator
 from tools.transforms.montage import MontageSaver

@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from tests.real import REAL, needs_real
 from tests.tiny import REPOSITORY
-from tools.data.readers import VolumeError
+from tools.io.readers import VolumeError
+from tools.io.volume_reader import VolumeReader
 from tools.transforms import (
     CalibrateHUd,
     DropBlankSlicesd,
@@ -310,6 +311,12 @@ def test_digest_after_use_and_in_another_process(tmp_path):
     code = "from tools.transforms import *; print(chain_digest(ct_preprocessing(16)))"
     other = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == digest
+
+
+def test_a_move_in_the_code_makes_no_stored_volume_another():
+    """The reader lay elsewhere when the first volumes were stored."""
+    where_it_lay = type("VolumeReader", (), {"__module__": "tools.data.volume_reader"})
+    assert chain_digest(Lambdad("image", VolumeReader)) == chain_digest(Lambdad("image", where_it_lay))
 
 
 def test_digest_refuses_what_it_cannot_name():

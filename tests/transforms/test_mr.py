@@ -14,7 +14,7 @@ from tests.real import REAL, needs_real
 from tools.data.phantoms import Brain, brain_t1
 from tools.data.phantoms.brain import BRAIN_TISSUES
 from tools.data.phantoms.mr import MPRAGE, MRScanner, mr_image
-from tools.data.readers import VolumeError
+from tools.io.readers import VolumeError
 from tools.transforms import (
     CropToHeadd,
     NormaliseT1d,

@@ -10,7 +10,7 @@ from scipy import ndimage
 from tests.real import REAL, needs_real
 from tools.data.phantoms import brain, thorax
 from tools.data.phantoms.abdomen import AbdomenBody, abdomen_ct, abdomen_t1, abdomen_t2
-from tools.data.readers import VolumeError
+from tools.io.readers import VolumeError
 from tools.transforms import chain_digest, load_volume
 from tools.transforms.plausibility import Judged, judge, no_ct, no_mr, sample_of
 

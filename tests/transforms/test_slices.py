@@ -13,10 +13,10 @@ from scipy import ndimage
 
 from tests.forms import assert_forms
 from tests.real import REAL, needs_real
-from tools.data.dicom import read_dicom_series
-from tools.data.dicom_writer import write_dicom_series
-from tools.data.readers import VolumeError
 from tools.files import as_text
+from tools.io.dicom import read_dicom_series
+from tools.io.dicom_writer import write_dicom_series
+from tools.io.readers import VolumeError
 from tools.transforms.abdomen import abdomen_slices
 from tools.transforms.save import SaveTranslationd
 from tools.transforms.slices import LoadStudyd, ct_slices, mr_slices

@@ -4,18 +4,18 @@ from tools.data.cache import cached_dataset, usable_dataset
 from tools.data.fallback import dataset_or_phantoms
 from tools.data.gsp import gsp_datalist
 from tools.data.labels import with_labels
-from tools.data.left_out import print_left_out
 from tools.data.luna16 import luna16_datalist
 from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
-from tools.data.readers import VolumeError
 from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired
 from tools.data.studies import ct_studies, mr_studies, translation_studies, true_ct
 from tools.data.synthetic import reference_files, seed_datalist, with_seeds
-from tools.data.volume_reader import VolumeReader, volume_header
 from tools.data.volumes import volume_datalist
+from tools.io.left_out import print_left_out
+from tools.io.readers import VolumeError
+from tools.io.volume_reader import VolumeReader, volume_header
 
 __all__ = [
     "SliceStore",

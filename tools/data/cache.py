@@ -19,10 +19,10 @@ from monai.utils import convert_to_tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from tools.data import left_out
-from tools.data.readers import VolumeError
-from tools.data.volume_reader import source_path, volume_stamp
 from tools.files import as_text
+from tools.io import left_out
+from tools.io.readers import VolumeError
+from tools.io.volume_reader import source_path, volume_stamp
 from tools.torch_files import write_torch_file
 from tools.transforms.digest import chain_digest
 from tools.transforms.plausibility import Judging

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tools.data import left_out
 from tools.files import as_text
+from tools.io import left_out
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def walk(root: str | os.PathLike, skipped: Sequence[str] = LABEL_FOLDERS) -> Ite
     """A folder and all below it, each with the sorted names of its files.
 
     Hidden files and folders are left out. So are folders with label maps, which are named at the end of a run
-    (`tools.data.left_out`), and those that cannot be opened. Links are followed, and every folder is gone through once,
+    (`tools.io.left_out`), and those that cannot be opened. Links are followed, and every folder is gone through once,
     however many links lead to it: one that leads to a folder above it makes no circle.
 
     Args:

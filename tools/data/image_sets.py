@@ -20,11 +20,11 @@ from pydicom.errors import InvalidDicomError
 
 from tools.data.folders import walk
 from tools.data.preprocessed import preprocessed_info, rerun_command
-from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
-from tools.data.volume_reader import VolumeReader, source_path, volume_header, volume_names, volume_stamp
 from tools.files import as_text
 from tools.io.array import array_shape, read_array
+from tools.io.readers import SUFFIXES, VolumeError, volume_suffix
 from tools.io.volume import check_content
+from tools.io.volume_reader import VolumeReader, source_path, volume_header, volume_names, volume_stamp
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.data import left_out
-from tools.data.dicom import is_dicom_folder
 from tools.data.folders import walk
-from tools.data.readers import VolumeError, volume_suffix
-from tools.data.volume_reader import echo_of, source_path, volume_names
 from tools.files import as_text
+from tools.io import left_out
+from tools.io.dicom import is_dicom_folder
+from tools.io.readers import VolumeError, volume_suffix
+from tools.io.volume_reader import echo_of, source_path, volume_names
 
 MODALITIES = ("in_phase", "out_phase", "t2", "ct")
 

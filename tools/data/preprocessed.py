@@ -16,7 +16,7 @@ from monai.data import Dataset
 from monai.transforms import Compose, EnsureTyped, ScaleIntensityRanged
 
 from tools.data.cache import values_of
-from tools.data.readers import read_header
+from tools.io.readers import read_header
 from tools.transforms.ct import ct_preprocessing
 from tools.transforms.digest import chain_digest
 from tools.transforms.mr import WHITE, t1_preprocessing

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 from tqdm import tqdm
 
-from tools.data import left_out
 from tools.data.cache import item_key
-from tools.data.readers import VolumeError
 from tools.files import whole_file
+from tools.io import left_out
+from tools.io.readers import VolumeError
 from tools.transforms.digest import chain_digest
 
 BLANK = -0.99

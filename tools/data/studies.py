@@ -17,13 +17,13 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tools.data import left_out
-from tools.data.dicom import echo_times, is_dicom_folder
-from tools.data.left_out import bounded
 from tools.data.own_folders import MODALITIES, by_name, find_series
-from tools.data.readers import VolumeError, volume_suffix
-from tools.data.volume_reader import volume_header, volume_names, with_echo
 from tools.files import as_text
+from tools.io import left_out
+from tools.io.dicom import echo_times, is_dicom_folder
+from tools.io.left_out import bounded
+from tools.io.readers import VolumeError, volume_suffix
+from tools.io.volume_reader import volume_header, volume_names, with_echo
 
 SECTIONS = {"training": "Train_Sets", "validation": "Test_Sets"}
 TRUTH = "truth.json"

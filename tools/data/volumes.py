@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.data import left_out
-from tools.data.dicom import is_dicom_folder
 from tools.data.folders import walk
-from tools.data.left_out import bounded
 from tools.data.preprocessed import preprocessed_info, rerun_command
-from tools.data.readers import SUFFIXES, VolumeError, volume_suffix
-from tools.data.volume_reader import volume_header
 from tools.files import as_text
+from tools.io import left_out
+from tools.io.dicom import is_dicom_folder
+from tools.io.left_out import bounded
+from tools.io.readers import SUFFIXES, VolumeError, volume_suffix
 from tools.io.volume import check_thickness
+from tools.io.volume_reader import volume_header
 from tools.transforms.spatial import THINNEST
 
 KINDS = f"{', '.join(SUFFIXES)}, or DICOM slices"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tools.data.image_sets import ImageFile, image_shape, read_image
-from tools.data.readers import VolumeError
+from tools.io.readers import VolumeError
 
 logger = logging.getLogger(__name__)
 

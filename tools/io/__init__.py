@@ -1,1 +1,1 @@
-"""Files of volumes, read and written: below transforms and data, which say what is done with them."""
+"""Readers of volumes and DICOM, and writers: below transforms and data, which say what is done with them."""

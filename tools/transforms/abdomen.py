@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SpatialCrop
 from scipy import ndimage
 
-from tools.data.readers import VolumeError
+from tools.io.readers import VolumeError
 from tools.transforms.ct import BODY
 from tools.transforms.squares import GRID_AFFINE, GRID_SHAPE
 

@@ -17,6 +17,7 @@ from monai.transforms import Compose, Lambdad, MapTransform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 from scipy import ndimage
 
+from tools.io.volume import VolumeError
 from tools.transforms.plausibility import Judged
 from tools.transforms.spatial import SLICES, ResizeVolumed, checked_size, load_volume
 
@@ -203,8 +204,6 @@ def cut_ends(image: torch.Tensor, blank: torch.Tensor) -> torch.Tensor:
     """A volume [1, axial, H, W] without its blank ends, as `DropBlankSlicesd` says; ``blank`` [axial] of bool."""
     kept = torch.nonzero(~blank).flatten()
     if len(kept) == 0:
-        from tools.data.readers import VolumeError  # here, since tools.data imports this module
-
         raise VolumeError.of(_name(image), f"all of its {image.shape[1]} axial slices are blank")
     first, last = int(kept[0]), int(kept[-1])
     if len(kept) <= last - first:

@@ -20,6 +20,9 @@ from monai.transforms.traits import RandomizableTrait
 
 from tools.transforms.plausibility import Judged
 
+FORMER_PATHS = {"tools.io.volume_reader.VolumeReader": "tools.data.volume_reader.VolumeReader"}
+"""Where classes lay when the first volumes were stored: a move in the code makes no stored volume another."""
+
 
 def chain_digest(transform: Callable | Sequence[Callable]) -> str:
     """Hex digest (SHA-256) of the deterministic part of a chain: classes and parameters, in order.
@@ -79,4 +82,5 @@ def _content(value: Any) -> Any:
 
 
 def _path(named: Any) -> str:
-    return f"{named.__module__}.{named.__qualname__}"
+    path = f"{named.__module__}.{named.__qualname__}"
+    return FORMER_PATHS.get(path, path)

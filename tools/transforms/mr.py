@@ -18,6 +18,7 @@ from monai.transforms import Compose, CropForeground, Lambdad, MapTransform
 from monai.utils import convert_to_dst_type
 from scipy import ndimage
 
+from tools.io.volume import VolumeError
 from tools.transforms.plausibility import Judged
 from tools.transforms.spatial import ResizeVolumed, checked_size, load_volume
 
@@ -132,8 +133,6 @@ class CropToHeadd(MapTransform):
 
 
 def _error(image: torch.Tensor, reason: str) -> ValueError:
-    from tools.data.readers import VolumeError  # here, since tools.data imports this module
-
     return VolumeError.of(getattr(image, "meta", {}).get("filename_or_obj", "a volume"), reason)
 
 

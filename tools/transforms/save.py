@@ -12,12 +12,12 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Orientation
 
-from tools.data.dicom_writer import write_dicom_series
-from tools.data.volume_reader import source_path
 from tools.files import file_name
+from tools.io.dicom_writer import write_dicom_series
 from tools.io.nifti import write_nifti
 from tools.io.provenance import Provenance, Record
 from tools.io.volume import without_shear
+from tools.io.volume_reader import source_path
 from tools.transforms.squares import ORIGINAL_AFFINE
 
 

@@ -27,9 +27,9 @@ from monai.transforms import (
 )
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
-from tools.data.readers import VolumeError
-from tools.data.volume_reader import VolumeReader
+from tools.io.readers import VolumeError
 from tools.io.volume import check_content
+from tools.io.volume_reader import VolumeReader
 from tools.transforms.abdomen import CropAxiald
 from tools.transforms.body import ClearOutsideBodyd
 from tools.transforms.ct import PADDING, ReplaceNaNd

@@ -15,11 +15,11 @@ from monai.transforms import EnsureChannelFirstd, LoadImaged, MapTransform, Orie
 from monai.transforms.utils import scale_affine
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
+from tools.io.volume_reader import VolumeReader
+
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
 # one gives other voxels for the same parameters.
 VERSION = 1
-
-READER = "tools.data.volume_reader.VolumeReader"  # by name, since tools.data imports this module
 
 THINNEST = 2
 """Fewest voxels along any axis of what is a volume, and not a single slice."""
@@ -36,7 +36,7 @@ def load_volume(as_stored: bool = False) -> list:
     """
     dtype = None if as_stored else np.float32
     return [
-        LoadImaged(keys="image", reader=READER, dtype=dtype, axial_first=True, least=THINNEST),
+        LoadImaged(keys="image", reader=VolumeReader, dtype=dtype, axial_first=True, least=THINNEST),
         EnsureChannelFirstd(keys="image"),
         Orientationd(keys="image", axcodes="SPL", labels=None),
     ]

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tools.data.dicom_writer import write_dicom_series
 from tools.data.phantoms.abdomen import (
     DEFAULT_SHAPE,
     AbdomenBody,
@@ -34,6 +33,7 @@ from tools.data.phantoms.abdomen import (
 from tools.data.phantoms.abdomen_tissues import STEATOSIS, Abdomen, tissue_class
 from tools.data.phantoms.folder import checked_settings, write_folder
 from tools.data.phantoms.shapes import affine_of
+from tools.io.dicom_writer import write_dicom_series
 from tools.io.nifti import write_nifti
 
 VERSION = 1

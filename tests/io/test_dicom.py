@@ -6,9 +6,9 @@ import pytest
 import SimpleITK as sitk
 from monai.data.utils import orientation_ras_lps
 
-from tools.data.dicom import dicom_series, echo_times, is_dicom_folder, read_dicom_series
-from tools.data.dicom_writer import write_dicom_series
-from tools.data.readers import VolumeError
+from tools.io.dicom import dicom_series, echo_times, is_dicom_folder, read_dicom_series
+from tools.io.dicom_writer import write_dicom_series
+from tools.io.readers import VolumeError
 
 AFFINE = np.array([[-1.5, 0, 0, 40], [0, -1.25, 0, 30], [0, 0, 5.5, -200], [0, 0, 0, 1]])
 OBLIQUE = AFFINE.copy()

@@ -10,8 +10,8 @@ from monai.data import NibabelReader
 from monai.transforms import LoadImage
 
 from tests.real import REAL, needs_real
-from tools.data.readers import VolumeError, data_files, read_header, volume_suffix
-from tools.data.volume_reader import VolumeReader
+from tools.io.readers import VolumeError, data_files, read_header, volume_suffix
+from tools.io.volume_reader import VolumeReader
 
 NAMES = ["a.mhd", "z.mhd", "a.mha", "z.mha", "a.nii", "z.nii.gz"]
 

@@ -14,8 +14,8 @@ from monai.data.utils import orientation_ras_lps
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from tools.data.dicom import any_slice
 from tools.files import partial_path
+from tools.io.dicom import any_slice
 from tools.io.provenance import Record, describe_dicom
 
 SOP_CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage}

@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 from pydicom.misc import is_dicom
 from scipy.cluster.hierarchy import fclusterdata
 
-from tools.data.dicom_slice import DicomSlice, read_pixels, read_slice
 from tools.files import as_text
+from tools.io.dicom_slice import DicomSlice, read_pixels, read_slice
 from tools.io.volume import SHEAR_TOLERANCE, VolumeError, check_geometry, shear, without_shear
 
 POSITION_TOLERANCE = 0.1

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from monai.transforms import LoadImage
 
-from tests.data.test_dicom import AFFINE, change, hu
-from tests.data.test_readers import write
+from tests.io.test_dicom import AFFINE, change, hu
+from tests.io.test_readers import write
 from tools.data.cache import item_key
-from tools.data.dicom_writer import write_dicom_series
-from tools.data.readers import VolumeError, read_header
-from tools.data.volume_reader import VolumeReader, source_path, volume_header, volume_stamp, with_echo
+from tools.io.dicom_writer import write_dicom_series
+from tools.io.readers import VolumeError, read_header
+from tools.io.volume_reader import VolumeReader, source_path, volume_header, volume_stamp, with_echo
 from tools.transforms.slices import ct_slices
 
 

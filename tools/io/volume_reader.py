@@ -12,8 +12,8 @@ from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
-from tools.data.dicom import any_slice, dicom_series, echo_times, read_dicom_series
-from tools.data.readers import VolumeError, VolumeHeader, file_stamp, read_header, read_volume, volume_suffix
+from tools.io.dicom import any_slice, dicom_series, echo_times, read_dicom_series
+from tools.io.readers import VolumeError, VolumeHeader, file_stamp, read_header, read_volume, volume_suffix
 from tools.io.volume import check_thickness
 
 # Part of the digest of every chain that reads with `VolumeReader` (tools.transforms.digest). Raise it whenever the

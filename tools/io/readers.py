@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from monai.config import PathLike
 
-from tools.data import left_out
 from tools.files import as_text
+from tools.io import left_out
 from tools.io.metaimage import MetaImageFile
 from tools.io.nifti import NiftiFile
 from tools.io.volume import VolumeError, VolumeHeader

@@ -10,10 +10,10 @@ import SimpleITK as sitk
 from monai.data.utils import orientation_ras_lps
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, generate_uid
 
-from tests.data.test_dicom import AFFINE, change, hu
-from tools.data.dicom import dicom_series, echo_times, read_dicom_series
-from tools.data.dicom_writer import write_dicom_series
-from tools.data.readers import VolumeError
+from tests.io.test_dicom import AFFINE, change, hu
+from tools.io.dicom import dicom_series, echo_times, read_dicom_series
+from tools.io.dicom_writer import write_dicom_series
+from tools.io.readers import VolumeError
 
 
 def by_gdcm(folder, files=None):
