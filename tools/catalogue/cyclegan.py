@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tools.catalogue import parts
 from tools.catalogue.datasets import CHAOS, PHANTOMS, data_license
 from tools.catalogue.metadata import metadata as metadata_of
+from tools.catalogue.options import TRANSLATION as OPTIONS  # noqa: F401 (for the tables of READMEs)
 from tools.catalogue.parts import Config
 
 MODALITY_NAMES = {"in_phase": "T1 in-phase", "out_phase": "T1 out-of-phase", "t2": "T2"}
@@ -457,6 +458,19 @@ def _what(bundle: TranslationBundle) -> str:
     if bundle.pool:
         return f"T1 MR, {' or '.join(name.removeprefix('T1 ') for name in names)},"
     return f"{', '.join(names[:-1])} and {names[-1]} MR, together,"
+
+
+PARAMETERS = {1: (11_365_633, 11_365_633), 2: (16_589_825, 11_737_602), 3: (21_748_225, 12_109_571)}
+"""Branches -> learnable parameters of the generators to CT and to MR."""
+
+
+def facts(bundle: TranslationBundle) -> Config:
+    """What the README says of this bundle besides its entry's fields."""
+    return {
+        "what": _what(bundle),
+        "contrast": PHANTOM_CT[bundle.contrast_ct],
+        "parameters": PARAMETERS[len(bundle.branches)],
+    }
 
 
 def configs(bundle: TranslationBundle) -> dict[str, Config]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tools.catalogue import parts
 from tools.catalogue.datasets import GSP, LUNA16, PHANTOMS, Published, data_license
 from tools.catalogue.metadata import metadata as metadata_of
+from tools.catalogue.options import GAN as OPTIONS  # noqa: F401 (for the tables of READMEs)
 from tools.catalogue.parts import Config
 
 CRF_GAN_PAPER = (
@@ -43,6 +44,7 @@ class VolumeData:
         field_of_view: millimetres, axial first, where the weights know none.
         intensities: the format of the values, as MONAI's metadata names it.
         made: what is made, with its values.
+        text: file of `texts` that says what the data are, and how they are preprocessed.
     """
 
     published: Published
@@ -61,6 +63,7 @@ class VolumeData:
     field_of_view: tuple[float, float, float]
     intensities: str
     made: str
+    text: str
 
     def files(self, part: str) -> str:
         function, *more = self.datalist.split(", ")
@@ -84,6 +87,7 @@ CHEST_CT = VolumeData(
     field_of_view=(320.0, 350.0, 350.0),
     intensities="hounsfield",
     made="chest CT volume, intensities in [-1, 1] stand for [-1024, 600] HU",
+    text="luna16.md",
 )
 
 BRAIN_T1 = VolumeData(
@@ -104,6 +108,7 @@ BRAIN_T1 = VolumeData(
     intensities="magnitude",
     made="T1-weighted brain volume without background, intensities in [-1, 1] stand for [0, 1000], where 1000 is a "
     "bright voxel of the head",
+    text="gsp.md",
 )
 
 
@@ -558,6 +563,11 @@ def metadata(bundle: VolumeBundle) -> Config:
             "channel_def": {"0": "image"},
         },
     )
+
+
+def facts(bundle: VolumeBundle) -> Config:
+    """What the README says of this bundle besides its entry's fields: nothing."""
+    return {}
 
 
 def configs(bundle: VolumeBundle) -> dict[str, Config]:

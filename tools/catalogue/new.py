@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.catalogue.layout import as_json
+from tools.catalogue.readme import readme
 from tools.catalogue.write import REPOSITORY, bundles, files
 from tools.files import whole_file
 
@@ -48,7 +49,7 @@ def new(name: str, like: str, output_dir: str | None = None, **own: Any) -> None
         if "bundle_root" in content:
             content["bundle_root"] = root
         texts[f"configs/{config}.json"] = as_json(content)
-    texts["docs/README.md"] = _readme(name, like, root, own)
+    texts["docs/README.md"] = readme(family, entry, configs, root=root, like=like, own=own)
     for path, text in texts.items():
         with whole_file(folder / path) as partial:
             partial.write_text(text)
@@ -81,21 +82,3 @@ def _set(config: dict[str, Any], id: str, value: Any, also: set[str]) -> None:
 def _nearest(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean {close[0]}?" if close else ""
-
-
-def _readme(name: str, like: str, root: str, own: dict[str, Any]) -> str:
-    different = "".join(f"- `{key}`: {value!r}\n" for key, value in own.items()) or "- nothing yet\n"
-    return f"""# {name}
-
-A bundle like [`{like}`](../../{like}/docs/README.md), which describes the model, its options, commands and limits.
-
-What is its own:
-
-{different}
-```bash
-python -m monai.bundle run --config_file {root}/configs/train.json
-python -m monai.bundle run --config_file {root}/configs/inference.json
-```
-
-**Not for clinical use.** What is trained on phantoms knows phantoms.
-"""

@@ -8,11 +8,12 @@ from typing import Any
 
 from tools.catalogue import cyclegan, hierarchical_gan, parts
 from tools.catalogue.layout import as_json
+from tools.catalogue.readme import readme
 from tools.files import whole_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FAMILIES: tuple[ModuleType, ...] = (hierarchical_gan, cyclegan)
-"""Modules with ``BUNDLES``, and ``configs``, ``metadata`` and ``terms`` of a bundle."""
+"""Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 
 
 def bundles() -> dict[str, tuple[ModuleType, Any]]:
@@ -22,18 +23,20 @@ def bundles() -> dict[str, tuple[ModuleType, Any]]:
 
 def files(family: ModuleType, entry: Any) -> dict[str, str]:
     """Path in the bundle's folder -> text, of all that the catalogue states."""
-    texts = {f"configs/{name}.json": as_json(content) for name, content in family.configs(entry).items()}
+    configs = family.configs(entry)
+    texts = {f"configs/{name}.json": as_json(content) for name, content in configs.items()}
     return texts | {
         "configs/multi_gpu_train.json": as_json(parts.multi_gpu_train()),
         "configs/metadata.json": as_json(family.metadata(entry)),
         "configs/logging.conf": parts.LOGGING,
+        "docs/README.md": readme(family, entry, configs),
         "docs/data_license.txt": family.terms(entry),
         "LICENSE": (REPOSITORY / "LICENSE").read_text(),
     }
 
 
 def write_bundles(output_dir: str | None = None) -> None:
-    """Write configs, licences and terms of all bundles of the catalogue; READMEs and pictures stay as they are.
+    """Write configs, documents and licences of all bundles of the catalogue; pictures stay as they are.
 
     Args:
         output_dir: folder in which the bundles lie; the repository's ``bundles`` if None.

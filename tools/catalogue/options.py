@@ -1,0 +1,212 @@
+"""What the options of the bundles' configs do: a sentence each, said once, and the tables of them in READMEs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Config = Mapping[str, Any]
+
+STRUCTURE = {"imports", "initialize", "run", "finalize", "scales", "defaults", "settings", "train", "validate"}
+"""Ids that hold a config together: no options, though they are written out."""
+
+PLACES = {
+    "bundle_root": "folder in which the bundle keeps `models`, `eval`, `phantoms` and `cache`",
+    "output_dir": "where results go",
+    "device": "`cpu`, `cuda`, `cuda:1`, ...",
+}
+TRAIN = {
+    "dataset_dir": "folder with the data, see above; without it phantoms are made",
+    "image_size": "side of what the networks see, in voxels or pixels",
+    "max_epochs": "length of the training",
+    "batch_size": "of each process",
+    "accumulation": "parts into which a batch is split to save memory",
+    "precision": "`fp32`, `bf16` or `fp16`",
+    "seed": "of every random number of the training",
+    "resume": "`auto` goes on from the newest whole checkpoint; or the file of one",
+    "val_interval": "epochs between validations",
+    "save_interval": "epochs between checkpoints",
+    "betas": "of Adam",
+    "num_workers": "processes that read data",
+    "window": "grey values or HU that stand for -1 and 1",
+    "phantoms": "number, seed and voxels of the phantoms, and what they show",
+}
+PLACES_OF_TRAINING = {
+    **PLACES,
+    "ckpt_dir": "where weights and checkpoints go",
+    "cache_dir": "where preprocessed data are kept",
+}
+INFERENCE = {"ckpt_path": "the weights"}
+EVALUATE = {
+    "ckpt_path": "the weights",
+    "features": "where distances are taken: `untrained`, `untrained-slices`, `radiomics`, `medicalnet`, `inception`",
+    "weights": "file or folder with the weights of `medicalnet` and `inception`; downloaded without it",
+    "resamples": "bootstrap samples behind an interval",
+}
+GAN = {
+    "train": {
+        "iterations": "at least so many iterations, in the place of `max_epochs`",
+        "num_classes": "trains by class if above 0",
+        "labels": "table with columns `id` and `label`, for training by class",
+        "validation_subsets": "subsets of LUNA16 that are for validation",
+        "learning_rates": "of each update",
+        "ema_decay": "of the averaged generator; 0 takes the last weights",
+        "crf_nodes": "`slices`, or `channels` as in the released code",
+        "crf_iterations": "over which the CRF's share falls to 0; null: over the run that is made",
+        "objective#feedback": "how the generator hears D and the CRF: `blend`, or `sum` as in Eq. 1",
+        "objective#crf_weight": "the CRF's share at the first iteration",
+        "objective#discriminator_class_weight": "of the auxiliary classifier in D's loss",
+        "objective#generator_class_weight": "of the auxiliary classifier in the generator's loss",
+        "latent_dim": "size of the latent vector",
+        "base_channels": "width of the generator",
+        "discriminator_channels": "width of the discriminator's widest layer",
+        "sub_encoder_channels": "width of the sub-encoder's widest layer",
+        "plain": "computes as the released code does, for comparisons: slower, with more memory",
+        "lean": "saves memory: volumes one after the other, and GL's work is done again in the backward pass",
+    },
+    "inference": {
+        "num_volumes": "how many volumes are made",
+        "seed": "of the first volume; the others have the following ones",
+        "class_label": "class of all volumes, for weights that were trained by class",
+        "slab_length": "slices that are made at a time, to save memory; 0: all at once",
+        "field_of_view": "extent of a volume in mm, axial first",
+        "dataset_dir": "not used: volumes are made from seeds",
+    },
+    "reconstruct": {
+        "dataset_dir": "folder with the volumes to be reconstructed",
+        "class_label": "class in which they are generated again, for weights that were trained by class",
+        "encoders_path": "weights of the encoders",
+    },
+    "evaluate": {
+        "reference": "what is compared with: `validation`, or `training` as the released code does",
+        "num_synthetic": "how many volumes are made for the comparison",
+    },
+}
+TRANSLATION = {
+    "train": {
+        "mr_dir": "folder with MR of your own, in the place of the dataset's",
+        "ct_dir": "folder with CT of your own, in the place of the dataset's",
+        "extra_mr_dir": "folder with more T1 volumes to train on",
+        "axial_range": "part of whole-body CT that is used: `abdomen`, or two positions in mm",
+        "constant_epochs": "epochs before the rate begins to fall",
+        "load_size": "pixels to which slices are resized before they are cropped to `image_size`",
+        "field_of_view": "extent of the slices in mm; null: each scan's own",
+        "slices": "neighbouring slices that are translated together, see thin slabs",
+        "channels": "width of the generators",
+        "discriminator_channels": "width of the discriminators' first layer",
+        "learning_rate": "of both updates, until it falls",
+        "structure_weight": "of the loss that compares structure, see above",
+        "second_window": "second channel for the discriminator of CT, in HU, see above",
+        "objective#cycle_weight": "of the cycle loss",
+        "objective#identity_weight": "of the identity loss, as a share of the cycle loss",
+        "objective#pool_size": "past images that the discriminators see again",
+        "objective#flip": "share of slices that are flipped left for right",
+        "compile": "compiles the networks, see above",
+        "modalities": "contrasts of MR that go in; others make another bundle, see `python -m tools new`",
+    },
+    "inference": {
+        "dataset_dir": "what is translated: a study, a series, a file or a folder of them",
+        "dicom": "writes a DICOM series beside the NIfTI",
+        "mirror": "translates every slice mirrored too, and keeps the mean",
+        "fuse": "takes the mean of all slabs that contain a slice; false: the middle ones",
+        "inference_batch_size": "slices that are translated at a time",
+        "studies_dir": "where studies are looked for",
+        "phantoms": "as in training, where no data are given",
+        "modalities": "contrasts that go in; those of the weights",
+    },
+    "evaluate": {},
+}
+COMMON = {
+    "train": (TRAIN, PLACES_OF_TRAINING),
+    "inference": (INFERENCE, PLACES),
+    "reconstruct": (INFERENCE, PLACES),
+    "evaluate": (EVALUATE, {}),
+}
+"""Config -> what all families share: what stands before their own options in a table, and what stands after."""
+
+COMPUTED = {
+    "$@bundle_root + '/eval'": "`eval` in `bundle_root`",
+    "$@bundle_root + '/reconstruction'": "`reconstruction` in `bundle_root`",
+    "$@bundle_root + '/models'": "`models` in `bundle_root`",
+    "$@bundle_root + '/cache'": "`cache` in `bundle_root`",
+    "$None if data.preprocessed_info(@data_dir) else @bundle_root + '/cache'": "`cache` in `bundle_root`; none for "
+    "preprocessed data",
+    "$@bundle_root + '/models/model.pt'": "`models/model.pt`",
+    "$@bundle_root + '/models/model_ct2mr.pt'": "`models/model_ct2mr.pt`",
+    "$@ckpt_dir + '/model.pt'": "`models/model.pt`",
+    "$engines.weights_beside(@ckpt_path, 'encoders')": "`encoders.pt` beside `ckpt_path`",
+    "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')": "a GPU if there is one",
+    "$os.path.join(@data_dir, 'labels.csv')": "`labels.csv` of the data",
+    "$not @plain and @image_size >= 256": "true from 256 on",
+    "$@max_epochs // 2": "half of `max_epochs`",
+    "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
+    "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",
+    "$len(@real_files)": "as many as there are real ones",
+    "$@data_dir + '/Test_Sets' if @dataset_dir is None else @data_dir": "`dataset_dir`, or the held-out phantoms",
+    "$@trained['data']['field_of_view_mm']": "that of the training volumes",
+    "$0.0001 if @crf_nodes == 'slices' else 0.0004": "0.0001",
+    "$'half' if @num_classes > 0 else 'none'": "`none`, by class `half`",
+    "@crf_iterations": "60000",
+}
+"""Expression of a config -> what it gives, in words."""
+
+
+MISSING = object()
+
+
+def described(family: Mapping[str, Mapping[str, str]], config: str) -> dict[str, str]:
+    """id -> sentence, of all options that a config of a family may have, in the order of the table."""
+    name = "inference" if config.startswith("inference") else config
+    first, last = COMMON[name]
+    return {**first, **family.get(name, {}), **last}
+
+
+def literal_options(config: Config) -> set[str]:
+    """Top-level ids that hold a value a user may change, and nothing that is built or computed."""
+    return {id for id, value in config.items() if id not in STRUCTURE and "#" not in id and _literal(value)}
+
+
+def table(config: Config, sentences: Mapping[str, str]) -> str:
+    """The options of a config as rows of a Markdown table."""
+    rows = ["| option | default | |", "|---|---|---|"]
+    for id, sentence in sentences.items():
+        value = found(config, id)
+        if value is MISSING or (isinstance(value, str) and re.fullmatch(r"\$@trained\['\w+'\]", value)):
+            continue
+        if isinstance(value, dict):
+            names = ", ".join(f"`{id}#{key}`" for key in value)
+            rows.append(f"| {names} | {', '.join(_default(config, item) for item in value.values())} | {sentence} |")
+        else:
+            rows.append(f"| `{id}` | {_default(config, value)} | {sentence} |")
+    return "\n".join(rows)
+
+
+def found(config: Config, id: str) -> Any:
+    """What a config has by an id, nested ones with #; `MISSING` if nothing."""
+    node: Any = config
+    for key in id.split("#"):
+        if not isinstance(node, Mapping) or key not in node:
+            return MISSING
+        node = node[key]
+    return node
+
+
+def _literal(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.startswith(("$", "@", "%"))
+    if isinstance(value, dict):
+        return "_target_" not in value and any(_literal(item) for item in value.values())
+    return not isinstance(value, list) or all(_literal(item) for item in value)
+
+
+def _default(config: Config, value: Any) -> str:
+    """A default as a reader of the table needs it; an expression that a user has given stays one."""
+    if isinstance(value, str) and value.startswith(("$", "@")):
+        scale = re.fullmatch(r"\$@scales\[@scale\]\['(\w+)'\]", value)
+        if scale is None:
+            return COMPUTED.get(value, f"`{value}`").replace("|", "\\|")
+        phantom, paper = (config["scales"][name][scale[1]] for name in ("phantom", "paper"))
+        return str(paper) if phantom == paper else f"{paper}; {phantom} with phantoms"
+    return f"`{value}`" if isinstance(value, str) else json.dumps(value)
