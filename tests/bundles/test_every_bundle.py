@@ -37,7 +37,7 @@ def test_necessary_files(any_bundle):
 def test_metadata(any_bundle):
     """``--filepath`` with a file that exists is MONAI's way to verify without a network."""
     meta_file = config_file(any_bundle, "metadata")
-    verify_metadata(meta_file=meta_file, filepath=REPOSITORY / "tools" / "share" / "metadata_schema.json")
+    verify_metadata(meta_file=meta_file, filepath=REPOSITORY / "tools" / "metadata_schema.json")
     metadata = json.loads(Path(meta_file).read_text())
     assert metadata["version"] == next(iter(metadata["changelog"]))
     assert metadata["kind"] in KINDS

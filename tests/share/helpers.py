@@ -18,7 +18,7 @@ from monai.bundle import ConfigParser
 from tests.tiny import REPOSITORY, tiny, train_config
 from tools.engines.weights import save_model
 
-SCHEMA = REPOSITORY / "tools" / "share" / "metadata_schema.json"
+SCHEMA = REPOSITORY / "tools" / "metadata_schema.json"
 
 LISTED = (
     *("monai", "torch", "numpy", "scipy", "pytorch-ignite", "SimpleITK", "nibabel", "pillow", "fire", "tqdm"),

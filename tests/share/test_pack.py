@@ -127,7 +127,7 @@ def test_metadata_verify_without_a_network(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", no_network)
     folder = unpack(archive, tmp_path)
     assert zoo.check_schema(folder) == []
-    packed = folder / "tools" / "share" / "metadata_schema.json"
+    packed = folder / "tools" / "metadata_schema.json"
     verify_metadata(meta_file=str(folder / "configs" / "metadata.json"), filepath=str(packed))
     edit(folder / "configs" / "metadata.json", lambda c: c.pop("authors"))
     (problem,) = zoo.check_schema(folder)

@@ -23,7 +23,7 @@ import torch
 from monai.bundle import ConfigParser, ckpt_export, verify_metadata, verify_net_in_out
 from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
 
-SCHEMA = Path(__file__).resolve().with_name("metadata_schema.json")
+SCHEMA = Path(__file__).resolve().parents[1] / "metadata_schema.json"
 """What the schema of metadata requires that bundles name: packed too, for work without a network."""
 
 NECESSARY = ("LICENSE", "configs/metadata.json")
