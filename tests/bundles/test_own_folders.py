@@ -1,6 +1,7 @@
 """CycleGANs on MR and CT from two plain folders of NIfTI, MetaImage and DICOM, without CHAOS's layout."""
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +12,7 @@ from monai.bundle import run
 
 from tests.tiny import BUNDLES, REPOSITORY, TINY_TRANSLATION, config_file
 from tools.benchmark.training import read_config
+from tools.io import left_out
 from tools.io.dicom_writer import write_dicom_series
 
 CYCLEGANS = [name for name in BUNDLES if name.startswith("cyclegan")]
@@ -91,7 +93,7 @@ def test_every_cyclegan_finds_what_it_needs(bundle, folders, tmp_path, monkeypat
 
 
 @pytest.mark.filterwarnings("ignore:.*")
-def test_a_training_and_its_evaluation_on_two_folders(folders, tmp_path, monkeypatch, caplog):
+def test_a_training_and_its_evaluation_on_two_folders(folders, tmp_path, monkeypatch, caplog, capsys):
     monkeypatch.chdir(REPOSITORY)
     bundle = "cyclegan_mri2ct_inout"
     options = {**SMALL, **folders, "bundle_root": str(tmp_path)}
@@ -116,8 +118,25 @@ def test_a_training_and_its_evaluation_on_two_folders(folders, tmp_path, monkeyp
     (space,) = report["spaces"].values()
     assert np.isfinite(space["models"][bundle]["fid"]["value"])
     assert report["settings"]["data"] == [folders["mr_dir"], folders["ct_dir"]]
-    places = {"bundle_root": str(tmp_path), "dataset_dir": folders["mr_dir"], "output_dir": str(tmp_path / "out")}
+    # odd files beside the others: label maps, a CT, and one whose voxels fail when they are decoded
+    source = shutil.copytree(folders["mr_dir"], tmp_path / "source")
+    for contrast in ("in_phase", "out_phase"):
+        write_nifti(source / f"labels_{contrast}.nii.gz", (mr(1, 400) > 100).astype(np.int16))
+        write_nifti(source / f"scan_{contrast}.nii.gz", ct(4))
+        write_nifti(source / f"spoilt_{contrast}.nii.gz", mr(1, 400))
+        content = bytearray((source / f"spoilt_{contrast}.nii.gz").read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        (source / f"spoilt_{contrast}.nii.gz").write_bytes(content)
+    places = {"bundle_root": str(tmp_path), "dataset_dir": str(source), "output_dir": str(tmp_path / "out")}
+    capsys.readouterr()
     run(config_file=config_file(bundle, "inference"), **places)
+    translated = capsys.readouterr().out.partition("Translated")[2]
+    assert all(f"  {name}\n" in translated for name in ("anna", "bert", "cora"))
+    assert not any(f"  {name}\n" in translated for name in ("labels", "scan", "spoilt"))
+    said = left_out.summary()
+    reasons = {"labels": "it is a label map", "scan": "is it CT", "spoilt": "data are truncated or damaged"}
+    for name, reason in reasons.items():
+        assert any(line.startswith(f"  {name}: ") and reason in line for line in said.splitlines()), said
     made = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
     assert len(made) == 3
     for name in made:

@@ -31,7 +31,7 @@ class LeftOut:
         self.reasons: dict[str, dict[str, str]] = {}
 
     def add(self, name: str, image: ImageFile, error: VolumeError) -> None:
-        logger.warning("%s is left out of %s", error, name)
+        logger.warning("left out of %s: %s", name, error)
         self.reasons.setdefault(name, {})[image.id] = error.reason
 
     def sentences(self, totals: Mapping[str, int]) -> list[str]:

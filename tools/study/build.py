@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.image_sets import find_images
-from tools.data.readers import VolumeError
 from tools.evaluate.intensity import Range
 from tools.files import partial_path
+from tools.io.volume import VolumeError
 from tools.study.comparing import Facts, VolumeFacts, Volumes, check_geometry, shown_window
 from tools.study.drawing import Drawn, Draws
 from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, Question, new_access
@@ -156,7 +156,7 @@ def _content(
         if not unusable:
             return Content(questions, draws.images, volumes, facts)
         for error in unusable.values():
-            logger.warning("%s: it is left out", error)
+            logger.warning("left out: %s", error)
         for name, files in sets.items():
             sets[name] = [file for file in files if file not in unusable]
             if not sets[name]:
