@@ -12,7 +12,7 @@ from torch import nn
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
 from tests.processes import in_two_processes
 from tools.engines import Draws, ExponentialMovingAverage, Update
-from tools.engines.trainer import average_over_processes, split
+from tools.engines.trainer import average_over_processes, rows, split
 
 
 def sgd(parameters):
@@ -108,12 +108,48 @@ def test_one_by_one_equals_the_whole_batch():
 
 def test_split_leaves_what_is_not_rows_alone():
     batch = {"image": torch.arange(5), "label": None, "start": 3}
-    parts = list(split(batch, 2))
+    parts = list(split(batch, 2, 5))
     assert [part["image"].tolist() for part, _ in parts] == [[0, 1, 2], [3, 4]]
     assert [share for _, share in parts] == [0.6, 0.4]
     assert all(part["start"] == 3 and part["label"] is None for part, _ in parts)
     with pytest.raises(ValueError, match="batch of 5 cannot be accumulated in 6 parts"):
-        list(split(batch, 6))
+        list(split(batch, 6, 5))
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_tables_and_cutoffs_are_no_rows(parts):
+    tables = {
+        "cutoff": torch.tensor([5.0]),
+        "sigmas": torch.arange(1000),
+        "matrix": torch.eye(3),
+        "scale": torch.tensor(2),
+    }
+    for number, (part, share) in enumerate(split(tables | {"image": torch.arange(4)}, parts, 4)):
+        assert share == 1 / parts
+        assert part["image"].tolist() == list(range(4))[number * 4 // parts :][: 4 // parts]
+        assert all(part[name] is table for name, table in tables.items())
+
+
+def test_a_table_that_the_objective_draws_first_reaches_every_part_whole():
+    """Neither its place among the tensors nor its length says how many rows the batch has."""
+    whole, parted = make_game(), make_game()
+    seen = []
+    for game in (whole, parted):
+        draw, loss = game.draw, game.critic_loss
+        game.draw = lambda batch, draws, draw=draw: {"cutoff": torch.tensor([3.0, 1.0])} | draw(batch, draws)
+        game.critic_loss = lambda batch, loss=loss: seen.append(batch["cutoff"].tolist()) or loss(batch)
+    make_trainer(whole, make_updates(whole, sgd)).run()
+    make_trainer(parted, make_updates(parted, sgd, one_by_one=True), accumulation=2).run()
+    assert seen == [[3.0, 1.0]] * (3 + 12)
+    torch.testing.assert_close(weights(whole.critic, whole.generator), weights(parted.critic, parted.generator))
+
+
+def test_a_loaders_batch_has_one_number_of_rows():
+    game = make_game()
+    with pytest.raises(ValueError, match=r"\{'image': 4, 'sigmas': 10\} rows, expected one number of rows"):
+        make_trainer(game, data=[{"image": torch.zeros(4, 4), "sigmas": torch.zeros(10)}]).run()
+    with pytest.raises(ValueError, match="have no rows"):
+        rows({"image": None, "scale": torch.tensor(1.0)})
 
 
 def test_clipping_bounds_the_step():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from monai.networks.nets import PatchDiscriminator
 
-from tools.engines import AlternatingTrainer, Draws, Update
+from tools.engines import AlternatingTrainer, Draws, Handover, Update
 from tools.losses.cyclegan import CycleGANObjective
 from tools.losses.structure import self_similarity
 from tools.networks.cyclegan import TranslationGenerator
@@ -111,6 +111,17 @@ def test_discriminators_loss_takes_the_images_of_the_generators_update():
 
 
 @torch.no_grad()
+def test_discriminators_alone_get_images_made_anew():
+    """As they do in iterations in which the generators are not updated."""
+    objective = make_objective(2)
+    drawn, again = (objective.draw(make_batch(2), Draws(0, 0)) for _ in range(2))
+    objective.generators_loss(drawn)
+    expected = {name: value.item() for name, value in objective.discriminators_loss(drawn).items()}
+    alone = objective.discriminators_loss(again)
+    assert {name: value.item() for name, value in alone.items()} == pytest.approx(expected, rel=1e-6)
+
+
+@torch.no_grad()
 def test_second_window_is_seen_beside_the_first_by_the_ct_discriminator_alone():
     objective = make_objective(2, window=(-1000, 600), second_window=(-160, 240))
     drawn = objective.draw(make_batch(2), Draws(0, 0))
@@ -141,7 +152,7 @@ def test_discriminators_are_shown_the_pool():
     objective.discriminators_loss(drawn)
     old = torch.stack(objective.pool_ct.images)
     later = make_batch() | {"dice_ct": torch.ones(2, 2) * 0.99, "dice_mr": torch.zeros(2, 2)}
-    later |= {"row": drawn["row"], "made": {}}
+    later |= {"handover": Handover(2)}
     objective.generators_loss(later)
     term = objective.discriminators_loss(later)["ct"].item()
     fakes = torch.stack([old[1], objective.generator_mr2ct(later["mr"][:1])[0]])  # slot 1 twice: old, then new

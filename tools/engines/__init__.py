@@ -4,6 +4,7 @@ from tools.engines.checkpoint import TrainingCheckpoint, lock_folders
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_slabs
+from tools.engines.handover import Handover
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.schedule import constant_then_linear, epochs_for
 from tools.engines.settings import check_settings, full_batches
@@ -18,6 +19,7 @@ __all__ = [
     "BestModel",
     "Draws",
     "ExponentialMovingAverage",
+    "Handover",
     "ModelCheckpointLoader",
     "ModelLoader",
     "OneByOneInferer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
+from tools.engines.handover import Handover
 from tools.engines.lock import release_folders
 from tools.engines.passes import Passes
 from tools.engines.processes import rank_and_world_size
@@ -46,7 +48,7 @@ class AlternatingTrainer(SupervisedTrainer):
     Args:
         device: where the networks are.
         max_epochs: number of epochs.
-        train_data_loader: batches, dictionaries with tensors of shape [B, ...].
+        train_data_loader: batches, dictionaries whose tensors are all of shape [B, ...], and other values.
         updates: in the order in which they run.
         draw: (batch, Draws) -> batch with all random numbers of the iteration, the objective's ``draw``.
         seed: of the draws.
@@ -165,22 +167,23 @@ class AlternatingTrainer(SupervisedTrainer):
         total = engine.state.max_epochs * engine.state.epoch_length
         draws = Draws(self.seed, iteration, engine.state.device, *rank_and_world_size(), iterations=total)
         batch = self.draw(_to_device(batchdata, engine.state.device), draws)
+        size = rows(batchdata)
         losses: dict[str, float] = {}
         for update in self.updates:
             if update.is_due(iteration):
-                losses |= self._run(update, batch)
+                losses |= self._run(update, batch, size)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return [{"loss": losses}]
 
-    def _run(self, update: Update, batch: dict) -> dict[str, float]:
-        """Minimise one loss by one step."""
+    def _run(self, update: Update, batch: dict, size: int) -> dict[str, float]:
+        """Minimise one loss on a batch of so many rows by one step."""
         for name, network in self.networks.items():
             network.requires_grad_(name in update.networks)
         update.optimizer.zero_grad(set_to_none=True)
         scaler = self.scalers[update.name]
 
         terms: dict[str, Tensor] = {}
-        for part, share in split(batch, rows(batch) if update.one_by_one else self.accumulation):
+        for part, share in split(batch, size if update.one_by_one else self.accumulation, size):
             with torch.autocast(self.state.device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32"):
                 losses = update.loss(part)
             scaler.scale(share * sum(losses.values())).backward()
@@ -236,26 +239,44 @@ class AlternatingTrainer(SupervisedTrainer):
         )
 
 
-def split(batch: dict, parts: int) -> Iterator[tuple[dict, float]]:
+def split(batch: dict, parts: int, size: int) -> Iterator[tuple[dict, float]]:
     """Divide a batch along its first axis; with each part comes its share of the batch.
 
-    Only tensors with the batch's number of rows are divided, all else goes to every part.
+    Divided are tensors of as many rows as the batch has, and its handover. All else goes to every part: numbers,
+    cutoffs, tables of noise levels. A table that has by chance as many rows belongs into the objective instead.
+
+    Args:
+        batch: as the objective has drawn it.
+        parts: how many.
+        size: number of rows of the batch, see ``rows``.
     """
-    size = rows(batch)
     if parts > size:
         raise ValueError(f"a batch of {size} cannot be accumulated in {parts} parts. Lower --accumulation to {size}.")
     for numbers in torch.arange(size).tensor_split(parts):
         first, last = int(numbers[0]), int(numbers[-1]) + 1
-        part = {
-            key: value[first:last] if isinstance(value, Tensor) and value.ndim > 0 else value
-            for key, value in batch.items()
-        }
+        part = {key: _rows_of(value, first, last, size) for key, value in batch.items()}
         yield part, (last - first) / size
 
 
+def _rows_of(value: Any, first: int, last: int, size: int) -> Any:
+    if isinstance(value, Handover):
+        return value.part(first, last)
+    return value[first:last] if isinstance(value, Tensor) and value.ndim > 0 and len(value) == size else value
+
+
 def rows(batch: dict) -> int:
-    """Number of rows of a batch, by the first of its tensors that has any."""
-    return next(len(value) for value in batch.values() if isinstance(value, Tensor) and value.ndim > 0)
+    """Number of rows of a loader's batch, which is the length of all tensors in it.
+
+    Raises:
+        ValueError: they have none, or not the same.
+    """
+    lengths = {key: len(value) for key, value in batch.items() if isinstance(value, Tensor) and value.ndim > 0}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(
+            f"the tensors of a training batch have {lengths or 'no'} rows, expected one number of rows for all. What "
+            "is the same for every row belongs into the objective."
+        )
+    return next(iter(lengths.values()))
 
 
 def average_over_processes(parameters: Sequence[nn.Parameter], others: Sequence[Tensor]) -> None:

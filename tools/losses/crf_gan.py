@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tools.engines.handover import Handover
 from tools.layers import MeanFieldCRF, axial_nodes, axial_similarity, channel_nodes
 from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator, image_slab
@@ -71,8 +72,8 @@ class CRFGANObjective(HierarchicalObjective):
         self.plain = plain
 
     def draw(self, batch: dict, draws: Draws) -> dict:
-        """As the base's, and "made", where the generator's update leaves its fakes by the number of their first row."""
-        return super().draw(batch, draws) | {"row": torch.arange(len(batch["image"])), "made": {}}
+        """As the base's, and the "handover", in which the generator's update leaves its fakes for the CRF's."""
+        return super().draw(batch, draws) | {"handover": Handover(len(batch["image"]))}
 
     def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D(x_r)."""
@@ -87,7 +88,7 @@ class CRFGANObjective(HierarchicalObjective):
         embedding = self.embed(batch, "generator")
         verdict, classes = self.judge_generated(embedding, batch)
         if not self.plain:
-            batch["made"][int(batch["row"][0])] = (embedding.detach(), verdict.detach())
+            batch["handover"].put(embedding, verdict)
         if self.feedback == "sum":
             terms = {
                 "discriminator": call_it(verdict, real=True),
@@ -103,7 +104,7 @@ class CRFGANObjective(HierarchicalObjective):
     def crf_loss(self, batch: dict) -> dict[str, Tensor]:
         """-log CRF(hE(x)) - log(1 - CRF(G1(z)))."""
         with torch.no_grad():
-            fake_embedding, fake_verdict = self.made(batch)
+            fake_embedding, fake_verdict = batch["handover"].take(lambda: self.fakes(batch))
             image = batch["image"]
             # volume by volume: the first layer is the largest tensor of a training step
             parts = [image] if self.plain else image.split(1)
@@ -114,11 +115,8 @@ class CRFGANObjective(HierarchicalObjective):
             "fake": call_it(self.consistency(fake_embedding, fake_verdict), real=False),
         }
 
-    def made(self, batch: dict) -> tuple[Tensor, Tensor]:
-        """Embeddings of generated volumes and D's verdict on them, for the CRF."""
-        fakes = batch["made"].pop(int(batch["row"][0]), None)
-        if fakes is not None:
-            return fakes
+    def fakes(self, batch: dict) -> tuple[Tensor, Tensor]:
+        """Embeddings of new volumes and D's verdict on them, for the CRF."""
         embedding = self.embed(batch, "crf")
         return embedding, self.judge_generated(embedding, batch)[0]
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tools.engines.handover import Handover
 from tools.losses.image_pool import ImagePool
 from tools.losses.structure import structure_loss
 
@@ -93,12 +94,12 @@ class CycleGANObjective:
             draws: the iteration's source of random numbers.
 
         Returns:
-            mr, ct, the pools' dice "dice_ct" and "dice_mr" [B, 2] in [0, 1), the rows' numbers, and "made", where the
+            mr, ct, the pools' dice "dice_ct" and "dice_mr" [B, 2] in [0, 1), and the "handover", in which the
             generators' update leaves its images for the discriminators' update.
         """
         drawn = {name: self.augment(batch[name], draws.uniform(len(batch[name]), 3)) for name in ("mr", "ct")}
         dice = {f"dice_{name}": draws.uniform(len(batch[name]), 2) for name in ("ct", "mr")}
-        return {**drawn, **dice, "row": torch.arange(len(batch["mr"])), "made": {}}
+        return {**drawn, **dice, "handover": Handover(len(batch["mr"]))}
 
     def augment(self, images: Tensor, dice: Tensor) -> Tensor:
         """Each image's own crop and flip, from three numbers in [0, 1) each."""
@@ -116,8 +117,8 @@ class CycleGANObjective:
     def generators_loss(self, batch: dict) -> dict[str, Tensor]:
         """What G and F minimise; every term has its weight already."""
         mr, ct = batch["mr"], batch["ct"]
-        fake_ct, fake_mr = self.generator_mr2ct(mr), self.generator_ct2mr(ct)
-        batch["made"][int(batch["row"][0])] = (fake_ct.detach(), fake_mr.detach())
+        fake_ct, fake_mr = self.fakes(batch)
+        batch["handover"].put(fake_ct, fake_mr)
         cycle_mr, cycle_ct = self.generator_ct2mr(fake_ct), self.generator_mr2ct(fake_mr)
         terms = {
             "adversarial_ct": call_it(self.discriminator_ct, self.seen(fake_ct), 1),
@@ -139,8 +140,9 @@ class CycleGANObjective:
         return terms
 
     def discriminators_loss(self, batch: dict) -> dict[str, Tensor]:
-        """(D(real) - 1)^2 + D(fake)^2, halved, for every discriminator. Must follow ``generators_loss``."""
-        fake_ct, fake_mr = batch["made"].pop(int(batch["row"][0]))
+        """(D(real) - 1)^2 + D(fake)^2, halved, for every discriminator."""
+        with torch.no_grad():
+            fake_ct, fake_mr = batch["handover"].take(lambda: self.fakes(batch))
         fake_ct = self.pool_ct.exchange(fake_ct, batch["dice_ct"])
         fake_mr = self.pool_mr.exchange(fake_mr, batch["dice_mr"])
         terms = {"ct": judgement(self.discriminator_ct, self.seen(batch["ct"]), self.seen(fake_ct))}
@@ -148,6 +150,10 @@ class CycleGANObjective:
         for number, (judge, real, fake) in enumerate(modalities):
             terms[f"mr{number}"] = judgement(judge, real, fake)
         return terms
+
+    def fakes(self, batch: dict) -> tuple[Tensor, Tensor]:
+        """CT and MR as the generators make them now."""
+        return self.generator_mr2ct(batch["mr"]), self.generator_ct2mr(batch["ct"])
 
     def seen(self, ct: Tensor) -> Tensor:
         """What D_CT sees of CT [B, slices, H, W]: itself and, after it, the second window in [-1, 1]."""
