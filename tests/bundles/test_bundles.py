@@ -83,8 +83,12 @@ def first_epoch(bundle, trained, tmp_path_factory):
 def test_tracking_with_mlflow(bundle, first_epoch):
     database = sqlite3.connect(next((first_epoch / "eval").glob("*.db")))
     logged = {key for (key,) in database.execute("SELECT DISTINCT key FROM metrics")}
+    parameters = dict(database.execute("SELECT key, value FROM params"))
     database.close()
     assert {"fid", *update_names(bundle)} <= logged
+    assert (parameters["image_size"], parameters["seed"]) == (str(TINY["image_size"]), "0")
+    assert (parameters["bundle"], parameters["data.kind"]) == (bundle, "phantom")
+    assert all(float(parameters[f"learning_rate.{update}"]) > 0 for update in update_names(bundle))
 
 
 def test_resumed_training_equals_uninterrupted_training(bundle, trained, first_epoch, tmp_path):

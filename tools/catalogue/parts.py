@@ -110,6 +110,7 @@ def training_handlers(schedules: Iterable[str] = (), also: Config | None = None)
             "resume": "@resume",
             **({"also": also} if also else {}),
         },
+        {"_target_": "tools.engines.TrackedSettings", "_disabled_": "$@rank > 0", "settings": "@settings"},
         {"_target_": "tools.engines.Validation", "validator": "@validate#evaluator", "interval": "@val_interval"},
         {
             "_target_": "StatsHandler",

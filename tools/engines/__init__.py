@@ -8,6 +8,7 @@ from tools.engines.handover import Handover
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.schedule import constant_then_linear, epochs_for
 from tools.engines.settings import check_settings, full_batches
+from tools.engines.tracking import TrackedSettings
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
 from tools.engines.update import Update
@@ -27,6 +28,7 @@ __all__ = [
     "Progress",
     "SlabInferer",
     "TensorBoardMontage",
+    "TrackedSettings",
     "TrainingCheckpoint",
     "Update",
     "Validation",

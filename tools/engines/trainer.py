@@ -10,6 +10,7 @@ import torch.distributed as dist
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
+from monai.handlers import MLFlowHandler
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -33,7 +34,7 @@ class AlternatingTrainer(SupervisedTrainer):
 
     ``network`` is the one that inference uses. Federated clients (``monai.fl.client.MonaiAlgo``) take and give its
     weights between runs, while the others stay with each client; a run that follows another one of the same trainer
-    goes on where that ended.
+    goes on where that ended. ``trackers`` are the handlers that ``--tracking mlflow`` has added.
 
     ``engine.state.output`` is ``[{"loss": {...}}]``, as MONAI's handlers expect of a decollated output
     (``output_transform=from_engine("loss", first=True)``): each update's loss as "<update>", and the terms of which it
@@ -112,6 +113,7 @@ class AlternatingTrainer(SupervisedTrainer):
         self.networks = {name: network for update in updates for name, network in update.networks.items()}
         self._overflows = dict.fromkeys(names, 0)
         self.passes = Passes(train_data_loader)
+        self.trackers = [handler for handler in train_handlers or () if isinstance(handler, MLFlowHandler)]
         self.signals = StopSignals()
         self.stopping = 0
         self._asked = 0  # the signal that one of several processes has received
