@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -49,6 +49,22 @@ def file_name(name: str, ending: str) -> str:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         name = name.encode()[: room - len(digest) - 1].decode(errors="ignore") + "_" + digest
     return name + ending
+
+
+def check_file_names(ids: Iterable[str]) -> None:
+    """Looks whether what is made of each of these ids can be written beside the others, see `file_name`.
+
+    Raises:
+        ValueError: two of them would have one name, as `a/b` and `a_b`.
+    """
+    known: dict[str, str] = {}
+    for one in ids:
+        other = known.setdefault(file_name(one, ""), one)
+        if other != one:
+            raise ValueError(
+                f"what is made of {other!r} and of {one!r} would be written to files of one name, {file_name(one, '')}; "
+                "rename one of the two, or give them one after the other with another --output_dir"
+            )
 
 
 def partial_path(path: Path) -> Path:

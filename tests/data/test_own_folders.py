@@ -10,6 +10,7 @@ from tests.io.test_dicom import AFFINE, dual_echo, hu
 from tests.io.test_readers import write
 from tools.data.own_folders import by_name, find_series
 from tools.data.studies import ct_studies, mr_studies, translation_studies
+from tools.data.volumes import volume_datalist
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.readers import VolumeError
 from tools.io.volume_reader import with_echo
@@ -36,6 +37,18 @@ def test_two_files_of_one_name_are_an_error_wherever_volumes_are_looked_for(tmp_
             VolumeError, match=rf"two volumes have the name 'p1': .*(p1.nii.gz and .*{second}|{second})"
         ):
             find(tmp_path)
+
+
+def test_studies_whose_files_would_have_one_name_are_an_error(tmp_path):
+    volume(tmp_path / "a" / "b.nii.gz")
+    volume(tmp_path / "a_b.nii.gz")
+    assert set(find_series(tmp_path)) == {"a/b", "a_b"}
+    with pytest.raises(ValueError, match="would be written to files of one name, a_b; rename"):
+        translation_studies(tmp_path, ["in_phase"])
+    series(tmp_path / "more" / "c")  # of DICOM the path is the id
+    volume(tmp_path / "more_c.nii.gz")
+    with pytest.raises(ValueError, match="would be written to files of one name, more_c; rename"):
+        volume_datalist(tmp_path)
 
 
 def test_a_folder_of_dicom_and_a_file_of_one_name(tmp_path):

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tools.data.own_folders import MODALITIES, by_name, find_series
-from tools.files import as_text
+from tools.files import as_text, check_file_names
 from tools.io import left_out
 from tools.io.dicom import echo_times, is_dicom_folder
 from tools.io.left_out import bounded
@@ -104,6 +104,7 @@ def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool
     Raises:
         FileNotFoundError: nothing is there, or nothing that could be translated.
         VolumeError: a study lacks a modality, or none can be used; those that cannot be used are named in a warning.
+        ValueError: what is made of two studies would have one file name.
     """
     path = Path(path)
     if not path.exists():
@@ -113,6 +114,7 @@ def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool
         )
     _check_modalities(modalities)
     studies = _complete(_studies_at(path, modalities, pool), modalities, pool, str(path), strict=True)
+    check_file_names(study["id"] for study in studies)
     return _usable(studies, str(path))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.data.folders import walk
 from tools.data.preprocessed import preprocessed_info, rerun_command
-from tools.files import as_text
+from tools.files import as_text, check_file_names
 from tools.io import left_out
 from tools.io.dicom import is_dicom_folder
 from tools.io.left_out import bounded
@@ -205,11 +205,12 @@ def volume_datalist(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
     """MONAI datalist of every volume in a folder, `[{"image": path, "id": id}, ...]`, sorted by id.
 
     Raises:
-        ValueError: no folder is given.
+        ValueError: no folder is given, or what is made of two volumes would have one file name.
         FileNotFoundError: there is no such folder, or no volume in it.
         VolumeError: none of its volumes can be used; those that cannot be used are named in a warning.
     """
     if dataset_dir is None:
         raise ValueError("no folder of volumes is given; name one with --dataset_dir")
     volumes = find_volumes(dataset_dir, Layout(f"any folders with {KINDS}"))
+    check_file_names(volume.id for volume in volumes)
     return [{"image": str(v.path), "id": v.id} for v in usable_volumes(volumes, dataset_dir)]
