@@ -62,8 +62,9 @@ def check_file_names(ids: Iterable[str]) -> None:
         other = known.setdefault(file_name(one, ""), one)
         if other != one:
             raise ValueError(
-                f"what is made of {other!r} and of {one!r} would be written to files of one name, {file_name(one, '')}; "
-                "rename one of the two, or give them one after the other with another --output_dir"
+                f"what is made of {other!r} and of {one!r} would be written to files of one name, "
+                f"{file_name(one, '')}; rename one of the two, or give them one after the other with another "
+                "--output_dir"
             )
 
 
