@@ -86,6 +86,14 @@ def test_a_failed_training_gives_the_folder_back(tmp_path):
     assert not (tmp_path / NAME).exists()
 
 
+def test_a_run_that_is_refused_after_it_has_locked_gives_the_folder_back(tmp_path):
+    program = HOLD.format(module=lock.__file__, folder=str(tmp_path)) + '    raise ValueError("too large a batch")'
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], input="", capture_output=True, text=True)
+    assert "locked" in done.stdout
+    assert "too large a batch" in done.stderr
+    assert not (tmp_path / NAME).exists()
+
+
 def test_the_same_process_may_lock_again(tmp_path):
     hold(tmp_path, tmp_path / "eval")
     hold(tmp_path)

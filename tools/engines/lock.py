@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -181,6 +182,8 @@ def _forget_in_child() -> None:
     while _held:
         _held.popitem()[1].forget()
 
+
+atexit.register(release_folders)  # of a run that ends with an error, which need not be looked into by the next one
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_in_child)
