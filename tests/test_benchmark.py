@@ -13,8 +13,9 @@ import torch
 from tools.__main__ import main
 from tools.benchmark import benchmark, processes
 from tools.benchmark import comparison as comparing
+from tools.benchmark.case import Case
 from tools.benchmark.comparison import comparisons
-from tools.benchmark.measure import MB, Case, answer, is_out_of_memory, measure, peak_memory
+from tools.benchmark.measure import MB, answer, is_out_of_memory, measure, peak_memory
 from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome, judge, schedule
 from tools.benchmark.published import MEMORY, PARAMETERS, SPEED
 from tools.benchmark.report import Key, make_rows, markdown

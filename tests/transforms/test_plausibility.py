@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from tests.real import REAL, needs_real
 from tools.data.phantoms import brain, thorax
-from tools.data.phantoms.abdomen import AbdomenBody, abdomen_ct, abdomen_t1, abdomen_t2
+from tools.data.phantoms.abdomen import abdomen_ct, abdomen_t1, abdomen_t2
+from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.io.readers import VolumeError
 from tools.transforms import chain_digest, load_volume
 from tools.transforms.plausibility import Judged, judge, no_ct, no_mr, sample_of

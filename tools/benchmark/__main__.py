@@ -8,7 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-from tools.benchmark.measure import Case, answer
+from tools.benchmark.case import Case
+from tools.benchmark.measure import answer
 
 
 def main(case: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from tools.benchmark.measure import Case
+from tools.benchmark.case import Case
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases
 from tools.benchmark.training import bundle_metadata, translates
 from tools.files import whole_file

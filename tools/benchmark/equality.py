@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tools.benchmark.case import Case
 from tools.benchmark.inference import BATCH, generator, preprocessing, translator, write_scan
 from tools.benchmark.training import build_trainer
 from tools.engines import AlternatingTrainer, Draws, OneByOneInferer, SlabInferer
 from tools.engines.trainer import PRECISIONS
-
-if TYPE_CHECKING:
-    from tools.benchmark.measure import Case
 
 EDGE = 25.0
 """HU from voxel to voxel: where it changes by more, there is an edge."""

@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,15 +15,13 @@ from monai.transforms import Compose, Lambdad, MapTransform
 from monai.utils import convert_to_dst_type
 from torch import Tensor
 
+from tools.benchmark.case import Case
 from tools.benchmark.training import read_config
 from tools.data.phantoms.thorax import thorax_ct
 from tools.engines import OneByOneInferer, SlabInferer, write_by_slabs
 from tools.engines.trainer import PRECISIONS
 from tools.transforms.ct import CalibrateHUd, DropBlankSlicesd, ReplaceNaNd, ct_preprocessing
 from tools.transforms.spatial import load_volume
-
-if TYPE_CHECKING:
-    from tools.benchmark.measure import Case
 
 SCAN = (300, 512, 512)
 """Slices, rows and columns of a scan as LUNA16 has them."""

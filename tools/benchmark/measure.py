@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 
+from tools.benchmark.case import Case
 from tools.benchmark.equality import (
     generation_difference,
     preparation_difference,
@@ -28,40 +28,6 @@ MB = 2**20
 
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 """How the allocators of torch, cuDNN and cuBLAS say it where they raise no class of their own."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One measurement.
-
-    Args:
-        table: "memory" or "speed" of training, or a key of ``MEASURES``.
-        bundle, image_size, batch_size, precision, overrides: what is trained or used.
-        device: of torch.
-        threads: that torch may use on the CPU.
-        steps, warmup: iterations (or repetitions) that are timed, and those before them; not for "memory".
-        plain: as the original algorithm is written, not as fast as the bundle can.
-        slab_length: axial slices that are generated at a time, 0 for all.
-        profile: also record what the time is spent in, from the start to the end, which itself takes time.
-    """
-
-    table: str
-    bundle: str
-    image_size: int
-    batch_size: int
-    precision: str = "fp32"
-    device: str = "cpu"
-    threads: int = 1
-    steps: int = 1
-    warmup: int = 0
-    overrides: dict[str, Any] = field(default_factory=dict)
-    plain: bool = False
-    slab_length: int = 0
-    profile: bool = False
-
-    def __str__(self) -> str:
-        how = "plain " if self.plain else ""
-        return f"{how}{self.table} of {self.bundle} at {self.image_size}, batch {self.batch_size}"
 
 
 MEASURES: dict[str, Callable[[Case, torch.device], float]] = {

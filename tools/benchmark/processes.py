@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.benchmark.measure import Case
+from tools.benchmark.case import Case
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ import torch
 from tqdm import tqdm
 
 from tools.data.image_sets import ImageFile, find_images, read_image
-from tools.evaluate.intensity import HOUNSFIELD, Unit, check_cover, common_unit
 from tools.evaluate.measuring import ImageReader, Measuring, cache_folder, measured
 from tools.evaluate.sets import FEWEST, LeftOut, Sizes, check_sizes, check_truth, enough, sizes_of, value_range
 from tools.files import as_text
 from tools.io.readers import VolumeError
 from tools.metrics.comparison import compare
 from tools.metrics.diversity import PAIRS, SuccessiveSimilarity, diversity_of
+from tools.metrics.intensity import HOUNSFIELD, Unit, check_cover, common_unit
 from tools.metrics.paired import all_errors, mean_absolute_error, mean_error, psnr, ssim
 from tools.metrics.profile import SetProfile
 from tools.metrics.report import write_report

@@ -19,8 +19,8 @@ from monai.transforms import Resize
 from tqdm import tqdm
 
 from tools.data.image_sets import ImageFile, image_stamp, read_image
-from tools.evaluate.intensity import Unit
 from tools.io.readers import VolumeError
+from tools.metrics.intensity import Unit
 from tools.metrics.profile import ImageProfile, Space, profile_of
 from tools.metrics.spaces import make_spaces
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.image_sets import find_images
-from tools.evaluate.intensity import Range
 from tools.files import partial_path
 from tools.io.volume import VolumeError
+from tools.metrics.intensity import Range
 from tools.study.comparing import Facts, VolumeFacts, Volumes, check_geometry, shown_window
 from tools.study.drawing import Drawn, Draws
 from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, Question, new_access

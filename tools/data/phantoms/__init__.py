@@ -6,7 +6,8 @@
 map, ``luna16``, ``gsp`` and ``chaos`` write the volumes into a ``folder``.
 """
 
-from tools.data.phantoms.abdomen import AbdomenBody, abdomen_ct, abdomen_t1, abdomen_t2, abdomen_true_ct
+from tools.data.phantoms.abdomen import abdomen_ct, abdomen_t1, abdomen_t2, abdomen_true_ct
+from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.data.phantoms.abdomen_tissues import ABDOMEN_CT, ABDOMEN_MR, Abdomen
 from tools.data.phantoms.brain import BRAIN_TISSUES, Brain, brain_labels, brain_t1
 from tools.data.phantoms.chaos import write_chaos_phantoms

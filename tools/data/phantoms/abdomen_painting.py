@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tools.data.phantoms.abdomen_anatomy import AbdomenAnatomy, AbdomenTubes, Ripples
+from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.data.phantoms.abdomen_tissues import Abdomen
 from tools.data.phantoms.shapes import Grid, Segment, ellipsoid, paint, superellipse, tube
-
-if TYPE_CHECKING:
-    from tools.data.phantoms.abdomen import AbdomenBody
 
 
 def paint_abdomen(labels: np.ndarray, grid: Grid, body: AbdomenBody) -> None:

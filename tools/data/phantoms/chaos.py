@@ -21,15 +21,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tools.data.phantoms.abdomen import (
-    DEFAULT_SHAPE,
-    AbdomenBody,
-    Volume,
-    abdomen_ct,
-    abdomen_t1,
-    abdomen_t2,
-    abdomen_true_ct,
-)
+from tools.data.phantoms.abdomen import DEFAULT_SHAPE, Volume, abdomen_ct, abdomen_t1, abdomen_t2, abdomen_true_ct
+from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.data.phantoms.abdomen_tissues import STEATOSIS, Abdomen, tissue_class
 from tools.data.phantoms.folder import checked_settings, write_folder
 from tools.data.phantoms.shapes import affine_of

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.evaluate.intensity import BYTE, HOUNSFIELD, SHARE, SIGNED, common_unit, unit_of
+from tools.metrics.intensity import BYTE, HOUNSFIELD, SHARE, SIGNED, common_unit, unit_of
 
 
 @pytest.mark.parametrize(
