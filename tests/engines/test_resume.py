@@ -23,10 +23,20 @@ def adam(lr=0.01, betas=(0.9, 0.999), weight_decay=0.0):
 def train(directory, max_epochs, optimizer=None, schedule=None, resume="auto", settings=None, **options):
     """The trainer after a run, with a schedule of both rates if one is given."""
     game = make_game()
-    updates = make_updates(game, optimizer or adam())
-    schedules = {update.name: schedule(update.optimizer) for update in updates if schedule is not None}
+    updates = make_updates(game, optimizer or adam(), schedule=schedule)
+    handlers = [TrainingCheckpoint(directory, {}, settings or {}, resume=resume, **options)]
+    trainer = make_trainer(game, updates, max_epochs=max_epochs, train_handlers=handlers)
+    trainer.run()
+    return trainer
+
+
+def train_with_handlers(directory, max_epochs, optimizer, schedule):
+    """The same, with schedules that are no update's, as checkpoints of before had them."""
+    game = make_game()
+    updates = make_updates(game, optimizer)
+    schedules = {f"{update.name}_schedule": schedule(update.optimizer) for update in updates}
     handlers = [LrScheduleHandler(one, print_lr=False) for one in schedules.values()]
-    handlers += [TrainingCheckpoint(directory, {}, settings or {}, resume=resume, also=schedules, **options)]
+    handlers += [TrainingCheckpoint(directory, {}, {}, resume="auto", also=schedules)]
     trainer = make_trainer(game, updates, max_epochs=max_epochs, train_handlers=handlers)
     trainer.run()
     return trainer
@@ -105,6 +115,26 @@ def test_a_schedule_that_is_given_holds(tmp_path):
     trainer = train(tmp_path / "steps", 6, schedule=stepwise(3))
     assert group(trainer)["lr"] == pytest.approx(0.01 / 4)
     assert trainer.state.epoch == 6
+
+
+@pytest.mark.parametrize("schedule", [falling(0.1), stepwise(2)], ids=["LambdaLR", "StepLR"])
+def test_an_updates_schedule_is_stepped_and_saved_as_one_of_a_handler(tmp_path, schedule):
+    """The same weights and rates, also of a run that began with handlers and goes on without."""
+    expected = train_with_handlers(tmp_path / "handlers", 5, adam(), schedule)
+    whole = train(tmp_path / "whole", 5, schedule=schedule)
+    train_with_handlers(tmp_path / "parts", 3, adam(), schedule)
+    resumed = train(tmp_path / "parts", 5, schedule=schedule)
+    for trainer in (whole, resumed):
+        assert group(trainer)["lr"] == group(expected)["lr"] != 0.01
+        assert torch.equal(weights(*trainer.networks.values()), weights(*expected.networks.values()))
+    saved = torch.load(tmp_path / "whole" / "checkpoint_epoch=5.pt", weights_only=True)
+    assert {name: one["last_epoch"] for name, one in saved["schedules"].items()} == {"critic": 5, "generator": 5}
+
+
+def test_a_schedule_that_the_checkpoint_has_not_is_named(tmp_path):
+    train(tmp_path, 1)
+    with pytest.raises(ValueError, match="update 'critic' has a schedule of its learning rate now, and had none then"):
+        train(tmp_path, 2, schedule=falling(0.1))
 
 
 def test_another_precision_holds(tmp_path):

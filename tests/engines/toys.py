@@ -41,10 +41,18 @@ def adam(parameters):
     return torch.optim.Adam(parameters, lr=0.01)
 
 
-def make_updates(game, optimizer=adam, **options):
+def make_updates(game, optimizer=adam, schedule=None, **options):
+    """``schedule`` of both; other options are the critic's."""
+    options["schedule"] = schedule
     return [
         Update("critic", {"critic": game.critic}, optimizer(game.critic.parameters()), game.critic_loss, **options),
-        Update("generator", {"generator": game.generator}, optimizer(game.generator.parameters()), game.generator_loss),
+        Update(
+            "generator",
+            {"generator": game.generator},
+            optimizer(game.generator.parameters()),
+            game.generator_loss,
+            schedule=schedule,
+        ),
     ]
 
 

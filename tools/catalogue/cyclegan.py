@@ -115,15 +115,6 @@ def train(bundle: TranslationBundle) -> Config:
         own["axial_range"] = "$None if @ct_dir is None else 'abdomen'"
     # the identity loss needs as many channels in as out
     identity = {"identity_weight": 0.5} if len(bundle.branches) == 1 else {}
-    schedule = "$engines.constant_then_linear(@constant_epochs, @max_epochs)"
-    schedules = {
-        name: {
-            "_target_": "torch.optim.lr_scheduler.LambdaLR",
-            "optimizer": f"$@train#updates#{position}.optimizer",
-            "lr_lambda": schedule,
-        }
-        for position, name in enumerate(("generators", "discriminators"))
-    }
     return {
         "imports": [
             "$import tools.bundle_command",
@@ -207,12 +198,18 @@ def train(bundle: TranslationBundle) -> Config:
             "sampler": parts.sampler("tools.data.UnpairedSampler"),
             "dataloader": parts.training_loader(),
             "inferer": {"_target_": "tools.engines.SlabInferer", "slices": "@slices"},
+            "schedule": {
+                "_target_": "torch.optim.lr_scheduler.LambdaLR",
+                "_mode_": "callable",
+                "lr_lambda": "$engines.constant_then_linear(@constant_epochs, @max_epochs)",
+            },
             "updates": [
                 parts.update(
                     "generators",
                     {"generator_mr2ct": "@network", "generator_ct2mr": "@generator_ct2mr"},
                     parts.adam("$[*@network.parameters(), *@generator_ct2mr.parameters()]", "@learning_rate"),
                     "$@objective.generators_loss",
+                    schedule="@train#schedule",
                 ),
                 parts.update(
                     "discriminators",
@@ -221,16 +218,11 @@ def train(bundle: TranslationBundle) -> Config:
                         f"$[{', '.join(f'*@{name}.parameters()' for name in discriminators)}]", "@learning_rate"
                     ),
                     "$@objective.discriminators_loss",
+                    schedule="@train#schedule",
                 ),
             ],
-            "schedules": schedules,
             "handlers": parts.training_handlers(
-                schedules=schedules,
-                also={
-                    **{f"{name}_schedule": f"@train#schedules#{name}" for name in schedules},
-                    "pool_ct": "$@objective.pool_ct",
-                    "pool_mr": "$@objective.pool_mr",
-                },
+                also={"pool_ct": "$@objective.pool_ct", "pool_mr": "$@objective.pool_mr"}
             ),
             "trainer": parts.trainer(compile="@compile"),
         },

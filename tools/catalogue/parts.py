@@ -87,18 +87,13 @@ def sampler(target: str) -> Config:
     return {"_target_": target, "dataset": "@train#dataset", "num_replicas": 1, "rank": 0, "seed": "@seed"}
 
 
-def training_handlers(schedules: Iterable[str] = (), also: Config | None = None) -> list[Config]:
-    """Learning rates, checkpoints, validation and logs: in this order, so that a validation that fails costs no epoch.
+def training_handlers(also: Config | None = None) -> list[Config]:
+    """Checkpoints, validation and logs: in this order, so that a validation that fails costs no epoch.
 
     Args:
-        schedules: names of the schedules in ``train#schedules``, stepped after every epoch.
         also: further parts of the training's state, kept in its checkpoints.
     """
     return [
-        *(
-            {"_target_": "LrScheduleHandler", "lr_scheduler": f"@train#schedules#{name}", "print_lr": False}
-            for name in schedules
-        ),
         {
             "_target_": "tools.engines.TrainingCheckpoint",
             "directory": "@ckpt_dir",

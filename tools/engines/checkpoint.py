@@ -39,8 +39,7 @@ class TrainingCheckpoint:
     files of an earlier run into a folder beside them, and one that goes back to an earlier checkpoint those of the line
     that it leaves. Rates, betas and schedules are those of the config, also in a resumed run.
 
-    Attach it after handlers that step schedules, and before the ``Validation``, so that a validation that fails costs
-    no epoch.
+    Attach it before the ``Validation``, so that a validation that fails costs no epoch.
 
     Args:
         directory: where the files go.
@@ -50,7 +49,7 @@ class TrainingCheckpoint:
         save_interval: epochs between two checkpoints.
         n_saved: how many checkpoints are kept.
         resume: None, "auto" (the newest whole checkpoint in ``directory``, a new run if there is none) or a path.
-        also: whatever else has a state, by name: schedulers of the learning rate, pools of past images.
+        also: whatever else has a state, by name: pools of past images, schedules that are no update's.
     """
 
     def __init__(

@@ -31,6 +31,7 @@ def state_of(
         "networks": {name: network.state_dict() for name, network in trainer.networks.items()},
         "ema": None if trainer.ema is None else trainer.ema.state_dict(),
         "optimizers": {update.name: update.optimizer.state_dict() for update in trainer.updates},
+        "schedules": {u.name: u.schedule.state_dict() for u in trainer.updates if u.schedule is not None},
         "scalers": {name: scaler.state_dict() for name, scaler in trainer.scalers.items()},
         "best": None if evaluator is None else [evaluator.state.best_metric, evaluator.state.best_metric_epoch],
         "validated": None if evaluator is None else getattr(evaluator.state, "validated", None),
@@ -61,6 +62,8 @@ def restore(
         trainer.ema.load_state_dict(state["ema"])
     for update in trainer.updates:
         load_optimizer(update.optimizer, state["optimizers"][update.name])
+        if update.schedule is not None:
+            load_schedule(update.schedule, _saved_schedule(update.name, state))
     for name, scaler in trainer.scalers.items():
         if state["scalers"][name]:  # none, if the precision was another
             scaler.load_state_dict(state["scalers"][name])
@@ -79,6 +82,14 @@ def restore(
         for update in trainer.updates
         for line in optimizer_differences(update.name, state["optimizers"][update.name], update.optimizer)
     ]
+
+
+def _saved_schedule(update: str, state: dict) -> dict:
+    """An update's schedule in a checkpoint; earlier ones have it among what else has a state."""
+    saved = state.get("schedules", {}).get(update) or state["also"].get(f"{update}_schedule")
+    if saved is None:
+        raise ValueError(f"update '{update}' has a schedule of its learning rate now, and had none then")
+    return saved
 
 
 def _restore_progress(trainer: AlternatingTrainer, state: dict) -> None:

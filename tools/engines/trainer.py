@@ -10,7 +10,7 @@ import torch.distributed as dist
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
-from monai.handlers import MLFlowHandler
+from monai.handlers import LrScheduleHandler, MLFlowHandler
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -89,6 +89,7 @@ class AlternatingTrainer(SupervisedTrainer):
             raise ValueError(f"expected updates with different names, got {names}.")
         if network is None:
             network = next(iter(updates[0].networks.values())) if ema is None else ema.source[0]
+        schedules = [LrScheduleHandler(u.schedule, print_lr=False) for u in updates if u.schedule is not None]
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -97,7 +98,7 @@ class AlternatingTrainer(SupervisedTrainer):
             optimizer=updates[0].optimizer,
             loss_function=updates[0].loss,
             epoch_length=epoch_length,
-            train_handlers=train_handlers,
+            train_handlers=[*schedules, *(train_handlers or [])],  # rates are those of the next epoch when it is saved
             decollate=False,
         )
         self.updates = list(updates)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 
 class Update:
@@ -21,6 +22,11 @@ class Update:
         one_by_one: pass the rows of a batch through the networks one after the other, and take one step with their
             mean gradient: for a loss that is a mean over rows the same step, in the memory of one row. Not for networks
             that change with every pass, as by spectral normalisation.
+        schedule: optimizer -> schedule of its learning rate, for instance a ``torch.optim.lr_scheduler.LambdaLR`` with
+            all other arguments given. The trainer steps it after every epoch, and checkpoints have its state.
+
+    Attributes:
+        schedule: of the learning rate, None for a rate that stays.
     """
 
     def __init__(
@@ -32,6 +38,7 @@ class Update:
         every: int = 1,
         max_grad_norm: float | None = None,
         one_by_one: bool = False,
+        schedule: Callable[[Optimizer], LRScheduler] | None = None,
     ) -> None:
         self.name = name
         self.networks = dict(networks)
@@ -40,6 +47,7 @@ class Update:
         self.every = every
         self.max_grad_norm = max_grad_norm
         self.one_by_one = one_by_one
+        self.schedule = None if schedule is None else schedule(optimizer)
         if every < 1:
             raise ValueError(f"update '{name}': every is {every}, expected 1 or more.")
         own = {id(p) for network in self.networks.values() for p in network.parameters()}
