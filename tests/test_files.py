@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tools.errors import mendable_message
-from tools.files import PARTIAL, as_text, file_name, remove_partial, whole_file
+from tools.files import PARTIAL, as_text, file_name, remove_partial, whole_file, whole_folder
 from tools.torch_files import write_torch_file
 
 
@@ -41,6 +41,62 @@ def test_an_error_leaves_what_was_there(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_folder_appears_with_all_it_holds(tmp_path):
+    path = tmp_path / "new" / "series"
+    with whole_folder(path) as partial:
+        (partial / "1.dcm").write_text("one")
+        assert not path.exists()
+        assert partial.match(PARTIAL)
+    assert (path / "1.dcm").read_text() == "one"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    path = tmp_path / "series"
+    path.mkdir()
+    with whole_folder(path) as partial:
+        (partial / "1.dcm").write_text("one")
+    assert (path / "1.dcm").read_text() == "one"
+
+
+def test_an_error_leaves_no_folder(tmp_path):
+    def fail():
+        with whole_folder(tmp_path / "series") as partial:
+            (partial / "1.dcm").write_text("on")
+            raise ValueError("no such slice")
+
+    with pytest.raises(ValueError, match="no such slice"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_stays(tmp_path):
+    """Another process put it there meanwhile."""
+    path = tmp_path / "series"
+
+    def late():
+        with whole_folder(path) as partial:
+            (partial / "1.dcm").write_text("new")
+            path.mkdir()
+            (path / "1.dcm").write_text("old")
+
+    with pytest.raises(OSError, match="not empty"):
+        late()
+    assert (path / "1.dcm").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_on_a_full_disk(tmp_path):
+    def fill():
+        with whole_folder(tmp_path / "series") as partial:
+            (partial / "1.dcm").symlink_to("/dev/full")
+            (partial / "1.dcm").write_text("one")
+
+    with pytest.raises(OSError, match=rf"is full: {tmp_path / 'series'} could not be written"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -95,11 +95,49 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
     try:
-        yield partial
-        _to_disk(partial)
-        os.replace(partial, path)
+        with _full_disk_is_said(path):
+            yield partial
+            _to_disk(partial)
+            os.replace(partial, path)
         with suppress(OSError):  # not every system has this for the folder's list of files
             _to_disk(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """A new folder beside ``path`` that becomes ``path`` when the block succeeds, and is gone when it does not.
+
+    An empty folder that is there already is replaced.
+
+    Raises:
+        OSError: ``path`` is a file or holds something, also what another process put there meanwhile; the disk is
+            full, in these words; or whatever else writing raises.
+
+    Example::
+
+        with whole_folder("series") as partial:
+            (partial / "1.dcm").write_bytes(content)
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_path(path)  # beside the target, for a rename does not cross file systems
+    try:
+        with _full_disk_is_said(path):
+            partial.mkdir()
+            yield partial
+            if path.is_dir():
+                path.rmdir()
+            os.rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _full_disk_is_said(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -108,8 +146,6 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
             f"the disk, or the quota on it, is full: {as_text(path)} could not be written. Make room there. Files "
             "written before are whole; a training goes on with --resume auto",
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def remove_partial(folder: str | os.PathLike) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from monai.data.utils import orientation_ras_lps
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from tools.files import partial_path
+from tools.files import whole_folder
 from tools.io.dicom import any_slice
 from tools.io.provenance import Record, describe_dicom
 
@@ -80,9 +79,7 @@ def write_dicom_series(
     common = _common(reference, patient, uid_seed)
     if provenance is not None:
         describe_dicom(common, provenance)
-    unfinished = partial_path(folder)
-    unfinished.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as unfinished:
         for index in range(volume.shape[2]):
             dataset = _slice(common, geometry, stored[..., index], index, modality, uid_seed, series_per_file)
             dataset.SeriesDescription, dataset.ImageType = description, list(image_type)
@@ -102,11 +99,6 @@ def write_dicom_series(
             if image_type[0] == "DERIVED":
                 dataset.DerivationDescription = description or "computed from other images"
             dataset.save_as(unfinished / names.format(index + 1), enforce_file_format=True)
-        if folder.is_dir():
-            folder.rmdir()
-        os.rename(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 

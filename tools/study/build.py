@@ -6,14 +6,13 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tools.data.image_sets import find_images
-from tools.files import partial_path
+from tools.files import whole_folder
 from tools.io.volume import VolumeError
 from tools.metrics.intensity import Range
 from tools.study.comparing import Facts, VolumeFacts, Volumes, check_geometry, shown_window
@@ -169,14 +168,9 @@ def _write(output: str | os.PathLike, kind: str, content: Content, models: Seque
     check_geometry(questions, images, facts, settings.volumes)
     window, hounsfield = shown_window(questions, images, facts, settings.window)
     display = _display(questions, images, facts, window, hounsfield, settings.volumes)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_path(output)
-    try:
+    with whole_folder(output) as partial:
         _write_images(partial / IMAGES, questions, images, volumes, display, window, settings.volumes)
         _write_texts(partial, kind, questions, images, models, display, settings)
-        os.rename(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return output
 
 

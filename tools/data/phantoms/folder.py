@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.files import partial_path
+from tools.files import whole_folder
 
 AFFECTED = {"none": 0, "half": 2, "all": 1}
 """For each choice of which phantoms are ill: one in this many; 0 for none of them."""
@@ -29,22 +27,15 @@ def write_folder(output_dir: str | Path, settings: dict[str, Any], write: Callab
     output_dir = Path(output_dir)
     if _is_written(output_dir, settings):
         return output_dir
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    # beside the target, for a rename does not cross file systems
-    unfinished = partial_path(output_dir)
-    unfinished.mkdir()
     try:
-        volumes = write(unfinished)
-        write_csv(unfinished / "labels.csv", ["id", "label"], [[v["id"], v["label"]] for v in volumes])
-        (unfinished / "phantom.json").write_text(json.dumps({**settings, "volumes": volumes}, indent=2) + "\n")
-        try:
-            os.rename(unfinished, output_dir)
-        except OSError:
-            # another process was faster; it wrote the same bytes, or _is_written says what else it was
-            if not _is_written(output_dir, settings):
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with whole_folder(output_dir) as unfinished:
+            volumes = write(unfinished)
+            write_csv(unfinished / "labels.csv", ["id", "label"], [[v["id"], v["label"]] for v in volumes])
+            (unfinished / "phantom.json").write_text(json.dumps({**settings, "volumes": volumes}, indent=2) + "\n")
+    except OSError:
+        # another process was faster; it wrote the same bytes, or _is_written says what else it was
+        if not _is_written(output_dir, settings):
+            raise
     return output_dir
 
 
