@@ -51,3 +51,12 @@ def test_air_alone_is_left_as_it_is():
     assert torch.equal(ClearOutsideBodyd("image")({"image": image})["image"], image)
     with pytest.raises(ValueError, match="denser than -500 HU"):
         body_mask(image.numpy()[0])
+
+
+def test_what_is_thinner_than_a_body_is_left_as_it_is():
+    hu = torch.full((1, 4, 16, 16), -1000.0)
+    hu[:, :, ::4] = 71  # sheets and tubes, but no patient
+    image = MetaTensor(hu, affine=AFFINE)
+    assert torch.equal(ClearOutsideBodyd("image")({"image": image})["image"], image)
+    with pytest.raises(ValueError, match=r"as thick as a body is denser than -500 HU \(values from -1000 to 71\)"):
+        body_mask(image.numpy()[0])

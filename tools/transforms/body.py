@@ -36,13 +36,16 @@ def body_mask(hu: np.ndarray, thin: int = 1) -> np.ndarray:
         bool [axial, H, W].
 
     Raises:
-        ValueError: nothing is denser than -500 HU; are these HU?
+        ValueError: nothing so thick is denser than -500 HU; are these HU?
     """
     square = np.ones((1, 3, 3))
     dense = ndimage.binary_opening(hu > BODY, structure=square, iterations=thin)
     parts, count = ndimage.label(dense)
     if count == 0:
-        raise ValueError(f"nothing in the volume is denser than {BODY:g} HU (values from {hu.min():g} to {hu.max():g})")
+        raise ValueError(
+            f"nothing in the volume that is as thick as a body is denser than {BODY:g} HU (values from {hu.min():g} to "
+            f"{hu.max():g})"
+        )
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     kept = (sizes >= LIMB * sizes.max())[parts]
@@ -58,8 +61,8 @@ class ClearOutsideBodyd(MapTransform):
     Args:
         keys: of CT in HU, [1, axial, H, W].
 
-    Left as they are: a volume in which nothing is denser than -500 HU, and one that was cut out of a body, whose lungs
-    may be open to the border and then look like air around it.
+    Left as they are: a volume in which nothing that is as thick as a body is denser than -500 HU, and one that was cut
+    out of a body, whose lungs may be open to the border and then look like air around it.
     """
 
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
@@ -70,11 +73,12 @@ class ClearOutsideBodyd(MapTransform):
         for key in self.key_iterator(d):
             volume = d[key]
             hu = np.asarray(volume[0])
-            if not (hu > BODY).any():
-                continue
             pixel = float(min(volume.pixdim[1:])) if isinstance(volume, MetaTensor) else 1.0
             thin = max(1, round(TABLE_MM / pixel))
-            body = body_mask(hu, thin)
+            try:
+                body = body_mask(hu, thin)
+            except ValueError:
+                continue
             if _border(body).mean() > CROPPED:
                 continue
             body = ndimage.binary_dilation(body, structure=np.ones((1, 3, 3)), iterations=thin)
