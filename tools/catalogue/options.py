@@ -146,7 +146,7 @@ COMPUTED = {
     "$len(@real_files)": "as many as there are real ones",
     "$@data_dir + '/Test_Sets' if @dataset_dir is None else @data_dir": "`dataset_dir`, or the held-out phantoms",
     "$@trained['data']['field_of_view_mm']": "that of the training volumes",
-    "$0.0001 if @crf_nodes == 'slices' else 0.0004": "0.0001",
+    "$0.0001 if @crf_nodes == 'slices' else 0.0004": "0.0001 (0.0004 with `channels`)",
     "$'half' if @num_classes > 0 else 'none'": "`none`, by class `half`",
     "@crf_iterations": "60000",
 }
