@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from tools.files import as_text
@@ -17,7 +17,7 @@ LABEL_FOLDERS = ("ground", "labels", "masks", "seg-lungs", "segmentations")
 (labelsTr, labelsTs, labelsVa); of LUNA16; of TotalSegmentator."""
 
 
-def walk(root: str | os.PathLike, skipped: Sequence[str] = LABEL_FOLDERS) -> Iterator[tuple[Path, list[str]]]:
+def walk(root: str | os.PathLike, expected_labels: bool = False) -> Iterator[tuple[Path, list[str]]]:
     """A folder and all below it, each with the sorted names of its files.
 
     Hidden files and folders are left out. So are folders with label maps, which are named at the end of a run
@@ -26,7 +26,7 @@ def walk(root: str | os.PathLike, skipped: Sequence[str] = LABEL_FOLDERS) -> Ite
 
     Args:
         root: where to begin; its own name does not matter.
-        skipped: beginnings of the names of folders to leave out, in small letters.
+        expected_labels: whether the dataset is known to hold label maps, which then need not be named.
     """
     seen: set[tuple[int, int]] = set()
     for place, subfolders, names in os.walk(root, followlinks=True, onerror=_unreadable):
@@ -37,8 +37,9 @@ def walk(root: str | os.PathLike, skipped: Sequence[str] = LABEL_FOLDERS) -> Ite
         seen.add((stat.st_dev, stat.st_ino))
         wanted = []
         for name in subfolders:
-            if name.lower().startswith(tuple(skipped)):
-                left_out.keep({os.path.join(place, name): "label maps, by the name of the folder"})
+            if name.lower().startswith(LABEL_FOLDERS):
+                if not expected_labels:
+                    left_out.keep({os.path.join(place, name): "label maps, by the name of the folder"})
             elif not name.startswith("."):
                 wanted.append(name)
         # folders before links to them, so that a volume is named by where it lies

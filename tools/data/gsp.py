@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import re
 
-from tools.data.volumes import IMAGES, Layout, Volume, one_in_ten, split_datalist
+from tools.data.sections import is_held_out
+from tools.data.volumes import IMAGES, Layout, Volume, split_datalist
 
 SCAN = re.compile(r"(?P<subject>Sub\d+)_Ses\d+_Scan_\d+_(?P<modality>[A-Z]+)\d*")
 """Name of a scan of GSP: anatomical ones are `Sub0001_Ses1_Scan_01_ANAT1`, functional ones `.._Scan_02_BOLD1`."""
@@ -59,6 +60,6 @@ def gsp_datalist(dataset_dir: str | os.PathLike, section: str) -> list[dict[str,
     """
 
     def is_validation(volume: Volume) -> bool:
-        return one_in_ten(subject(volume.id))
+        return is_held_out(subject(volume.id), one_in=10)
 
     return split_datalist(dataset_dir, section, GSP, is_validation, "one subject in ten is, by a hash of its name")

@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Collection
 
-from tools.data.volumes import IMAGES, Layout, Volume, one_in_ten, split_datalist
+from tools.data.sections import is_held_out
+from tools.data.volumes import IMAGES, Layout, Volume, split_datalist
 
 LUNA16 = Layout("subset0 to subset9 with .mhd files as LUNA16 is published", roles=IMAGES | {"ct"})
 
@@ -40,7 +41,7 @@ def luna16_datalist(
 
     def is_validation(volume: Volume) -> bool:
         subset = _subset(volume)
-        return one_in_ten(volume.id) if subset is None else subset in subsets
+        return is_held_out(volume.id, one_in=10) if subset is None else subset in subsets
 
     rule = (
         f"validation_subsets, now {sorted(subsets)}, chooses the numbered subset folders that are for validation; in "

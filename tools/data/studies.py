@@ -10,14 +10,15 @@ where MR and CT are of different people. A study is `{"id": "MR/3", "image": [pa
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tools.data.folders import walk
 from tools.data.own_folders import MODALITIES, by_name, find_series
+from tools.data.sections import check_section, is_held_out
 from tools.files import as_text, check_file_names
 from tools.io import left_out
 from tools.io.dicom import echo_times, is_dicom_folder
@@ -25,7 +26,7 @@ from tools.io.left_out import bounded
 from tools.io.readers import VolumeError, volume_suffix
 from tools.io.volume_reader import volume_header, volume_names, with_echo
 
-SECTIONS = {"training": "Train_Sets", "validation": "Test_Sets"}
+FOLDERS = {"training": "Train_Sets", "validation": "Test_Sets"}
 TRUTH = "truth.json"
 
 Study = dict[str, object]
@@ -192,7 +193,7 @@ def _patients(dataset_dir: str | os.PathLike, kind: str) -> list[Path]:
     root = Path(dataset_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for CHAOS there")
-    bases = [root / section / kind for section in SECTIONS.values()] + [root / kind]
+    bases = [root / section / kind for section in FOLDERS.values()] + [root / kind]
     bases = [base for base in bases if base.is_dir()]
     if not bases:
         bases = [root] if root.name == kind or kind == "MR" else []
@@ -205,12 +206,8 @@ def _patients(dataset_dir: str | os.PathLike, kind: str) -> list[Path]:
 
 
 def _slices_below(folder: Path) -> Path | None:
-    """The first folder, this one or one below, that holds DICOM slices and no masks (CHAOS's Ground)."""
-    for place, subfolders, _ in os.walk(folder):
-        subfolders[:] = sorted(s for s in subfolders if s != "Ground" and not s.startswith("."))
-        if is_dicom_folder(place):
-            return Path(place)
-    return None
+    """The first folder, this one or one below, that holds DICOM slices; CHAOS's masks lie in Ground beside them."""
+    return next((place for place, _ in walk(folder, expected_labels=True) if is_dicom_folder(place)), None)
 
 
 def _studies_at(path: Path, modalities: Sequence[str], pool: bool) -> dict[str, dict[str, str]]:
@@ -233,16 +230,15 @@ def _studies_at(path: Path, modalities: Sequence[str], pool: bool) -> dict[str, 
 def _section(
     dataset_dir: str | os.PathLike, found: Mapping[str, dict[str, str]], section: str
 ) -> dict[str, dict[str, str]]:
-    if section not in SECTIONS:
-        raise ValueError(f"section is {section!r}, expected 'training' or 'validation'")
+    check_section(section)
     if (Path(dataset_dir) / TRUTH).is_file():
         chosen = {
             name: paths
             for name, paths in found.items()
-            if any(Path(p).relative_to(dataset_dir).parts[0] == SECTIONS[section] for p in list(paths.values())[:1])
+            if any(Path(p).relative_to(dataset_dir).parts[0] == FOLDERS[section] for p in list(paths.values())[:1])
         }
         return chosen
-    validation = [name for name in found if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0]
+    validation = [name for name in found if is_held_out(name, one_in=5)]
     if len(validation) < 2 or len(validation) == len(found):
         if section == "validation":
             warnings.warn(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from tools.data.folders import walk
 from tools.data.preprocessed import preprocessed_info, rerun_command
+from tools.data.sections import check_section
 from tools.files import as_text, check_file_names
 from tools.io import left_out
 from tools.io.dicom import is_dicom_folder
@@ -88,8 +88,7 @@ def split_datalist(
         VolumeError: no volume of the section can be used, or two have the same id.
         ValueError: `section` is neither, or nothing is left to train on.
     """
-    if section not in ("training", "validation"):
-        raise ValueError(f"section is {section!r}, expected 'training' or 'validation'")
+    check_section(section)
     volumes = find_volumes(dataset_dir, layout)
     validation = [v for v in volumes if is_validation(v)]
     training = [v for v in volumes if not is_validation(v)]
@@ -108,11 +107,6 @@ def split_datalist(
         validation = volumes
     chosen = usable_volumes(training if section == "training" else validation, dataset_dir)
     return [{"image": str(v.path), "id": v.id} for v in chosen]
-
-
-def one_in_ten(name: str) -> bool:
-    """Whether `name` is one of the tenth of all names that is for validation, by its hash."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 10 == 0
 
 
 def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]:

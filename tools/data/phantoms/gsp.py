@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tools.data.phantoms.brain import DEFAULT_SHAPE, BrainPhantom, brain_t1
 from tools.data.phantoms.folder import checked_settings, held_out, is_affected, write_folder
 from tools.data.phantoms.shapes import affine_of
-from tools.data.volumes import one_in_ten
+from tools.data.sections import is_held_out
 from tools.io.nifti import write_nifti
 
 VERSION = 1
@@ -69,9 +69,13 @@ def subject_numbers(count: int) -> list[tuple[int, int, bool]]:
     sides = [
         (number, place, side)
         for side, size in ((False, count - validation), (True, validation))
-        for place, number in enumerate(islice((n for n in count_from(1) if one_in_ten(f"Sub{n:04d}") == side), size))
+        for place, number in enumerate(islice((n for n in count_from(1) if _is_held_out(n) == side), size))
     ]
     return sorted(sides)
+
+
+def _is_held_out(number: int) -> bool:
+    return is_held_out(f"Sub{number:04d}", one_in=10)
 
 
 def phantom_volume(seed: int, number: int, shape: Sequence[int], affected: bool) -> BrainPhantom:
