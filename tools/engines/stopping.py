@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -47,12 +47,13 @@ class StopSignals:
 
     def tensor(self, device: torch.device) -> Tensor:
         """[2]: 1 for the signal of ``SIGNALS`` that was received. Summed or averaged over processes it says of all."""
-        return torch.tensor([float(self.received == number) for number in SIGNALS], device=device)
+        asked = torch.tensor([float(self.received == number) for number in SIGNALS])
+        return asked.to(device, non_blocking=True)
 
 
-def received_by_any(shared: Tensor) -> int:
+def received_by_any(shared: Sequence[float]) -> int:
     """The signal that a process received, 0 if none did, from the average of all ``StopSignals.tensor``."""
-    return next((number for number, share in zip(SIGNALS, shared.tolist(), strict=True) if share > 0), 0)
+    return next((number for number, share in zip(SIGNALS, shared, strict=True) if share > 0), 0)
 
 
 def shield_workers(loader: Iterable) -> None:

@@ -178,7 +178,7 @@ class AlternatingTrainer(SupervisedTrainer):
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return [{"loss": losses}]
 
-    def _run(self, update: Update, batch: dict, size: int) -> dict[str, float]:
+    def _run(self, update: Update, batch: dict, rows: int) -> dict[str, float]:
         """Minimise one loss on a batch of so many rows by one step."""
         for name, network in self.networks.items():
             network.requires_grad_(name in update.networks)
@@ -186,7 +186,7 @@ class AlternatingTrainer(SupervisedTrainer):
         scaler = self.scalers[update.name]
 
         terms: dict[str, Tensor] = {}
-        for part, share in split(batch, size if update.one_by_one else self.accumulation, size):
+        for part, share in split(batch, rows if update.one_by_one else self.accumulation, rows):
             with torch.autocast(self.state.device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32"):
                 losses = update.loss(part)
             scaler.scale(share * sum(losses.values())).backward()
@@ -194,19 +194,20 @@ class AlternatingTrainer(SupervisedTrainer):
                 terms[name] = terms.get(name, 0) + share * loss.detach().float()
         asked = self.signals.tensor(self.state.device)
         average_over_processes(update.parameters, [*terms.values(), asked])
-        if rank_and_world_size()[1] > 1:
-            self._asked = received_by_any(asked)
+        scaler.unscale_(update.optimizer)
+        norm = get_total_norm([p.grad for p in update.parameters if p.grad is not None]).to(self.state.device)
 
-        values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+        # the only time that an update waits for its device
+        *numbers, length, sigterm, sigint = torch.stack([*terms.values(), norm, *asked]).tolist()
+        if rank_and_world_size()[1] > 1:
+            self._asked = received_by_any((sigterm, sigint))
+        values = dict(zip(terms, numbers, strict=True))
         total = sum(values.values())
         self._check(update, "loss", total, values)
-        scaler.unscale_(update.optimizer)
-        gradients = [p.grad for p in update.parameters if p.grad is not None]
-        norm = get_total_norm(gradients)
         if scaler.is_enabled():  # expects overflow, skips the step and tries a smaller scale
-            self._count_overflow(update, float(norm))
+            self._count_overflow(update, length)
         else:
-            self._check(update, "gradient", float(norm), values)
+            self._check(update, "gradient", length, values)
         if update.max_grad_norm is not None:
             clip_grads_with_norm_(update.parameters, update.max_grad_norm, norm)
         scaler.step(update.optimizer)
