@@ -14,6 +14,7 @@ from tools.engines import TrainingCheckpoint
 from tools.engines.checkpoint import checkpoints, newest_whole_checkpoint
 from tools.engines.weights import save_model
 from tools.files import PARTIAL, whole_file
+from tools.torch_files import write_torch_file
 
 
 def adam(lr=0.01, betas=(0.9, 0.999), weight_decay=0.0):
@@ -135,6 +136,25 @@ def test_a_schedule_that_the_checkpoint_has_not_is_named(tmp_path):
     train(tmp_path, 1)
     with pytest.raises(ValueError, match="update 'critic' has a schedule of its learning rate now, and had none then"):
         train(tmp_path, 2, schedule=falling(0.1))
+
+
+def change_checkpoint(path, **entries):
+    state = torch.load(path, weights_only=True) | entries
+    write_torch_file(path, {key: value for key, value in state.items() if value is not None})
+
+
+def test_a_checkpoint_with_other_random_numbers_is_named(tmp_path, caplog):
+    train(tmp_path, 1)
+    change_checkpoint(tmp_path / "checkpoint_epoch=1.pt", draws=None)  # as those of before
+    assert train(tmp_path, 2).state.iteration == 6
+    (line,) = said(caplog)
+    assert line.startswith("This run has random numbers of version 2, 1 in the checkpoint: it goes on, though not")
+    caplog.clear()
+    train(tmp_path, 3)
+    assert said(caplog) == []
+    change_checkpoint(tmp_path / "checkpoint_epoch=3.pt", draws=3)
+    with pytest.raises(ValueError, match="random numbers are of version 3, and those here of 2: update tools"):
+        train(tmp_path, 4)
 
 
 def test_another_precision_holds(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -12,6 +13,7 @@ from torch import nn
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
 from tests.processes import in_two_processes
 from tools.engines import Draws, ExponentialMovingAverage, Update
+from tools.engines.draws import VERSION
 from tools.engines.trainer import average_over_processes, rows, split
 
 
@@ -320,6 +322,37 @@ def test_draws_of_processes_are_the_rows_of_one():
     assert 0 <= whole.min() < 0.5 < whole.max() < 1
 
 
+def test_a_process_draws_the_numbers_of_its_own_rows_alone(monkeypatch):
+    """In whichever order, and whatever was drawn before: the row's own stream, and that of all rows."""
+    made, plain = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: made.append(tuple(seed)) or plain(seed))
+    draws = Draws(5, 9, rank=1, world_size=8)
+    draws.normal(2, 3)
+    draws.uniform(2)
+    draws.integer(0, 9)
+    assert made == [(2, 9, 5), (10, 9, 5), (0, 9, 5)]  # rows 1 and 9, and what all share
+
+
+def test_rows_do_not_share_numbers():
+    drawn = torch.cat([Draws(seed, i).normal(5, 1000) for seed in range(2) for i in range(2)])
+    assert (torch.corrcoef(drawn) - torch.eye(20)).abs().max() < 0.15
+    assert abs(drawn.mean()) < 0.05
+    assert abs(drawn.std() - 1) < 0.05
+    assert Draws(0, 0).uniform(3).shape == (3,)
+    assert len(set(Draws(0, 0).uniform(30).tolist())) == 30
+    # seeds beyond 32 bits, and a seed, an iteration and a row of zero
+    assert not torch.equal(Draws(2**32 + 1, 0).normal(1, 4), Draws(1, 0).normal(1, 4))
+    assert Draws(0, 0).integer(0, 2**40) not in {Draws(0, 1).integer(0, 2**40), Draws(1, 0).integer(0, 2**40)}
+
+
+def test_draws_stay_as_they_are():
+    """A checkpoint says by which version of them it was made."""
+    assert VERSION == 2
+    expected = np.random.default_rng([4, 2, 1]).standard_normal(3, dtype=np.float32)
+    assert Draws(1, 2, rank=1, world_size=2).normal(2, 3)[1].tolist() == expected.tolist()
+    assert Draws(1, 2).integer(0, 10**6) == np.random.default_rng([0, 2, 1]).integers(0, 10**6, endpoint=True)
+
+
 def _process(rank, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     game = make_game(seed=rank)  # different weights: the trainer must share those of process 0
@@ -364,6 +397,16 @@ def test_a_bad_batch_in_one_process_stops_both(tmp_path):
     in_two_processes(_bad_process, str(tmp_path))
     for rank in range(2):
         assert "update 'critic' has a loss of nan" in torch.load(tmp_path / f"{rank}.pt")
+
+
+def test_an_update_waits_for_its_device_once(monkeypatch):
+    """Every read of a number waits until a GPU has computed it."""
+    game, reads = make_game(), []
+    for name in ("tolist", "item", "__float__", "__bool__"):
+        plain = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda *args, p=plain, n=name: reads.append(n) or p(*args))
+    make_trainer(game, make_updates(game, sgd, max_grad_norm=1.0)).run()
+    assert reads == ["tolist"] * 6
 
 
 def test_averaging_without_processes_changes_nothing():

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
+
+VERSION = 2
+"""Of the numbers that follow from a seed. In 1, before checkpoints said so, all rows of a batch shared one stream."""
 
 
 class Draws:
     """The random numbers of one iteration: a function of seed and iteration alone.
 
-    A resumed run needs no memory of its past to draw the same numbers, and processes that share a batch draw it
-    as one: every process makes the whole batch's numbers and takes those of its rows, which are every n-th, as
-    ``DistributedSampler`` deals out the data.
+    A resumed run needs no memory of its past to draw the same numbers. Each row of the batch that the processes share
+    has a stream of its own, and there is one for what all rows share: so a process draws the numbers of its own rows
+    only, and a row has the same however many processes there are. The rows of a process are every n-th of the whole
+    batch, as ``DistributedSampler`` deals out the data.
 
     Args:
         seed: the run's seed.
@@ -31,24 +37,37 @@ class Draws:
         world_size: int = 1,
         iterations: int | None = None,
     ) -> None:
+        self.seed = seed
         self.iteration = iteration
         self.iterations = iterations
         self.device = torch.device(device)
         self.rank = rank
         self.world_size = world_size
-        # not a torch.Generator: on the CPU it keeps 32 bits of its seed, too few for a seed and an iteration
-        self._generator = np.random.default_rng([seed, iteration])
+        self._streams: dict[int, np.random.Generator] = {}
 
     def normal(self, batch: int, *size: int) -> Tensor:
-        """Standard normal [batch, *size]: this process's rows of a draw for all processes."""
-        drawn = self._generator.standard_normal((self.world_size * batch, *size), dtype=np.float32)
-        return torch.from_numpy(drawn[self.rank :: self.world_size].copy()).to(self.device)
+        """Standard normal [batch, *size], each of this process's rows from its own stream."""
+        return self._rows(np.random.Generator.standard_normal, batch, size)
 
     def uniform(self, batch: int, *size: int) -> Tensor:
-        """Uniform in [0, 1), [batch, *size]: this process's rows of a draw for all processes."""
-        drawn = self._generator.random((self.world_size * batch, *size), dtype=np.float32)
-        return torch.from_numpy(drawn[self.rank :: self.world_size].copy()).to(self.device)
+        """Uniform in [0, 1), [batch, *size], each of this process's rows from its own stream."""
+        return self._rows(np.random.Generator.random, batch, size)
 
     def integer(self, low: int, high: int) -> int:
         """Uniform in [low, high], the same in every process."""
-        return int(self._generator.integers(low, high, endpoint=True))
+        return int(self._stream(0).integers(low, high, endpoint=True))
+
+    def _rows(self, draw: Callable, batch: int, size: tuple[int, ...]) -> Tensor:
+        drawn = np.empty((batch, *size), dtype=np.float32)
+        for place in range(batch):
+            row = drawn[place : place + 1]  # an array also where a row is one number
+            draw(self._stream(1 + self.rank + self.world_size * place), dtype=np.float32, out=row)
+        return torch.from_numpy(drawn).to(self.device, non_blocking=True)
+
+    def _stream(self, number: int) -> np.random.Generator:
+        """Stream 0 is that of all rows, stream 1 + n that of row n of the whole batch."""
+        if number not in self._streams:
+            # not a torch.Generator: on the CPU it keeps 32 bits of its seed. The seed, which may be long, comes last:
+            # NumPy takes zeros at the end of such a list for nothing.
+            self._streams[number] = np.random.default_rng([number, self.iteration, self.seed])
+        return self._streams[number]

@@ -12,6 +12,7 @@ from ignite.engine import Engine
 from torch.distributed.checkpoint.stateful import Stateful
 from torch.optim.lr_scheduler import LRScheduler
 
+from tools.engines import draws
 from tools.engines.hyperparameters import load_optimizer, load_schedule, optimizer_differences
 from tools.engines.passes import random_states, restore_random_states
 from tools.engines.trainer import AlternatingTrainer
@@ -36,6 +37,7 @@ def state_of(
         "best": None if evaluator is None else [evaluator.state.best_metric, evaluator.state.best_metric_epoch],
         "validated": None if evaluator is None else getattr(evaluator.state, "validated", None),
         "also": {name: thing.state_dict() for name, thing in (also or {}).items()},
+        "draws": draws.VERSION,
         "random": random_states(),
         "pass": trainer.passes.began if within else None,
         "versions": versions(),
@@ -54,8 +56,14 @@ def restore(
     """Put the state of ``state_of`` back; rates and schedules stay those of this run.
 
     Returns:
-        The hyperparameters that differ from the checkpoint's, a line for each.
+        The hyperparameters that differ from the checkpoint's, a line for each, and the version of the draws if it does.
+
+    Raises:
+        ValueError: the state is of other networks or optimizers, or from a later version of this project.
     """
+    drawn = state.get("draws", 1)
+    if drawn > draws.VERSION:
+        raise ValueError(f"its random numbers are of version {drawn}, and those here of {draws.VERSION}: update tools")
     for name, network in trainer.networks.items():
         network.load_state_dict(state["networks"][name])
     if trainer.ema is not None:
@@ -77,7 +85,9 @@ def restore(
         evaluator.state.validated = state.get("validated", state["epoch"])
     restore_random_states(state["random"])
     _restore_progress(trainer, state)
-    return [
+    other_draws = f"random numbers of version {draws.VERSION}, {drawn} in the checkpoint: it goes on, though not with "
+    other_draws += "those that would have come then"
+    return [other_draws] * (drawn != draws.VERSION) + [
         line
         for update in trainer.updates
         for line in optimizer_differences(update.name, state["optimizers"][update.name], update.optimizer)
