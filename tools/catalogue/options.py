@@ -179,7 +179,8 @@ def table(config: Config, sentences: Mapping[str, str]) -> str:
             names = ", ".join(f"`{id}#{key}`" for key in value)
             rows.append(f"| {names} | {', '.join(_default(config, item) for item in value.values())} | {sentence} |")
         else:
-            rows.append(f"| `{id}` | {_default(config, value)} | {sentence} |")
+            default = "the bundle's folder" if id == "bundle_root" else _default(config, value)  # packed ones find it
+            rows.append(f"| `{id}` | {default} | {sentence} |")
     return "\n".join(rows)
 
 
