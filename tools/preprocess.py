@@ -35,7 +35,7 @@ from tools.data.preprocessed import (
 from tools.data.volumes import Volume, find_volumes
 from tools.files import PARTIAL, as_text, file_name, whole_file
 from tools.io import left_out
-from tools.io.left_out import MOST, bounded
+from tools.io.left_out import MOST, listed
 from tools.io.nifti import write_nifti
 from tools.io.readers import VolumeError, read_header
 from tools.io.volume import without_shear
@@ -104,9 +104,9 @@ def preprocess(
             _write_manifest(output, manifest)  # after each, so that a killed run loses only what it was working on
             bar.update()
 
-    bad = [f"{path}: {reason}" for path, reason in sorted(manifest["bad"].items())]
+    bad = dict(sorted(manifest["bad"].items()))
     if not manifest["volumes"]:
-        raise VolumeError(f"{as_text(source)}: none of {len(bad)} volumes can be used:\n{bounded(bad)}")
+        raise VolumeError(f"{as_text(source)}: none of {len(bad)} volumes can be used:\n{listed(bad)}")
     if (source / "labels.csv").is_file():
         shutil.copyfile(source / "labels.csv", output / "labels.csv")
     entries = manifest["volumes"].values()
@@ -114,11 +114,11 @@ def preprocess(
     manifest["complete"] = True
     _write_manifest(output, manifest)
     print(f"{len(entries)} volumes of {settings['image_size']} voxels a side are in {output}")
-    doubts = [f"{e['source']}: {doubt}" for e in entries for doubt in _doubts(e)]
+    doubts = {source: "; ".join(found) for source, found in sorted((e["source"], _doubts(e)) for e in entries) if found}
     if doubts:
-        print(f"{len(doubts)} of them look wrong, and are used:\n{bounded(sorted(doubts), MOST)}")
+        print(f"{len(doubts)} of them look wrong, and are used:\n{listed(doubts, MOST)}")
     if bad:
-        print(f"{len(bad)} volumes were left out:\n{bounded(bad, MOST)}")
+        print(f"{len(bad)} volumes were left out:\n{listed(bad, MOST)}")
     left_out.forget(str(volume.path) for volume in volumes)  # which were named here
     left_out.print_left_out()
 

@@ -68,7 +68,7 @@ def test_five_noise_levels_are_ranked_by_every_distance(comparison):
     for name, space in comparison["spaces"].items():
         # in radiomic features, which reach over magnitudes, MMD with its own bandwidth says only that a set is far away
         far = name.startswith("radiomics")
-        assert any(w.startswith(f"{name}: the median distance") for w in comparison["warnings"]) >= far
+        assert any("the median distance" in w and name in w for w in comparison["warnings"]) >= far
         for metric in ("fid", "kid") if far else ("fid", "mmd", "kid"):
             values = [space["models"][model][metric]["value"] for model in models]
             assert values == sorted(values), (space, metric, values)

@@ -483,6 +483,8 @@ def evaluate(bundle: VolumeBundle) -> Config:
             "name": bundle.name,
             "resamples": "@resamples",
             "seed": "@seed",
+            "window": "@window",
+            "unit": "HU" if bundle.data.intensities == "hounsfield" else "grey values",
             "settings": {
                 "bundle": bundle.name,
                 "weights": "@ckpt_path",

@@ -19,7 +19,6 @@ from monai.utils import convert_to_tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from tools.files import as_text
 from tools.io import left_out
 from tools.io.readers import VolumeError
 from tools.io.volume_reader import source_path, volume_stamp
@@ -81,8 +80,7 @@ def _leave_out_unusable(dataset: Dataset, num_workers: int) -> None:
         return
     names = {str(dataset.data[index].get("id", index)): reason for index, reason in bad.items()}
     if len(bad) == len(reasons):
-        lines = [f"{as_text(name)}: {reason}" for name, reason in names.items()]
-        raise VolumeError(f"none of {len(bad)} volumes can be used:\n{left_out.bounded(lines)}")
+        raise VolumeError(f"none of {len(bad)} volumes can be used:\n{left_out.listed(names)}")
     left_out.warn_of("the data", names, len(reasons), stacklevel=3)
     dataset.data = [item for index, item in enumerate(dataset.data) if index not in bad]
 

@@ -71,8 +71,7 @@ class SliceStore(Dataset):
             self.ids.append(item["id"])
             self._volumes.append(volume)
         if bad and not self.ids:
-            lines = [f"{name}: {reason}" for name, reason in bad.items()]
-            raise VolumeError(f"none of {len(data)} studies can be used:\n{left_out.bounded(lines)}")
+            raise VolumeError(f"none of {len(data)} studies can be used:\n{left_out.listed(bad)}")
         if bad:
             left_out.warn_of("the data", bad, len(data), "studies")
         if not self._places:

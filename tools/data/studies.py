@@ -22,7 +22,6 @@ from tools.data.sections import check_section, is_held_out
 from tools.files import as_text, check_file_names
 from tools.io import left_out
 from tools.io.dicom import echo_times, is_dicom_folder
-from tools.io.left_out import bounded
 from tools.io.readers import VolumeError, volume_suffix
 from tools.io.volume_reader import volume_header, volume_names, with_echo
 
@@ -273,8 +272,9 @@ def _complete(
         else:
             studies.append({"id": name, "image": [paths[m] for m in modalities]})
     if lacking and (strict or not studies):
-        lines = [f"{name}: {reason}" for name, reason in lacking.items()]
-        raise VolumeError(f"{what}: {len(lacking)} of {len(found)} studies are not complete:\n{bounded(lines)}")
+        raise VolumeError(
+            f"{what}: {len(lacking)} of {len(found)} studies are not complete:\n{left_out.listed(lacking)}"
+        )
     if lacking:
         left_out.warn_of(what, lacking, len(found), "studies", stacklevel=3)
     return studies
@@ -291,8 +291,7 @@ def _usable(studies: Iterable[Study], what: str) -> list[Study]:
         except VolumeError as error:
             bad[study["id"]] = str(error)
     if not good:
-        lines = [f"{name}: {reason}" for name, reason in bad.items()]
-        raise VolumeError(f"{what}: none of {len(bad)} studies can be used:\n{bounded(lines)}")
+        raise VolumeError(f"{what}: none of {len(bad)} studies can be used:\n{left_out.listed(bad)}")
     if bad:
         left_out.warn_of(what, bad, len(bad) + len(good), "studies", stacklevel=3)
     return good

@@ -14,7 +14,6 @@ from tools.data.sections import check_section
 from tools.files import as_text, check_file_names
 from tools.io import left_out
 from tools.io.dicom import is_dicom_folder
-from tools.io.left_out import bounded
 from tools.io.readers import SUFFIXES, VolumeError, volume_suffix
 from tools.io.volume import check_thickness
 from tools.io.volume_reader import volume_header
@@ -165,8 +164,7 @@ def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) ->
         except VolumeError as e:
             bad[str(volume.path)] = e.reason
     if bad and not good:
-        lines = [f"{as_text(path)}: {reason}" for path, reason in bad.items()]
-        raise VolumeError(f"{dataset_dir}: none of {len(bad)} volumes can be used:\n{bounded(lines)}")
+        raise VolumeError(f"{dataset_dir}: none of {len(bad)} volumes can be used:\n{left_out.listed(bad)}")
     if bad:
         left_out.warn_of(str(dataset_dir), bad, len(bad) + len(good), stacklevel=4)
     return good

@@ -106,9 +106,10 @@ def evaluate(
     images = {name: images[name] for name in sets}
     check_cover({name: profile.value_range for name, profile in sets.items()}, unit)
     models = {name: profile for name, profile in sets.items() if name != "real"}
-    comparison = compare(sets["real"], models, made, resamples, seed, bandwidth)
+    comparison = compare(sets["real"], models, made, resamples, seed, bandwidth, unit)
     true_images = {name: truths for name, truths in true_images.items() if name in sets}
     errors = {name: _errors(name, images[name], truths, unit, left_out) for name, truths in true_images.items()}
+    left_out.say()
     missing = [name for name in totals if name not in sets]
     comparison["warnings"] += [f"{name} has fewer than {FEWEST} images that can be used" for name in missing]
     comparison["warnings"] += left_out.sentences(totals)
@@ -123,8 +124,9 @@ def evaluate(
         "resamples": resamples,
         "seed": seed,
     }
-    write_report(output_dir, comparison, sets, settings, errors, diversity)
-    print(f"{Path(output_dir) / 'report.html'}")
+    write_report(output_dir, comparison, sets, settings, errors, diversity, unit=unit)
+    print(comparison["conclusion"])
+    print(Path(output_dir) / "report.html")
 
 
 def models_of(synthetic: str | Mapping[str, str]) -> dict[str, str]:

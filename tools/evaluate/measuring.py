@@ -23,6 +23,7 @@ from tools.io.readers import VolumeError
 from tools.metrics.intensity import Unit
 from tools.metrics.profile import ImageProfile, Space, profile_of
 from tools.metrics.spaces import make_spaces
+from tools.metrics.unit import Unit
 
 logger = logging.getLogger(__name__)
 

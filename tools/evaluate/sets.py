@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tools.data.image_sets import ImageFile, image_shape, read_image
+from tools.io.left_out import in_words, listed
 from tools.io.readers import VolumeError
 
 logger = logging.getLogger(__name__)
@@ -16,7 +17,7 @@ PEEK = 5
 """Images of every set that are looked at to find out the unit of their values."""
 
 NAMED = 20
-"""Images of a set that are named at the most where some are left out."""
+"""Images that are named at the most for each reason for which some are left out."""
 
 FEWEST = 2
 """Images of a set, which make a distribution."""
@@ -25,22 +26,28 @@ Sizes = dict[ImageFile, tuple[int, int, int]]
 
 
 class LeftOut:
-    """Images that cannot be used, by set, with the reason of each; said in the log at once."""
+    """Images that cannot be used, by set, with the reason of each."""
 
     def __init__(self) -> None:
         self.reasons: dict[str, dict[str, str]] = {}
+        self._said: set[tuple[str, str]] = set()
 
     def add(self, name: str, image: ImageFile, error: VolumeError) -> None:
-        logger.warning("left out of %s: %s", name, error)
         self.reasons.setdefault(name, {})[image.id] = error.reason
+
+    def say(self) -> None:
+        """Those that were added since the last time, in the log, many of one reason together."""
+        for name, reasons in self.reasons.items():
+            new = {identifier: reason for identifier, reason in reasons.items() if (name, identifier) not in self._said}
+            self._said |= {(name, identifier) for identifier in new}
+            if new:
+                logger.warning("%s: %d images are left out:\n%s", name, len(new), listed(new, NAMED))
 
     def sentences(self, totals: Mapping[str, int]) -> list[str]:
         """One for every set of which something is left out, for a report."""
         found = []
         for name, reasons in self.reasons.items():
-            shown = [f"{identifier}: {reason}" for identifier, reason in list(reasons.items())[:NAMED]]
-            more = f"; and {len(reasons) - NAMED} more" if len(reasons) > NAMED else ""
-            found.append(f"{len(reasons)} of {totals[name]} images of {name} are left out ({'; '.join(shown)}{more})")
+            found.append(f"{len(reasons)} of {totals[name]} images of {name} are left out ({in_words(reasons, NAMED)})")
         return found
 
 
@@ -88,12 +95,13 @@ def enough(sets: Mapping[str, Sequence], left_out: LeftOut) -> list[str]:
     Raises:
         VolumeError: the real set has not, or no other has.
     """
+    left_out.say()
     small = [name for name, files in sets.items() if len(files) < FEWEST]
     for name in small:
         logger.warning("%s is left out: %d of its images can be used, expected %d", name, len(sets[name]), FEWEST)
     if "real" in small or len(small) == len(sets) - 1:
         name = "real" if "real" in small else small[0]
-        reasons = "; ".join(f"{i}: {reason}" for i, reason in list(left_out.reasons.get(name, {}).items())[:5])
+        reasons = in_words(left_out.reasons.get(name, {}), 5)
         raise VolumeError(
             f"{len(sets[name])} image(s) of {name} can be used, and a distribution needs {FEWEST} ({reasons})"
         )

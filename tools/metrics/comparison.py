@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tools.metrics.conclusion import conclusion
 from tools.metrics.distances import (
     frechet_distance,
     kernel_distance,
@@ -27,6 +28,7 @@ from tools.metrics.uncertainty import (
     extrapolated_frechet_distance,
     sample_size_warning,
 )
+from tools.metrics.unit import SIGNED, Unit
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,11 @@ FEWEST_FOR_INTERVAL = 4
 FAR = 2.0
 """Times the real set's own median distance: where a model's bandwidth is more, MMD hardly tells how far it is."""
 
+FAR_APART = (
+    "the median distance of these images is many times that of the real set alone; MMD hardly tells how far such sets "
+    "are, look at FID and KID, or give all models one bandwidth"
+)
+
 Distance = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -52,6 +59,7 @@ def compare(
     resamples: int = 0,
     seed: int = 0,
     bandwidth: float | None = None,
+    unit: Unit = SIGNED,
 ) -> dict[str, Any]:
     """Scores of every model against the real set, beside those of one half of the real set against the other.
 
@@ -64,34 +72,38 @@ def compare(
         bandwidth: of the MMD's kernel, one for all models. None, the papers' way, takes for each model the median
             distance between the samples of the real set and its own, so that its MMD depends on nothing else in the
             report; a model so far from the real set that this hardly says how far is warned of.
+        unit: of the sets, in which warnings speak of values.
 
     Returns:
         what goes into `report.json`:
 
+        - "conclusion": what came out, see `tools.metrics.conclusion.conclusion`;
         - "sets": name -> images, shapes, value_range (in the set's own unit);
         - "spaces": name -> note, rows, dimensions, "baseline" (metric -> value for the halves of the real set, each of
           half the size, which raises a FID) and "models": name -> metric -> value, and for distances low and high, the
           ends of a 95 percent interval, and ratio, value / baseline, and for "mmd" its bandwidth;
         - "layers": model -> score -> see `tools.metrics.layer_profile.compare_layers`, and "fid [space]" for spaces of
           slices;
-        - "warnings": sentences for the reader.
+        - "warnings": sentences for the reader, each once for all feature spaces.
 
     Raises:
         ValueError: a set of fewer than two images, or sets whose slices differ in size.
     """
     sets = {"real": real, **models}
     _check(sets)
-    warnings = _warnings(sets)
+    warnings = _warnings(sets, unit)
     layers = {name: compare_layers(real.half_profiles, model.layer_profile) for name, model in models.items()}
-    described = {}
+    described, doubts = {}, _Doubts([space.name for space in spaces])
     for space in spaces:
-        described[space.name] = _in_space(space, real, models, resamples, seed, bandwidth, warnings)
+        described[space.name] = _in_space(space, real, models, resamples, seed, bandwidth, doubts)
         if real.positions(space.name) is not None:
             for name, model in models.items():
                 layers[name][f"fid [{space.name}]"] = _fid_of_layers(space.name, real, model)
+    warnings += doubts.sentences()
     for warning in warnings:
         logger.warning("%s", warning)
     return {
+        "conclusion": conclusion(described, layers, {name: model.images for name, model in models.items()}),
         "sets": {
             name: {
                 "images": profile.images,
@@ -116,7 +128,7 @@ def _check(sets: Mapping[str, SetProfile]) -> None:
         raise ValueError(f"the sets have slices of different size ({found}); resample all to one size (image_size)")
 
 
-def _warnings(sets: Mapping[str, SetProfile]) -> list[str]:
+def _warnings(sets: Mapping[str, SetProfile], unit: Unit) -> list[str]:
     found = []
     for name, profile in sets.items():
         if profile.constant:
@@ -135,8 +147,8 @@ def _warnings(sets: Mapping[str, SetProfile]) -> list[str]:
         gap = max(abs(a - b) for a, b in zip(ends, bulk["real"], strict=True))
         if gap > 2 * RANGE_GAP:
             found.append(
-                f"most values of {name} lie between {ends[0]:.2f} and {ends[1]:.2f} of [-1, 1], and those of the real "
-                f"set between {bulk['real'][0]:.2f} and {bulk['real'][1]:.2f}: are both in one unit?"
+                f"most values of {name} lie between {unit.between(*ends)}, and those of the real set between "
+                f"{unit.between(*bulk['real'])}: are both in one unit?"
             )
     return found
 
@@ -156,7 +168,7 @@ def _in_space(
     resamples: int,
     seed: int,
     bandwidth: float | None,
-    warnings: list[str],
+    doubts: _Doubts,
 ) -> dict[str, Any]:
     """All that is measured in one feature space."""
     of_real, groups = real.features(space.name), real.groups(space.name)
@@ -165,19 +177,19 @@ def _in_space(
     of_real = np.asarray(normalise(of_real))
     of_models = {name: np.asarray(normalise(model.features(space.name))) for name, model in models.items()}
     first = real.half(space.name)
-    missing: dict[str, list[str]] = {}
+    missing = partial(doubts.add, space.name)
     own = _bandwidth(bandwidth, of_real, "real halves", missing)
     baseline = _values(_distances(own), of_real[first], of_real[~first], "real halves", missing)
-    measured, small, far = {}, {}, []
+    measured = {}
     for name, model in models.items():
         enough = min(real.images, model.images) >= FEWEST_FOR_INTERVAL
         if resamples and not enough:
             reason = f"there are no intervals, which take {FEWEST_FOR_INTERVAL} images or more in each set"
-            missing.setdefault(reason, []).append(name)
+            missing(reason, name)
         rows = of_models[name]
         width = _bandwidth(bandwidth, np.concatenate([of_real, rows]), name, missing)
         if own and width and width > FAR * own:
-            far.append(f"{name} {width / own:.1f} times")
+            missing(FAR_APART, f"{name} {width / own:.1f} times")
         distances = _distances(width)
         values = _values(distances, of_real, rows, name, missing)
         result: dict[str, dict[str, float | None]] = {m: {"value": v} for m, v in values.items()}
@@ -199,14 +211,14 @@ def _in_space(
         if width is not None:
             result["mmd"]["bandwidth"] = width
         if (text := sample_size_warning(of_real, rows)) is not None:
-            small[name] = text
+            doubts.few(space.name, name, text)
         try:
             endless = extrapolated_frechet_distance(
                 of_real, rows, seed=seed, groups_real=groups, groups_synthetic=model.groups(space.name)
             )
             result["fid_extrapolated"] = {"value": endless}
         except ValueError as error:
-            missing.setdefault(str(error), []).append(name)
+            missing(str(error), name)
         if hasattr(space, "probabilities"):
             probabilities = space.probabilities(torch.from_numpy(model.features(space.name)))
             result["inception_score"] = {"value": inception_score(probabilities.double().numpy())}
@@ -214,16 +226,6 @@ def _in_space(
     if hasattr(space, "probabilities"):
         probabilities = space.probabilities(torch.from_numpy(real.features(space.name)))
         baseline["inception_score"] = inception_score(probabilities.double().numpy())
-    if small:
-        (name, text), *others = small.items()
-        same = f" The same holds for {', '.join(other for other, _ in others)}." if others else ""
-        warnings.append(f"{space.name}, {name}: {text}{same}")
-    if far:
-        warnings.append(
-            f"{space.name}: the median distance of images is {', '.join(far)} that of the real set alone; MMD hardly "
-            "tells how far such sets are, look at FID and KID, or give all models one bandwidth"
-        )
-    warnings += [f"{space.name}: {reason} ({', '.join(names)})" for reason, names in missing.items()]
     return {
         "note": getattr(space, "note", ""),
         "rows": getattr(space, "rows", "volume"),
@@ -235,14 +237,14 @@ def _in_space(
     }
 
 
-def _bandwidth(given: float | None, rows: np.ndarray, name: str, missing: dict[str, list[str]]) -> float | None:
+def _bandwidth(given: float | None, rows: np.ndarray, name: str, missing: Callable[[str, str], None]) -> float | None:
     """That of the MMD's kernel: what is given, or the median distance of the samples; None where they are all alike."""
     if given is not None:
         return given
     try:
         return median_distance(rows)
     except ValueError:
-        missing.setdefault("MMD needs images that differ, most of these have the same features", []).append(name)
+        missing("MMD needs images that differ, most of these have the same features", name)
         return None
 
 
@@ -259,7 +261,7 @@ def _values(
     real: np.ndarray,
     synthetic: np.ndarray,
     name: str,
-    missing: dict[str, list[str]],
+    missing: Callable[[str, str], None],
 ) -> dict[str, float]:
     """Distances and neighbourhood scores. What a set is too small for is left out; `missing` says why and where."""
     values = {}
@@ -272,7 +274,7 @@ def _values(
             values.update(function(real, synthetic, k)._asdict())
         else:
             what = function.__name__.replace("_", " and ")
-            missing.setdefault(f"{what} look at {k} neighbours and need more samples than that", []).append(name)
+            missing(f"{what} look at {k} neighbours and need more samples than that", name)
     return values
 
 
@@ -295,3 +297,41 @@ def _fid_of_layers(space: str, real: SetProfile, model: SetProfile) -> dict[str,
         scores.append(fid(of_real[here], of_model[in_layer(model_places, layer)]))
         baseline.append(fid(of_real[here & first], of_real[here & ~first]))
     return beside_baseline(scores, baseline)
+
+
+class _Doubts:
+    """What a reader must know of the numbers: each reason once, with the models and feature spaces that it is about."""
+
+    def __init__(self, spaces: Sequence[str]) -> None:
+        self.spaces = list(spaces)
+        self.found: dict[str, dict[str, list[str]]] = {}
+        self.small: dict[str, dict[str, str]] = {}
+
+    def add(self, space: str, reason: str, name: str) -> None:
+        """A reason that a model has in a space."""
+        self.found.setdefault(reason, {}).setdefault(space, []).append(name)
+
+    def few(self, space: str, name: str, text: str) -> None:
+        """A model, or the real set, has few samples for a space."""
+        self.small.setdefault(space, {})[name] = text
+
+    def sentences(self) -> list[str]:
+        """All of it."""
+        found = [f"{reason} ({self._places(where)})" for reason, where in self.found.items()]
+        if not self.small:
+            return found
+        space, models = next(iter(self.small.items()))
+        (name, text), *others = models.items()
+        rest = {space: [other for other, _ in others]} if others else {}
+        rest |= {other: list(names) for other, names in self.small.items() if other != space}
+        same = f" The same holds for {self._places(rest)}." if rest else ""
+        return [f"{space}, {name}: {text}{same}", *found]
+
+    def _places(self, where: Mapping[str, list[str]]) -> str:
+        """ "a, b" where that is so in every space, else "a in X; b in Y, Z"."""
+        by_names: dict[str, list[str]] = {}
+        for space, names in where.items():
+            by_names.setdefault(", ".join(dict.fromkeys(names)), []).append(space)
+        if len(by_names) == 1 and len(where) == len(self.spaces):
+            return next(iter(by_names))
+        return "; ".join(f"{names} in {', '.join(spaces)}" for names, spaces in by_names.items())

@@ -25,6 +25,7 @@ from tools.metrics.diversity import PAIRS, SuccessiveSimilarity, diversity_of
 from tools.metrics.layers import LAYERS
 from tools.metrics.profile import ImageProfile, Space, profile_of, saved_profiles, sets_of
 from tools.metrics.report import write_report
+from tools.metrics.unit import SIGNED, Unit
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class EvaluationReport:
         layers: number of axial layers.
         seed: of halves and resampling.
         settings: what else a reader of the report should know.
+        window: values that -1 and 1 stand for, which the report then speaks of; None leaves them in [-1, 1].
+        unit: of the window, "HU" or other words.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class EvaluationReport:
         layers: int = LAYERS,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
+        window: Sequence[float] | None = None,
+        unit: str = "HU",
     ) -> None:
         self.output_dir = Path(output_dir)
         self.real = real
@@ -75,6 +80,7 @@ class EvaluationReport:
         self.layers = layers
         self.seed = seed
         self.settings = dict(settings or {})
+        self.unit = SIGNED if window is None else Unit(unit, (float(window[0]), float(window[1])))
         self._folders = {kind: self.output_dir / ".profiles" / kind for kind in ("real", "synthetic")}
         self._made = 0
         self._similarity: dict[str, SuccessiveSimilarity | str] = {}
@@ -123,11 +129,12 @@ class EvaluationReport:
             profiles = {kind: saved_profiles(folder) for kind, folder in self._folders.items()}
             sets = sets_of({"real": profiles["real"], self.name: profiles["synthetic"]}, self.layers, self.seed)
             real = sets.pop("real")
-            comparison = compare(real, sets, self.spaces, self.resamples, self.seed)
+            comparison = compare(real, sets, self.spaces, self.resamples, self.seed, unit=self.unit)
             diversity = self._diversity(comparison["warnings"])
             settings = {"layers": self.layers, "seed": self.seed, "resamples": self.resamples, **self.settings}
             truth = self.truth()
-            write_report(self.output_dir, comparison, {"real": real, **sets}, settings, truth, diversity)
+            shown = {"real": real, **sets}
+            write_report(self.output_dir, comparison, shown, settings, truth, diversity, unit=self.unit)
             engine.state.metrics |= self._numbers(comparison, truth, diversity)
             self._log(comparison)
             shutil.rmtree(self.output_dir / ".profiles", ignore_errors=True)
@@ -148,7 +155,9 @@ class EvaluationReport:
         if array.ndim != 4 or len(array) != 1:
             raise ValueError(f"expected {kind} volumes [1, D, H, W], got shape {array.shape}")
         device = volume.device if isinstance(volume, torch.Tensor) else "cpu"
-        profile = profile_of(array[0].clip(-1, 1), name, self.spaces, self.layers, spacing, device=device)
+        image = array[0].clip(-1, 1)
+        ends = self.unit.value(float(image.min())), self.unit.value(float(image.max()))
+        profile = profile_of(image, name, self.spaces, self.layers, spacing, ends, device)
         profile.save(self._folders[kind] / f"{re.sub(r'[^-.#=+A-Za-z0-9]', '_', name)}.npz")
         similarity = self._similarity.get(kind)
         if isinstance(similarity, SuccessiveSimilarity):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
+from tools.metrics.unit import SIGNED, Range, Unit
 
 CT_WINDOW = (-1024.0, 600.0)
 """HU that are told apart where nothing else is asked for, as CRF-GAN's (Shiri et al., section 2.1)."""
@@ -16,28 +15,6 @@ SLACK = 0.05
 LEAST_COVER = 0.05
 """Share of a window that a set in its unit covers at the least."""
 
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A known kind of values.
-
-    Attributes:
-        name: for messages.
-        window: values that become -1 and 1.
-    """
-
-    name: str
-    window: Range
-
-    def scale(self, volume: np.ndarray) -> np.ndarray:
-        """Values of the unit -> [-1, 1], clipped."""
-        low, high = self.window
-        return np.clip((volume.astype(np.float32) - low) / (high - low) * 2 - 1, -1, 1)
-
-
-SIGNED = Unit("[-1, 1]", (-1.0, 1.0))
 SHARE = Unit("[0, 1]", (0.0, 1.0))
 BYTE = Unit("8 bit grey values", (0.0, 255.0))
 HOUNSFIELD = Unit("HU", CT_WINDOW)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tools.metrics.layer_profile import LayerProfile
+from tools.metrics.unit import SIGNED, Unit
 
 # readable in grey and by the colour-blind (Okabe and Ito 2008)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -51,17 +52,20 @@ def layers_plot(
         return _svg(figure)
 
 
-def histograms_plot(profiles: Mapping[str, LayerProfile]) -> str:
-    """Average histograms of 256 bins of whole volumes, as SVG; the first set is drawn as the real one."""
+def histograms_plot(profiles: Mapping[str, LayerProfile], unit: Unit = SIGNED) -> str:
+    """Average histograms of 256 bins of whole volumes, as SVG, over values of the sets' unit; the first set is drawn as
+    the real one.
+    """
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.2), layout="constrained")
         axes = figure.subplots()
         for number, (name, profile) in enumerate(profiles.items()):
             histogram = np.mean([profile.histogram(layer) for layer in range(profile.layers)], axis=0)
-            places = np.linspace(*profile.value_range, len(histogram), endpoint=False)
+            ends = [unit.value(end) for end in profile.value_range]
+            places = np.linspace(*ends, len(histogram), endpoint=False)
             colour = REAL if number == 0 else COLOURS[(number - 1) % len(COLOURS)]
             axes.step(places, histogram, where="post", color=colour, label=name, linewidth=1.2)
-        axes.set(xlabel="value, scaled to [-1, 1]", ylabel="share of voxels", yscale="log")
+        axes.set(xlabel=unit.axis, ylabel="share of voxels", yscale="log")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, frameon=False)
         return _svg(figure)

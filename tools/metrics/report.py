@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader
 from tools.files import whole_file
 from tools.metrics.plots import histograms_plot, layers_plot, png, spectrum_picture
 from tools.metrics.profile import SetProfile
+from tools.metrics.unit import SIGNED, Unit
 from tools.metrics.views import VIEWS
 
 logger = logging.getLogger(__name__)
@@ -58,8 +59,9 @@ def write_report(
     truth: Mapping[str, Mapping[str, float]] | None = None,
     diversity: Mapping[str, Mapping[str, float]] | None = None,
     title: str = "Synthetic against real images",
+    unit: Unit = SIGNED,
 ) -> None:
-    """Write the three files, each as a whole.
+    """Write the three files, each as a whole, and say in the log what came out.
 
     Args:
         output_dir: made if need be.
@@ -69,10 +71,12 @@ def write_report(
         truth: method -> metric -> value, where the truth is known.
         diversity: set -> fields of `tools.metrics.diversity.Diversity`.
         title: of the page.
+        unit: of the sets, which grey values are shown in.
     """
     output_dir = Path(output_dir)
     report = {
         "title": title,
+        "conclusion": comparison["conclusion"],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": dict(settings),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
@@ -82,7 +86,8 @@ def write_report(
     }
     _write(output_dir / "report.json", json.dumps(_plain(report), indent=2, allow_nan=False) + "\n")
     _write(output_dir / "report.csv", _csv(_rows(report)))
-    _write(output_dir / "report.html", _page(report, sets))
+    _write(output_dir / "report.html", _page(report, sets, unit))
+    logger.info("%s", comparison["conclusion"])
     logger.info("wrote report.json, report.csv and report.html to %s", output_dir)
 
 
@@ -128,7 +133,7 @@ def _csv(rows: list[tuple]) -> str:
     return text.getvalue()
 
 
-def _page(report: Mapping[str, Any], sets: Mapping[str, SetProfile]) -> str:
+def _page(report: Mapping[str, Any], sets: Mapping[str, SetProfile], unit: Unit) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -140,9 +145,11 @@ def _page(report: Mapping[str, Any], sets: Mapping[str, SetProfile]) -> str:
     return environment.get_template("report.html.j2").render(
         title=report["title"],
         date=report["date"].replace("T", " ").replace("+00:00", " UTC"),
-        summary=_summary(report),
+        conclusion=report["conclusion"],
+        summary=_summary(report, unit),
         warnings=report["warnings"],
         space_tables=[_space_table(name, space) for name, space in report["spaces"].items()],
+        space_notes=_space_notes(report["spaces"]),
         intervals="Small figures below a distance are its 95 percent interval by resampling images."
         if measured
         else "",
@@ -154,7 +161,7 @@ def _page(report: Mapping[str, Any], sets: Mapping[str, SetProfile]) -> str:
         layer_plots=[_layer_plot(metric, report["layers"]) for metric in scores],
         views=VIEWS,
         montage=_montage(sets),
-        histograms=histograms_plot({name: profile.layer_profile for name, profile in sets.items()}),
+        histograms=histograms_plot({name: profile.layer_profile for name, profile in sets.items()}, unit),
         spectra=[
             {"name": name, "src": src}
             for name, profile in sets.items()
@@ -164,12 +171,29 @@ def _page(report: Mapping[str, Any], sets: Mapping[str, SetProfile]) -> str:
     )
 
 
-def _summary(report: Mapping[str, Any]) -> str:
-    counts = ", ".join(f"{name}: {described['images']} images" for name, described in report["sets"].items())
+def _summary(report: Mapping[str, Any], unit: Unit) -> str:
+    counts = ", ".join(
+        f"{name}: {described['images']} images from {_ends(described['value_range'], unit)}"
+        for name, described in report["sets"].items()
+    )
     shapes = {tuple(shape) for described in report["sets"].values() for shape in described["shapes"]}
     if len(shapes) == 1:
         return f"{counts}, each {' x '.join(str(n) for n in shapes.pop())}."
     return f"{counts}, of {len(shapes)} sizes."
+
+
+def _ends(values: Sequence[float], unit: Unit) -> str:
+    low, high = (_number(value) for value in values)
+    return f"{low} to {high} HU" if unit.name == "HU" else f"{low} to {high}"
+
+
+def _space_notes(spaces: Mapping[str, Any]) -> list[str]:
+    """What must be known of feature spaces, each note once with the spaces that it is of."""
+    notes: dict[str, list[str]] = {}
+    for name, space in spaces.items():
+        if space["note"]:
+            notes.setdefault(space["note"], []).append(name)
+    return [f"{', '.join(names)}: {note}." for note, names in notes.items()]
 
 
 def _space_table(name: str, space: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,10 +204,11 @@ def _space_table(name: str, space: Mapping[str, Any]) -> dict[str, Any]:
         for metric in metrics:
             number = numbers.get(metric, {})
             low, high = number.get("low"), number.get("high")
+            low = max(low, 0.0) if low is not None and metric == "fid" else low  # an interval knows no ends of a scale
             interval = f"{_number(low)} to {_number(high)}" if low is not None else ""
             cells.append({"value": _number(number.get("value")), "interval": interval})
         rows.append({"name": model, "cells": cells})
-    return {"space": name, "note": space["note"], "columns": [NAMES[m] for m in metrics], "rows": rows}
+    return {"space": name, "columns": [NAMES[m] for m in metrics], "rows": rows}
 
 
 def _layer_row(metric: str, layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,7 +288,7 @@ def _number(value: float | None) -> str:
     """For a table: four significant figures."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:.0f}" if 10_000 <= abs(value) < 10_000_000 else f"{value:.4g}"
 
 
 def _shown(value: Any) -> str:

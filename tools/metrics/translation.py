@@ -71,7 +71,7 @@ class TranslationReport(EvaluationReport):
         truth: Mapping[str, dict],
         **options: Any,
     ) -> None:
-        super().__init__(output_dir, real, spaces, **options)
+        super().__init__(output_dir, real, spaces, window=window, **options)
         self.window = (float(window[0]), float(window[1]))
         self.known = dict(truth)
         self._translated: list[Translated] = []
