@@ -11,6 +11,7 @@ import torch
 from monai.bundle import run
 
 from tests.tiny import BUNDLES, REPOSITORY, config_file, family, one_of_each_family, tiny
+from tools.io import left_out
 
 torch.set_num_threads(1)
 
@@ -32,6 +33,12 @@ def pytest_collection_modifyitems(items):
 def pytest_make_parametrize_id(val, argname):
     """Bytes are numbered: they may differ from process to process, and `-n` needs the same names in all."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_out(monkeypatch):
+    """What is left out is kept for the whole process, of which a test is the beginning."""
+    monkeypatch.setattr(left_out, "_kept", {})
 
 
 @pytest.fixture(autouse=True)

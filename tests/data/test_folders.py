@@ -14,11 +14,6 @@ from tools.io import left_out
 from tools.io.readers import VolumeError
 
 
-@pytest.fixture(autouse=True)
-def _nothing_kept(monkeypatch):
-    monkeypatch.setattr(left_out, "_kept", {})
-
-
 def touch(root, *names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +44,20 @@ def test_masks_are_left_out_and_named(tmp_path):
     assert f"{tmp_path / 'labelsTr'}: label maps, by the name of the folder" in said
     assert f"{tmp_path / 'labelsTs'}: label maps" in said
     assert ids(tmp_path / "labelsTr") == ["lung_001"]  # by its values, then
+
+
+def test_many_of_one_reason_are_told_together():
+    reasons = {f"/d/{n}.nii": f"{n} of 64 voxels are NaN" for n in range(1, 6)} | {"/d/x": "it is empty", "/d/y": "b"}
+    assert left_out.listed(reasons, 3) == (
+        "  5: 1 of 64 voxels are NaN\n    /d/1.nii\n    /d/2.nii\n    /d/3.nii\n    ... and 2 more\n"
+        "  /d/x: it is empty\n  /d/y: b"
+    )
+    assert left_out.in_words(reasons, 3) == (
+        "5: 1 of 64 voxels are NaN (/d/1.nii, /d/2.nii, /d/3.nii and 2 more); /d/x: it is empty; /d/y: b"
+    )
+    with pytest.warns(UserWarning, match=r"7 of 9 volumes are left out:\n  5: 1 of 64 voxels are NaN\n +/d/1\.nii\n"):
+        left_out.warn_of("/d", reasons, 9)
+    assert left_out.summary().startswith("Left out, or looking wrong (7):\n  5: 1 of 64 voxels")
 
 
 def test_a_folder_that_cannot_be_opened_is_named(tmp_path, monkeypatch, caplog):
