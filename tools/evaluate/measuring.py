@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from tools.data.image_sets import ImageFile, image_stamp, read_image
 from tools.io.readers import VolumeError
-from tools.metrics.intensity import Unit
 from tools.metrics.profile import ImageProfile, Space, profile_of
 from tools.metrics.spaces import make_spaces
 from tools.metrics.unit import Unit
