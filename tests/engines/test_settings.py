@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow, run
+from monai.bundle import ConfigParser, ConfigWorkflow, run
 
 from tests.tiny import BUNDLES, config_file, tiny, train_config, translates
 from tools.catalogue.parts import TRAINING_OPTIONS
-from tools.engines import check_settings, full_batches
+from tools.engines import check_settings, enough_for_a_batch, full_batches
 from tools.engines.settings import RULES
 
 
@@ -88,6 +88,18 @@ def test_a_batch_larger_than_the_data():
     assert full_batches(range(4), 4)
     with pytest.raises(ValueError, match=r"--batch_size 5 is more than the 4 images.*--batch_size 4"):
         full_batches(range(4), 5)
+    assert enough_for_a_batch([1, 2], 2) == [1, 2]
+
+
+@pytest.mark.parametrize("bundle", [name for name in BUNDLES if not translates(name)])
+def test_a_batch_larger_than_the_data_is_refused_before_any_voxel_is_read(bundle, tmp_path):
+    missing = [{"image": str(tmp_path / f"{number}.nii"), "id": str(number)} for number in range(4)]
+    parser = ConfigParser({**train_config(bundle), "train_data": missing, "batch_size": 5})
+    parser["train"]["preprocessing"] = None
+    parser.get_parsed_content("imports")
+    with pytest.raises(RuntimeError) as error:
+        parser.get_parsed_content("train#dataset")
+    assert "--batch_size 5 is more than the 4 images" in str(error.value.__cause__)
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)

@@ -284,7 +284,7 @@ def train(bundle: VolumeBundle) -> Config:
             "preprocessing": data.preprocessing,
             "dataset": {
                 "_target_": "tools.data.usable_dataset",
-                "data": "@train_data",
+                "data": "$engines.enough_for_a_batch(@train_data, @batch_size)",
                 "transform": "@train#preprocessing",
                 "cache_dir": "@cache_dir",
                 "num_workers": "@num_workers",

@@ -63,7 +63,8 @@ GAN = {
         "base_channels": "width of the generator",
         "discriminator_channels": "width of the discriminator's widest layer",
         "sub_encoder_channels": "width of the sub-encoder's widest layer",
-        "plain": "computes as the released code does, for comparisons: slower, with more memory",
+        "plain": "computes step by step as the released code does, for comparisons: slower, with more memory; it "
+        "brings back what is said above and no more",
         "lean": "saves memory: volumes one after the other, and GL's work is done again in the backward pass",
     },
     "inference": {

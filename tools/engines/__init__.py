@@ -7,7 +7,7 @@ from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_s
 from tools.engines.handover import Handover
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.schedule import constant_then_linear, epochs_for
-from tools.engines.settings import check_settings, full_batches
+from tools.engines.settings import check_settings, enough_for_a_batch, full_batches
 from tools.engines.tracking import TrackedSettings
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
@@ -34,6 +34,7 @@ __all__ = [
     "Validation",
     "check_settings",
     "constant_then_linear",
+    "enough_for_a_batch",
     "epochs_for",
     "full_batches",
     "is_smaller",

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from tools.engines.trainer import PRECISIONS
 from tools.transforms.latent import SEED_LIMIT
+
+Images = TypeVar("Images", bound=Sized)
 
 Rule = Callable[[Any], str | None]
 """What was expected of a value, None if it is that."""
@@ -34,18 +36,23 @@ def check_settings(**settings: Any) -> None:
         raise ValueError("\n  ".join(["these options will not do:", *problems]))
 
 
-def full_batches(sampler: Sized, batch_size: int) -> bool:
-    """True, the value of a loader's ``drop_last``, if there is enough for one batch.
+def enough_for_a_batch(images: Images, batch_size: int) -> Images:
+    """What is given, a list of images or a sampler of them, if a batch can be made of it.
 
     Raises:
-        ValueError: there is not.
+        ValueError: there is not enough.
     """
-    if len(sampler) < batch_size:
+    if len(images) < batch_size:
         raise ValueError(
-            f"--batch_size {batch_size} is more than the {len(sampler)} images that there are to train on, for each "
-            f"process. Give more data, or --batch_size {max(1, len(sampler))}."
+            f"--batch_size {batch_size} is more than the {len(images)} images that there are to train on, for each "
+            f"process. Give more data, or --batch_size {max(1, len(images))}."
         )
-    return True
+    return images
+
+
+def full_batches(sampler: Sized, batch_size: int) -> bool:
+    """True, the value of a loader's ``drop_last``, if there is enough for one batch; else as `enough_for_a_batch`."""
+    return enough_for_a_batch(sampler, batch_size) is not None
 
 
 def _problems(name: str, rule: Rule, value: Any) -> list[str]:
