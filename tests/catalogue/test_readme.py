@@ -10,6 +10,7 @@ from tests.tiny import BUNDLES, REPOSITORY, config_file
 from tools.__main__ import main
 from tools.catalogue import options
 from tools.catalogue.write import FAMILIES, bundles
+from tools.share.content import packed_readme
 
 CATALOGUE = bundles()
 CONFIGS = [(name, config) for name, (family, entry) in CATALOGUE.items() for config in family.configs(entry)]
@@ -108,3 +109,18 @@ def test_a_bundle_of_ones_own_has_the_whole_document_and_no_results_of_another(t
     assert "57,079,938" in text
     assert "samples.png" not in text
     assert "FID 0.047" not in text
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_packed_bundle_is_described_from_its_own_folder(name):
+    text = packed_readme(REPOSITORY / "bundles" / name, "card", has_large_files=False)
+    assert "\nC=configs\n" in text
+    assert f"bundles/{name}" not in text
+    assert "--ckpt_file models/model.pt" in text
+
+
+def test_a_packed_bundle_of_ones_own_does_not_say_where_it_lay(tmp_path):
+    main(["new", "mine", "--like", "cyclegan_mri2ct_t2", "--output_dir", str(tmp_path)])
+    text = packed_readme(tmp_path / "mine", "card", has_large_files=False)
+    assert "\nC=configs\n" in text
+    assert str(tmp_path) not in text

@@ -178,7 +178,8 @@ def packed_readme(folder: Path, card: str, has_large_files: bool) -> str:
     path = folder / "docs" / "README.md"
     text = path.read_text() if path.is_file() else f"# {folder.name}\n"
     title, _, rest = text.partition("\n")
-    rest = rest.replace(f"bundles/{folder.name}/", "").replace("From the repository's folder:", "From this folder:")
+    own = rf"(?<![\w/])[\w./~-]*\b{re.escape(folder.name)}/"  # wherever the bundle lay
+    rest = re.sub(own, "", rest).replace("From the repository's folder:", "From this folder:")
     fetch = [">     python -m monai.bundle download_large_files --bundle_path ."] if has_large_files else []
     both = "\"['configs/train.json','configs/fine_tune.json']\""
     how = [
