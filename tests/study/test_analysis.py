@@ -51,6 +51,39 @@ def fill(folder, readers, answer, stop_at=None):
     return study
 
 
+@pytest.mark.parametrize("kind", ["2afc", "survey"])
+def test_one_reader_is_analysed_and_what_takes_several_is_named(kind, make_study, tmp_path):
+    folder = make_study(kind, readers=("anna",))
+
+    def answer(reader, asked, origins):
+        if kind == "survey":
+            return ANSWERS[asked.number % 3], None
+        return origins[asked.number % 2], 3 if asked.question.section == "origin" else None
+
+    fill(folder, 1, answer)
+    sections = write_report([folder], tmp_path)["studies"][0]["sections"]
+    page = (tmp_path / "report.html").read_text()
+    assert "One reader: the numbers say how this reader answers" in page
+    assert "1 sitting counts" in page
+    assert "have shape" not in page
+    assert "1 to 1 readers" not in page
+    alone = "it takes 2 readers and 2 questions or more, and there are 1 and "
+    for section in sections.values():
+        assert section["kappa"] == {"missing": "one reader has nobody to agree with"}
+        assert "slope" in section["learning"]
+        assert section["times"]["median"] > 0
+    if kind == "survey":
+        everything = sections["survey"]["right"]["cannot tell counts as wrong"]["all"]
+    else:
+        everything = sections["origin"]["accuracy"]
+        assert "each pair has one vote" in sections["preference"]["homogeneity"]["missing"]
+        assert sections["preference"]["estimate"]["missing"].startswith(alone)
+        assert sections["preference"]["clustered"]["missing"].startswith(alone)
+        assert 0 < sections["preference"]["binomial"]["p"] <= 1
+    assert everything["clustered"]["missing"].startswith(alone)
+    assert everything["low"] == pytest.approx(proportion(everything["count"], everything["total"]).low)
+
+
 def test_the_crf_gan_paper_through_the_whole_path(make_study, tmp_path):
     """12 readers, 10 and 30 pairs: all real images found, 215 to 145 votes, Table 2."""
     names = tuple(f"reader {i}" for i in range(1, 13))
@@ -245,7 +278,7 @@ def test_one_reader_is_not_enough_for_some_numbers_but_for_the_report(make_study
     folder = make_study()
     fill(folder, 1, simulated(np.random.default_rng(0)))
     section = write_report([folder], tmp_path)["studies"][0]["sections"]["preference"]
-    assert "2 of each at least" in section["estimate"]["missing"]
+    assert "it takes 2 readers" in section["estimate"]["missing"]
     assert "missing" in section["kappa"]
     assert section["binomial"]["p"] <= 1
 

@@ -81,15 +81,18 @@ def _preference(answers: Sequence[Scored], result: Result, seed: int) -> dict[st
         for i, model in enumerate((first, second))
     }
     choices = matrix(list(answers), lambda a: float(a.choice == first))
+    homogeneity = _test(homogeneity_test, votes)
+    if len(choices) == 1:
+        homogeneity = {"missing": "with one reader each pair has one vote, which is not divided"}
     return {
         "questions": len(questions),
         "votes": dict(zip(questions, votes, strict=True)),
         "votes_table": table,
         "share_of": first,
-        "homogeneity": _test(homogeneity_test, votes),
+        "homogeneity": homogeneity,
         "binomial": _test(preference_test, int(totals[0]), int(totals.sum())),
-        "estimate": _interval(preference_estimate, choices, seed=seed),
-        "clustered": _test(clustered_test, choices),
+        "estimate": _too_few(choices) or _interval(preference_estimate, choices, seed=seed),
+        "clustered": _too_few(choices) or _test(clustered_test, choices),
         "kappa": _kappa(answers, (first, second), lambda a: a.choice),
         "left": _share(answers, lambda a: a.choice == a.left, seed),
         "learning": _trend(answers, lambda a: float(a.choice == first), seed),
@@ -192,13 +195,23 @@ def _share(answers: Sequence[Scored], chosen: Callable[[Scored], Any], seed: int
     count, total = sum(bool(chosen(a)) for a in answers), len(answers)
     found = {"count": count, "total": total} | _interval(proportion, count, total)
     if total:
-        clustered = _interval(preference_estimate, matrix(list(answers), lambda a: float(bool(chosen(a)))), seed=seed)
-        found["clustered"] = clustered
+        right = matrix(list(answers), lambda a: float(bool(chosen(a))))
+        found["clustered"] = _too_few(right) or _interval(preference_estimate, right, seed=seed)
     return found
+
+
+def _too_few(choices: np.ndarray) -> dict[str, Any] | None:
+    """Why what respects readers and questions cannot be computed from [readers, questions]; None if it can."""
+    readers, questions = choices.shape
+    if min(readers, questions) > 1:
+        return None
+    return {"missing": f"it takes 2 readers and 2 questions or more, and there are {readers} and {questions}"}
 
 
 def _kappa(answers: Sequence[Scored], kinds: Sequence[str], kind: Callable[[Scored], str]) -> dict[str, Any]:
     """Fleiss' kappa over the questions."""
+    if len({a.reader for a in answers}) == 1:
+        return {"missing": "one reader has nobody to agree with"}
     ratings = [
         [sum(a.question == q and kind(a) == k for a in answers) for k in kinds]
         for q in sorted({a.question for a in answers})
