@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 BUNDLE = bundles/crf_gan_luna16/configs
 
-.PHONY: demo test check
+.PHONY: demo test check gpu
 
 # train CRF-GAN briefly on built-in phantoms, then generate volumes
 demo: .venv/installed
@@ -16,6 +16,10 @@ test: .venv/installed check
 check: .venv/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+# check and measure on a GPU of CUDA; says that it skips everything where there is none
+gpu: .venv/installed
+	$(RUN) -m tools gpu
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -8,6 +8,7 @@ COMMANDS = {
     "benchmark": "tools.benchmark.command:benchmark",
     "benchmark_distances": "tools.benchmark.distances:benchmark_distances",
     "evaluate": "tools.evaluate.command:evaluate",
+    "gpu": "tools.gpu.command:gpu",
     "index": "tools.share.index:index",
     "inspect": "tools.share.inspection:inspect",
     "new": "tools.catalogue.new:new",

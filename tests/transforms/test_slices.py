@@ -53,6 +53,7 @@ def test_there_and_back(tmp_path, name, size):
     assert item["image"].shape == (1, 12, size, size)
     item["pred"] = item["image"] * 1000
     item = ToSourceGridd("pred")(item)
+    item["pred"].requires_grad_()  # as on a GPU, NumPy does not take it as it is
     SaveTranslationd("pred", tmp_path / "out")(item)
     made = nib.load(tmp_path / "out" / "CT_1_ct.nii.gz")
     assert made.shape == shape

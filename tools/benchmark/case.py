@@ -19,6 +19,8 @@ class Case:
         plain: as the original algorithm is written, not as fast as the bundle can.
         slab_length: axial slices that are generated at a time, 0 for all.
         profile: also record what the time is spent in, from the start to the end, which itself takes time.
+        tf32: whether a GPU may round the factors of fp32 products to 10 bits; None as torch has it by default: in
+            convolutions, but not in matrix products.
     """
 
     table: str
@@ -34,6 +36,7 @@ class Case:
     plain: bool = False
     slab_length: int = 0
     profile: bool = False
+    tf32: bool | None = None
 
     def __str__(self) -> str:
         how = "plain " if self.plain else ""

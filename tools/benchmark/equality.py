@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tools.benchmark.case import Case
 from tools.benchmark.inference import BATCH, generator, preprocessing, translator, write_scan
-from tools.benchmark.training import build_trainer
+from tools.benchmark.training import build_trainer, translates
 from tools.engines import AlternatingTrainer, Draws, OneByOneInferer, SlabInferer
 from tools.engines.trainer import PRECISIONS
 
@@ -92,6 +92,51 @@ def translation_difference(case: Case, device: torch.device) -> float:
     one_by_one = SlabInferer(batch_size=1)(volume, network)
     with torch.autocast(device.type, PRECISIONS[case.precision], enabled=case.precision != "fp32"):
         return float((SlabInferer(batch_size=BATCH)(volume, network) - one_by_one).abs().max())
+
+
+def device_training_difference(case: Case, device: torch.device) -> float:
+    """The largest difference of a loss or gradient in one step on a device, relative to the CPU's in double precision.
+
+    Same weights, batch and random numbers; gradients are compared update by update, by their Euclidean norm. The
+    case's precision is that of the device; it may be "fp64" too, in which only the order of sums differs.
+    """
+    on_device = torch.float64 if case.precision == "fp64" else torch.float32
+    trainers = []
+    weights: dict[str, dict] = {}
+    for where, exact, precision in ((torch.device("cpu"), torch.float64, "fp32"), (device, on_device, case.precision)):
+        precision = "fp32" if precision == "fp64" else precision
+        trainer = build_trainer(case.bundle, case.image_size, case.batch_size, precision, where, case.overrides)
+        for name, network in trainer.networks.items():
+            network.eval().to(exact)
+            network.load_state_dict(weights.setdefault(name, network.state_dict()))
+        trainers.append((trainer, exact))
+    (batch,) = trainers[0][0].data_loader
+    expected, found = (losses_and_gradients(trainer, _drawn(trainer, batch, exact)) for trainer, exact in trainers)
+    return max(relative_difference(f.cpu(), e) for f, e in zip(found, expected, strict=True))
+
+
+def _drawn(trainer: AlternatingTrainer, batch: dict, dtype: torch.dtype) -> dict:
+    """A batch on the trainer's device, with the random numbers of the first iteration."""
+    device = trainer.state.device
+    drawn = trainer.draw({key: value.to(device) for key, value in batch.items()}, Draws(trainer.seed, 0, device))
+    return {key: value.to(dtype) if _is_real(value) else value for key, value in drawn.items()}
+
+
+@torch.inference_mode()
+def device_output_difference(case: Case, device: torch.device) -> float:
+    """The largest difference of a voxel in [-1, 1] between what a device and the CPU generate or translate."""
+
+    def made(where: torch.device) -> Tensor:
+        if translates(case.bundle):
+            network, volume = translator(case, where)
+            return SlabInferer(batch_size=BATCH)(volume, network)
+        network, latent = generator(case, where, False)
+        return OneByOneInferer()(latent, network)
+
+    expected = made(torch.device("cpu"))
+    with torch.autocast(device.type, PRECISIONS[case.precision], enabled=case.precision != "fp32"):
+        found = made(device)
+    return float((found.float().cpu() - expected).abs().max())
 
 
 def preparation_difference(case: Case, device: torch.device) -> float:

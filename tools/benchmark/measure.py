@@ -13,6 +13,8 @@ from ignite.engine import Engine, Events
 
 from tools.benchmark.case import Case
 from tools.benchmark.equality import (
+    device_output_difference,
+    device_training_difference,
     generation_difference,
     preparation_difference,
     training_difference,
@@ -38,6 +40,8 @@ MEASURES: dict[str, Callable[[Case, torch.device], float]] = {
     "generation_difference": generation_difference,
     "translation_difference": translation_difference,
     "preparation_difference": preparation_difference,
+    "device_training_difference": device_training_difference,
+    "device_output_difference": device_output_difference,
 }
 
 
@@ -48,6 +52,8 @@ def measure(case: Case) -> dict[str, float]:
     built, and at most.
     """
     torch.set_num_threads(case.threads)
+    if case.tf32 is not None:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.tf32
     device = torch.device(case.device)
     before = peak_memory(device)
     if case.table in MEASURES:

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Orientation
+from monai.utils import convert_to_numpy
 
 from tools.files import file_name
 from tools.io.dicom_writer import write_dicom_series
@@ -65,7 +66,7 @@ class SaveTranslationd(MapTransform):
                 continue
             affine = np.asarray(own.affine, np.float64)
             for name, channel in zip(self.names, own.as_tensor(), strict=True):
-                voxels = np.asarray(channel).astype(np.int16)
+                voxels = convert_to_numpy(channel).astype(np.int16)  # from a GPU too
                 write_nifti(self.output_dir / file_name(d["id"], f"_{name}.nii.gz"), voxels, affine, record)
                 if self.dicom:
                     folder = self.output_dir / file_name(d["id"], f"_{name}")

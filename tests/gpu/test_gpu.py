@@ -1,0 +1,109 @@
+"""``python -m tools gpu``, on the CPU: what it says without a GPU, what it measures, and what it does not let pass."""
+
+import json
+
+import pytest
+import torch
+
+from tests.tiny import BUNDLES, family
+from tools.benchmark.equality import device_output_difference, device_training_difference
+from tools.benchmark.measure import Case, answer
+from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome
+from tools.gpu import command, plan
+from tools.gpu.life import life, one_of_each_family
+from tools.gpu.report import measured_line
+
+TINY = {"base_channels": 8, "latent_dim": 16, "discriminator_channels": 16, "sub_encoder_channels": 64, "channels": 4}
+CPU = torch.device("cpu")
+
+
+def test_without_a_gpu_every_part_is_skipped_by_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    command.gpu(output_dir=str(tmp_path / "report"))
+    assert capsys.readouterr().out.startswith("no CUDA device: life, equality, speed, memory, generation skipped")
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("option", [{"parts": "live"}, {"bundles": "crf"}, {"steps": 0}, {"image_sizes": "a"}])
+def test_what_it_has_not_is_refused_with_or_without_a_gpu(option):
+    with pytest.raises(ValueError, match=next(iter(option))):
+        command.gpu(**option)
+
+
+def test_every_family_lives():
+    assert sorted(map(family, one_of_each_family())) == sorted({family(bundle) for bundle in BUNDLES})
+
+
+def test_all_is_measured_and_stands_in_the_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "run_case", lambda case: Outcome(OK, **answer(case)))
+    monkeypatch.setattr(plan, "PRECISIONS", ("fp32", "tf32"))
+    command.gpu(
+        "equality,speed,memory,generation",
+        "crf_gan_luna16",
+        image_sizes=32,
+        batch_sizes=2,
+        generation_sizes=32,
+        equality_size=32,
+        steps=1,
+        device="cpu",
+        overrides=TINY | {"discriminator_channels": 64},
+        output_dir=str(tmp_path),
+    )
+    text = (tmp_path / "gpu.md").read_text()
+    assert text in capsys.readouterr().out
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert {part: len(lines) for part, lines in parts.items()} == {
+        "equality": 5,
+        "speed": 3,
+        "memory": 1,
+        "generation": 4,
+    }
+    assert all(line["value"] >= 0 and not line["problem"] for lines in parts.values() for line in lines)
+    assert all(line["cells"][-1] == "equal" for line in parts["equality"])
+    assert all(line["value"] > 0 for line in parts["speed"] + parts["memory"] + parts["generation"])
+    assert "| crf_gan_luna16 | 32 | plain | tf32 |" in text
+
+
+def test_a_difference_beyond_its_bound_ends_with_1_and_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "run_case", lambda case: Outcome(OK, 0.5 if case.bundle == "crf_gan_gsp" else 0.0))
+    with pytest.raises(SystemExit) as stopped:
+        command.gpu("equality", "crf_gan_gsp,crf_gan_luna16", device="cpu", output_dir=str(tmp_path))
+    first, *named = stopped.value.code.splitlines()
+    assert first.startswith("5 of 10 lines")
+    assert all("crf_gan_gsp" in line and "differs by 5.0e-01" in line for line in named)
+
+
+def test_what_is_not_measured_is_a_dash_where_it_does_not_fit_and_a_problem_where_it_failed():
+    case = Case("memory", "ha_gan_luna16", 256, 6)
+    wanted = plan.Measurement(case, "fp32")
+    assert measured_line(wanted, Outcome(OUT_OF_MEMORY, message="no")).cells[-2:] == ("-", "-")
+    assert not measured_line(wanted, Outcome(OUT_OF_MEMORY, message="no")).problem
+    assert measured_line(wanted, Outcome(FAILED, message="why")).problem == "why"
+    bounded = plan.Measurement(Case("device_output_difference", "ha_gan_luna16", 64, 1), "fp32", "output", 1e-3)
+    assert measured_line(bounded, Outcome(OK, float("nan"))).problem  # NaN is below no bound
+    assert (
+        measured_line(plan.Measurement(Case("memory", "crf_gan_luna16", 128, 2), ""), Outcome(OK, 2.0)).cells[-1]
+        == "2622"
+    )
+
+
+@pytest.mark.parametrize("bundle", one_of_each_family())
+def test_a_device_that_rounds_otherwise_is_seen(bundle):
+    """The same device does not differ from itself, in double precision; single precision does from double."""
+    overrides = plan.common_overrides(
+        bundle, TINY if family(bundle) == "cyclegan" else TINY | {"base_channels": 16, "discriminator_channels": 64}
+    )
+    case = Case("", bundle, 32, 1, "fp64", overrides=overrides)
+    assert device_training_difference(case, CPU) < 1e-12
+    half = Case("", bundle, 32, 1, "bf16", overrides=overrides)
+    assert device_training_difference(half, CPU) > 1e-4
+    assert device_output_difference(half, CPU) > 1e-5
+    assert device_output_difference(Case("", bundle, 32, 1, overrides=overrides), CPU) == 0
+
+
+def test_a_bundle_is_trained_and_what_does_not_work_is_said(tmp_path):
+    step = next(life("crf_gan_luna16", tmp_path / "works", "cpu"))
+    assert (step.name, step.problem) == ("train", "")
+    assert list((tmp_path / "works" / "models").glob("model*.pt"))
+    step = next(life("crf_gan_luna16", tmp_path / "fails", "nosuch"))
+    assert "nosuch" in step.problem or "device" in step.problem
