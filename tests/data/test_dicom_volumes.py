@@ -119,7 +119,7 @@ def test_every_gan_takes_series(bundle, scans, heads, tmp_path, monkeypatch):
         for name, file in zip(("anna", "bert"), sorted(heads.rglob("*.nii.gz")), strict=False):
             voxels, header = read_volume(str(file))
             write_dicom_series(dataset / name / "series", voxels, header.affine, "MR", rescale=(1, 0))
-    options = {"dataset_dir": str(dataset), "image_size": 32, "bundle_root": str(tmp_path / "run")}
+    options = {"dataset_dir": str(dataset), "image_size": 32, "batch_size": 1, "bundle_root": str(tmp_path / "run")}
     parser = read_config(bundle, options)
     assert [item["id"] for item in parser.get_parsed_content("train_data")] == ["anna/series", "bert/series"]
     image = parser.get_parsed_content("train#dataset")[0]["image"]

@@ -127,7 +127,7 @@ def test_a_sphere_comes_back_in_millimetres_and_hounsfield_units(source, tmp_pat
         folder = tmp_path / "ready"
     parser = ConfigParser(ConfigParser.load_config_file(config_file("crf_gan_luna16", "train")))
     parser.update({"bundle_root": str(tmp_path / "bundle"), "dataset_dir": str(folder), "image_size": size})
-    parser["num_workers"] = 0
+    parser["num_workers"], parser["batch_size"] = 0, 1
     settings = {
         "image_size": size,
         "latent_dim": 8,
