@@ -22,6 +22,7 @@ from tools.metrics.intensity import HOUNSFIELD, Unit, check_cover, common_unit
 from tools.metrics.paired import all_errors, mean_absolute_error, mean_error, psnr, ssim
 from tools.metrics.profile import SetProfile
 from tools.metrics.report import write_report
+from tools.options import listed, named_folders
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def evaluate(
         check_truth(sizes.get(name, {}), truths)
     images, ranges = _readable(sizes, left_out)
     unit = common_unit(ranges, window)
-    spaces = tuple(_names(features))
+    spaces = tuple(dict.fromkeys(listed(features)))
     measuring = Measuring(unit, image_size, layers, spaces, weights, seed, device or _device())
     logger.info("values: %s, %g to %g become -1 to 1", unit.name, *unit.window)
     made = measuring.make_spaces()
@@ -134,28 +135,13 @@ def models_of(synthetic: str | Mapping[str, str]) -> dict[str, str]:
 
     What is a folder is taken as one, whatever signs are in its name: training calls things ``epoch=10``.
     """
-    if isinstance(synthetic, Mapping):
-        return {str(name): str(folder) for name, folder in synthetic.items()}
-    given = ",".join(map(str, synthetic)) if isinstance(synthetic, list | tuple) else str(synthetic)
-    if "=" not in given or Path(given).is_dir():
-        name = as_text(Path(given).resolve().name)
-        return {"synthetic" if name in ("", "real") else name: given}
-    models: dict[str, str] = {}
-    for part in given.split(","):
-        name, _, folder = part.partition("=")
-        name = name.strip()
-        if not name or not folder or name == "real" or name in models:
-            raise ValueError(
-                f"synthetic is {given!r}, expected a folder, or a=DIR,b=DIR with a name for every model that "
-                "is not 'real'"
-            )
-        models[name] = folder.strip()
-    return models
-
-
-def _names(features: str | Sequence[str]) -> list[str]:
-    names = features.split(",") if isinstance(features, str) else [str(name) for name in features]
-    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if not isinstance(synthetic, Mapping):
+        given = ",".join(map(str, synthetic)) if isinstance(synthetic, list | tuple) else str(synthetic)
+        if "=" not in given or Path(given).is_dir():
+            name = as_text(Path(given).resolve().name)
+            return {"synthetic" if name in ("", "real") else name: given}
+        synthetic = given
+    return named_folders("synthetic", synthetic, "a folder, or a=DIR,b=DIR")
 
 
 def _images(name: str, folder: str) -> list[ImageFile]:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tools.options import listed, named_folders
 from tools.study import build as building
 from tools.study.folder import KINDS, load_access
 from tools.study.pictures import PLANES
@@ -66,12 +67,12 @@ class StudyCommands:
             title: shown to readers.
             language: of the page.
         """
-        names = readers if isinstance(readers, int) else _names(readers)
+        names = readers if isinstance(readers, int) else listed(readers)
         settings = building.Settings(
             seed=seed,
             title=str(title),
             language=language,
-            planes=tuple(_names(planes)),
+            planes=tuple(listed(planes)),
             window=window,
             volumes=bool(volumes),
             as_stored=bool(as_stored),
@@ -81,8 +82,10 @@ class StudyCommands:
         if kind == "2afc":
             if models is None:
                 raise ValueError("a 2afc study needs --models a=DIR,b=DIR")
-            chosen = None if against is None else _names(against)
-            study = building.build_2afc(output_dir, real, _models(models), real_pairs, model_pairs, settings, chosen)
+            chosen = None if against is None else listed(against)
+            study = building.build_2afc(
+                output_dir, real, named_folders("--models", models), real_pairs, model_pairs, settings, chosen
+            )
         elif kind == "survey":
             if synthetic is None:
                 raise ValueError("a survey needs --synthetic DIR")
@@ -131,7 +134,7 @@ class StudyCommands:
         """
         from tools.study.report import write_report
 
-        folders = _names(study_dir)
+        folders = listed(study_dir)
         if database is not None and len(folders) > 1:
             raise ValueError("--database goes with one study; keep each study's answers in its folder")
         output = Path(output_dir or Path(folders[0]) / "analysis")
@@ -183,13 +186,8 @@ class StudyCommands:
                 partial.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
 
-def _names(value: str | Sequence[str]) -> list[str]:
-    parts = value.split(",") if isinstance(value, str) else [str(part) for part in value]
-    return [part.strip() for part in parts if part.strip()]
-
-
 def _numbers(value: int | str | Sequence[int]) -> list[int]:
-    return [value] if isinstance(value, int) else [int(part) for part in _names(value)]
+    return [value] if isinstance(value, int) else [int(part) for part in listed(value)]
 
 
 def _readers(readers: int | Sequence[str]) -> tuple[str, ...]:
@@ -197,17 +195,3 @@ def _readers(readers: int | Sequence[str]) -> tuple[str, ...]:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"--readers is {readers!r}, expected a number from 1 up, or names that differ")
     return tuple(names)
-
-
-def _models(models: str | Mapping[str, str]) -> dict[str, str]:
-    if isinstance(models, Mapping):
-        return {str(name): str(folder) for name, folder in models.items()}
-    found: dict[str, str] = {}
-    for part in _names(models):
-        name, _, folder = part.partition("=")
-        if not name.strip() or not folder.strip() or name.strip() in ("real", *found):
-            raise ValueError(
-                f"--models is {models!r}, expected a=DIR,b=DIR with a name for every model that is not 'real'"
-            )
-        found[name.strip()] = folder.strip()
-    return found
