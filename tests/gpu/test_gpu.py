@@ -7,7 +7,8 @@ import torch
 
 from tests.tiny import BUNDLES, family
 from tools.benchmark.equality import device_output_difference, device_training_difference
-from tools.benchmark.measure import Case, answer
+from tools.benchmark.case import Case
+from tools.benchmark.measure import answer
 from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome
 from tools.gpu import command, plan
 from tools.gpu.life import life, one_of_each_family
