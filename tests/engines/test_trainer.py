@@ -108,6 +108,58 @@ def test_one_by_one_equals_the_whole_batch():
     torch.testing.assert_close(weights(whole.critic, whole.generator), weights(single.critic, single.generator))
 
 
+def in_turn(loss, groups=(("real",), ("fake",))):
+    """The same loss, whose terms are yielded one after the other."""
+
+    def yielding(batch):
+        for names in groups:
+            yield {name: loss(batch)[name] for name in names}
+
+    return yielding
+
+
+@pytest.mark.parametrize("options", [{}, {"accumulation": 3}, {"precision": "bf16"}], ids=["", "parts", "bf16"])
+def test_terms_one_after_the_other_give_the_same_step(options):
+    at_once, turns = make_game(), make_game()
+    updates = make_updates(turns, sgd)
+    updates[0].loss = in_turn(updates[0].loss)
+    first = make_trainer(at_once, make_updates(at_once, sgd), **options)
+    second = make_trainer(turns, updates, **options)
+    first.run()
+    second.run()
+    tolerance = 1e-6 if "precision" not in options else 1e-2
+    expected, found = weights(at_once.critic, at_once.generator), weights(turns.critic, turns.generator)
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+    assert second.state.output[0]["loss"] == pytest.approx(first.state.output[0]["loss"], abs=tolerance)
+
+
+def test_each_term_is_passed_back_before_the_next_is_computed():
+    """So that one graph is held at a time; autocast is off in the backward pass, and on again for the next term."""
+    game, events = make_game(), []
+    updates = make_updates(game, sgd)
+    updates[0].loss = in_turn(updates[0].loss)
+    game.critic[0].register_forward_hook(lambda *_: events.append(f"forward {torch.is_autocast_enabled('cpu')}"))
+    game.critic[0].register_full_backward_hook(lambda *_: events.append(f"backward {torch.is_autocast_enabled('cpu')}"))
+    make_trainer(game, updates[:1], make_data(batches=1), precision="bf16").run()
+    term = ["forward True", "forward True", "backward False"]  # the toy computes both, and takes one
+    assert events == term * 2
+
+
+def test_terms_of_one_name_are_added():
+    game = make_game()
+    updates = make_updates(game, sgd)
+    loss = updates[0].loss
+    updates[0].loss = lambda batch: iter([{"both": term} for term in loss(batch).values()])
+    trainer = make_trainer(game, updates)
+    trainer.run()
+    same = make_game()
+    expected = make_trainer(same, make_updates(same, sgd))
+    expected.run()
+    torch.testing.assert_close(weights(game.critic, game.generator), weights(same.critic, same.generator))
+    output, wanted = trainer.state.output[0]["loss"], expected.state.output[0]["loss"]
+    assert output["critic/both"] == pytest.approx(wanted["critic/real"] + wanted["critic/fake"])
+
+
 def test_split_leaves_what_is_not_rows_alone():
     batch = {"image": torch.arange(5), "label": None, "start": 3}
     parts = list(split(batch, 2, 5))

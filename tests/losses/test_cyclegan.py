@@ -7,6 +7,7 @@ import torch
 from monai.networks.nets import PatchDiscriminator
 
 from tools.engines import AlternatingTrainer, Draws, Handover, Update
+from tools.engines.update import all_terms
 from tools.losses.cyclegan import CycleGANObjective
 from tools.losses.structure import self_similarity
 from tools.networks.cyclegan import TranslationGenerator
@@ -106,7 +107,7 @@ def test_discriminators_loss_takes_the_images_of_the_generators_update():
     for m, judge in enumerate(objective.discriminators_mr):
         real, fake = drawn["mr"][:, m : m + 1], fake_mr[:, m : m + 1]
         expected[f"mr{m}"] = (squares(judge(real)[-1], 1) + squares(judge(fake)[-1], 0)) / 2
-    found = {name: value.item() for name, value in objective.discriminators_loss(drawn).items()}
+    found = {name: value.item() for name, value in all_terms(objective.discriminators_loss(drawn)).items()}
     assert found == pytest.approx(expected, rel=1e-4)
 
 
@@ -116,8 +117,8 @@ def test_discriminators_alone_get_images_made_anew():
     objective = make_objective(2)
     drawn, again = (objective.draw(make_batch(2), Draws(0, 0)) for _ in range(2))
     objective.generators_loss(drawn)
-    expected = {name: value.item() for name, value in objective.discriminators_loss(drawn).items()}
-    alone = objective.discriminators_loss(again)
+    expected = {name: value.item() for name, value in all_terms(objective.discriminators_loss(drawn)).items()}
+    alone = all_terms(objective.discriminators_loss(again))
     assert {name: value.item() for name, value in alone.items()} == pytest.approx(expected, rel=1e-6)
 
 
@@ -129,7 +130,7 @@ def test_second_window_is_seen_beside_the_first_by_the_ct_discriminator_alone():
     judged = []
     objective.discriminator_ct.register_forward_pre_hook(lambda module, args: judged.append(args[0]))
     objective.generators_loss(drawn)
-    objective.discriminators_loss(drawn)
+    all_terms(objective.discriminators_loss(drawn))
     fake = objective.generator_mr2ct(drawn["mr"])
     for found, whole in zip(judged, (fake, drawn["ct"], fake), strict=True):
         assert torch.equal(found[:, :1], whole)
@@ -149,12 +150,12 @@ def test_discriminators_are_shown_the_pool():
     objective = make_objective(pool_size=2)
     drawn = objective.draw(make_batch(), Draws(0, 0))
     objective.generators_loss(drawn)
-    objective.discriminators_loss(drawn)
+    all_terms(objective.discriminators_loss(drawn))
     old = torch.stack(objective.pool_ct.images)
     later = make_batch() | {"dice_ct": torch.ones(2, 2) * 0.99, "dice_mr": torch.zeros(2, 2)}
     later |= {"handover": Handover(2)}
     objective.generators_loss(later)
-    term = objective.discriminators_loss(later)["ct"].item()
+    term = all_terms(objective.discriminators_loss(later))["ct"].item()
     fakes = torch.stack([old[1], objective.generator_mr2ct(later["mr"][:1])[0]])  # slot 1 twice: old, then new
     expected = squares(objective.discriminator_ct(later["ct"])[-1], 1) + squares(
         objective.discriminator_ct(fakes)[-1], 0

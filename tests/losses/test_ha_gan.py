@@ -5,6 +5,7 @@ import torch
 
 from tests.losses.by_hand import BATCH, LATENT, SIZE, cross_entropy, generated, log_sigmoid, mean, slab_of
 from tools.engines import AlternatingTrainer, Draws, Update
+from tools.engines.update import all_terms
 from tools.losses.ha_gan import HAGANObjective, low_resolution
 from tools.networks.hierarchical_gan import HalfEncoder, HierarchicalDiscriminator, HierarchicalGenerator, SubEncoder
 
@@ -42,7 +43,7 @@ def test_discriminator_loss(drawn):
     real, _ = objective.discriminator(slab_of(drawn["image"], start), every_fourth_voxel(drawn["image"]), start)
     embedding, slab = generated(objective, drawn["discriminator_latent"], start)
     fake, _ = objective.discriminator(slab, objective.generator.decode_low(embedding), start)
-    terms = objective.discriminator_loss(drawn)
+    terms = all_terms(objective.discriminator_loss(drawn))
     assert terms["real"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in real), rel=1e-5)
     assert terms["fake"].item() == pytest.approx(mean(-log_sigmoid(-x.item()) for x in fake), rel=1e-5)
 
@@ -92,12 +93,12 @@ def test_classes(drawn):
     objective, start = make_objective(num_classes=2), drawn["start"]
     label = torch.tensor([0, 1, 1])
     _, classes = objective.discriminator(slab_of(drawn["image"], start), every_fourth_voxel(drawn["image"]), start)
-    terms = objective.discriminator_loss(drawn | {"label": label})
+    terms = all_terms(objective.discriminator_loss(drawn | {"label": label}))
     assert terms["class"].item() == pytest.approx(cross_entropy(classes, label), rel=1e-5)
     before = objective.generator_loss(drawn | {"label": label})["class"].item()
     objective.generator_class_weight, objective.discriminator_class_weight = 0.3, 0.5
     assert objective.generator_loss(drawn | {"label": label})["class"].item() == pytest.approx(3 * before, rel=1e-5)
-    terms = objective.discriminator_loss(drawn | {"label": label})
+    terms = all_terms(objective.discriminator_loss(drawn | {"label": label}))
     assert terms["class"].item() == pytest.approx(0.5 * cross_entropy(classes, label), rel=1e-5)
 
 

@@ -14,6 +14,7 @@ from tools.benchmark.inference import BATCH, generator, preprocessing, translato
 from tools.benchmark.training import build_trainer, translates
 from tools.engines import AlternatingTrainer, Draws, OneByOneInferer, SlabInferer
 from tools.engines.trainer import PRECISIONS
+from tools.engines.update import all_terms
 
 EDGE = 25.0
 """HU from voxel to voxel: where it changes by more, there is an edge."""
@@ -68,7 +69,7 @@ def losses_and_gradients(trainer: AlternatingTrainer, batch: dict) -> list[Tenso
         for name, network in trainer.networks.items():
             network.requires_grad_(name in update.networks)
         with torch.autocast(trainer.state.device.type, precision, enabled=precision is not None):
-            loss = sum(update.loss(batch).values())
+            loss = sum(all_terms(update.loss(batch)).values())
         gradients = torch.autograd.grad(loss, update.parameters, allow_unused=True)
         results += [loss.detach(), torch.cat([g.flatten() for g in gradients if g is not None])]
     return results

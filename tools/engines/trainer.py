@@ -187,11 +187,10 @@ class AlternatingTrainer(SupervisedTrainer):
 
         terms: dict[str, Tensor] = {}
         for part, share in split(batch, rows if update.one_by_one else self.accumulation, rows):
-            with torch.autocast(self.state.device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32"):
-                losses = update.loss(part)
-            scaler.scale(share * sum(losses.values())).backward()
-            for name, loss in losses.items():
-                terms[name] = terms.get(name, 0) + share * loss.detach().float()
+            for losses in self._losses(update, part):
+                scaler.scale(share * sum(losses.values())).backward()
+                for name, loss in losses.items():
+                    terms[name] = terms.get(name, 0) + share * loss.detach().float()
         asked = self.signals.tensor(self.state.device)
         average_over_processes(update.parameters, [*terms.values(), asked])
         scaler.unscale_(update.optimizer)
@@ -216,6 +215,24 @@ class AlternatingTrainer(SupervisedTrainer):
         if self.ema is not None and self.ema.source[0] in update.networks.values():
             self.ema.update()
         return {update.name: total} | {f"{update.name}/{name}": value for name, value in values.items()}
+
+    def _losses(self, update: Update, batch: dict) -> Iterator[dict[str, Tensor]]:
+        """The terms of an update's loss, those together that share a backward pass."""
+
+        def autocast() -> torch.autocast:
+            return torch.autocast(self.state.device.type, PRECISIONS[self.precision], enabled=self.precision != "fp32")
+
+        with autocast():
+            found = update.loss(batch)
+        if isinstance(found, dict):
+            yield found
+            return
+        while True:
+            with autocast():  # which must not be left open for the backward pass in between
+                losses = next(found, None)
+            if losses is None:
+                return
+            yield losses
 
     def _count_overflow(self, update: Update, norm: float) -> None:
         """Stop where no scale helps: nothing would be learned, without a word."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+Terms = dict[str, Tensor]
+"""Terms of a loss by name."""
+
+
+def all_terms(found: Terms | Iterator[Terms]) -> Terms:
+    """All terms of what a loss returned, with their graphs, whether it yields them one after the other or not."""
+    terms: Terms = {}
+    for some in [found] if isinstance(found, dict) else found:
+        terms |= {name: terms[name] + term if name in terms else term for name, term in some.items()}
+    return terms
 
 
 class Update:
@@ -16,7 +27,9 @@ class Update:
         name: what is updated, for logs, messages and checkpoints.
         networks: the networks that are trained, by the names that a checkpoint gives them; all others stand still.
         optimizer: over the parameters of these networks, and of no others.
-        loss: batch -> terms of the loss by name; their sum is minimised.
+        loss: batch -> terms of the loss by name; their sum is minimised. A generator function may yield them one after
+            the other, those in one dictionary that share a graph: each dictionary has its own backward pass, before the
+            next is computed, so that one graph is held at a time. What it yields twice under one name is added.
         every: run in every n-th iteration only (lazy updates), beginning with the first.
         max_grad_norm: clip the gradient to this Euclidean norm; None does not clip.
         one_by_one: pass the rows of a batch through the networks one after the other, and take one step with their
@@ -34,7 +47,7 @@ class Update:
         name: str,
         networks: dict[str, nn.Module],
         optimizer: Optimizer,
-        loss: Callable[[dict], dict[str, Tensor]],
+        loss: Callable[[dict], Terms | Iterator[Terms]],
         every: int = 1,
         max_grad_norm: float | None = None,
         one_by_one: bool = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -139,17 +139,22 @@ class CycleGANObjective:
             terms["structure_mr"] = weight * sum(structure_loss(one, ct) for one in self.split(fake_mr))
         return terms
 
-    def discriminators_loss(self, batch: dict) -> dict[str, Tensor]:
-        """(D(real) - 1)^2 + D(fake)^2, halved, for every discriminator."""
+    def discriminators_loss(self, batch: dict) -> Iterator[dict[str, Tensor]]:
+        """(D(real) - 1)^2, then D(fake)^2, halved as in Zhu et al., for one discriminator after the other.
+
+        Half the loss slows the discriminators relative to the generators.
+        """
         with torch.no_grad():
             fake_ct, fake_mr = batch["handover"].take(lambda: self.fakes(batch))
         fake_ct = self.pool_ct.exchange(fake_ct, batch["dice_ct"])
         fake_mr = self.pool_mr.exchange(fake_mr, batch["dice_mr"])
-        terms = {"ct": judgement(self.discriminator_ct, self.seen(batch["ct"]), self.seen(fake_ct))}
-        modalities = zip(self.discriminators_mr, self.split(batch["mr"]), self.split(fake_mr), strict=True)
-        for number, (judge, real, fake) in enumerate(modalities):
-            terms[f"mr{number}"] = judgement(judge, real, fake)
-        return terms
+        reals = [self.seen(batch["ct"]), *self.split(batch["mr"])]
+        fakes = [self.seen(fake_ct), *self.split(fake_mr)]
+        names = ["ct", *(f"mr{number}" for number in range(len(self.discriminators_mr)))]
+        judges = [self.discriminator_ct, *self.discriminators_mr]
+        for name, judge, real, fake in zip(names, judges, reals, fakes, strict=True):
+            yield {name: call_it(judge, real, 1) / 2}
+            yield {name: call_it(judge, fake, 0) / 2}
 
     def fakes(self, batch: dict) -> tuple[Tensor, Tensor]:
         """CT and MR as the generators make them now."""
@@ -174,8 +179,3 @@ def call_it(discriminator: nn.Module, images: Tensor, verdict: float) -> Tensor:
     logits = discriminator(images)
     logits = logits[-1] if isinstance(logits, list | tuple) else logits  # MONAI's returns its features too
     return F.mse_loss(logits, torch.full_like(logits, verdict))
-
-
-def judgement(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """A discriminator's loss, halved as in Zhu et al., which slows it relative to the generators."""
-    return (call_it(discriminator, real, 1) + call_it(discriminator, fake, 0)) / 2

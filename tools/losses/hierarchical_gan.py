@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -73,12 +74,13 @@ class HierarchicalObjective(ABC):
     def judge_generated(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D's logits, and class logits if it has classes, of the volumes that an embedding decodes to."""
 
-    def discriminator_loss(self, batch: dict) -> dict[str, Tensor]:
-        """-log D(x_r) - log(1 - D(G2(G1(z)_r))), and the class of x."""
+    def discriminator_loss(self, batch: dict) -> Iterator[dict[str, Tensor]]:
+        """-log D(x_r) and the class of x, then -log(1 - D(G2(G1(z)_r)))."""
         real, classes = self.judge_real(batch)
+        classified = self.classification(classes, batch, self.discriminator_class_weight)
+        yield {"real": call_it(real, real=True)} | classified
         fake, _ = self.judge_generated(self.embed(batch, "discriminator"), batch)
-        terms = {"real": call_it(real, real=True), "fake": call_it(fake, real=False)}
-        return terms | self.classification(classes, batch, self.discriminator_class_weight)
+        yield {"fake": call_it(fake, real=False)}
 
     def encoder_loss(self, batch: dict) -> dict[str, Tensor]:
         """|| x_r - G2(hE(x_r)) ||_1, the mean over voxels."""
