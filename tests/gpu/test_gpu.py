@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.tiny import BUNDLES, family
-from tools.benchmark.equality import device_output_difference, device_training_difference
 from tools.benchmark.case import Case
+from tools.benchmark.equality import device_output_difference, device_training_difference
 from tools.benchmark.measure import answer
 from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome
 from tools.gpu import command, plan
