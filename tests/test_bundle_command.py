@@ -113,6 +113,7 @@ def test_home_folders_are_written_out_in_any_option(tmp_path):
 
 def test_an_error_that_a_user_can_mend_is_the_last_line(tmp_path):
     line = ["run", "--config_file", config_file("crf_gan_luna16", "train"), "--dataset_dir", str(tmp_path / "none")]
+    line += ["--bundle_root", str(tmp_path / "root")]
     done = subprocess.run([sys.executable, "-m", "monai.bundle", *line], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"FileNotFoundError: there is no folder {tmp_path / 'none'}")

@@ -87,7 +87,8 @@ def test_a_dataset_for_training_another_network(trained):
 
 
 def test_bundles_in_another_folder(trained, tmp_path):
-    shutil.copytree(BUNDLES / NAME, tmp_path / "mine")
+    for part in ("configs", "docs"):
+        shutil.copytree(BUNDLES / NAME / part, tmp_path / "mine" / part)
     shutil.copytree(trained / "models", tmp_path / "mine" / "models", dirs_exist_ok=True)
     assert [bundle.name for bundle in collection.find("chest", folder=tmp_path)] == ["mine"]
     assert collection.get("mine", folder=tmp_path).is_trained

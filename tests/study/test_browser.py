@@ -324,22 +324,22 @@ def test_whole_volumes_are_scrolled_turned_and_windowed(make_study, browser, ser
     index = round(asked.question.position * (study.display["shape"][0] - 1)) + 1
     assert int(page.one("#slice").get_attribute("value")) == index
     page.keys("w")
-    assert page.one("#width-level").text == "W 1705 L -212"
+    page.wait(lambda: page.one("#width-level").text == "W 1705 L -212")
     page.keys("W", "l")
-    assert page.one("#width-level").text == "W 1624 L -131"
+    page.wait(lambda: page.one("#width-level").text == "W 1624 L -131")
     lung = next(b for b in page.find("#presets button") if b.text == "lung")
     lung.click()
-    assert page.one("#width-level").text == "W 1500 L -600"
+    page.wait(lambda: page.one("#width-level").text == "W 1500 L -600")
     for number in (0, 1):
         np.testing.assert_allclose(pixels(number), expected(number, 0, index, 1500, -600), atol=1)
     page.shoot("lung")
     canvas = page.find(".image canvas")[0]
     ActionChains(page.driver).click_and_hold(canvas).move_by_offset(-40, 30).release().perform()
-    assert page.one("#width-level").text != "W 1500 L -600"
+    page.wait(lambda: page.one("#width-level").text != "W 1500 L -600")
     assert not page.find(".chosen")  # a drag is no choice
     page.shoot("dragged")
     canvas.click()
-    assert len(page.find(".chosen")) == 1
+    page.wait(lambda: len(page.find(".chosen")) == 1)
     page.keys("5", Keys.ENTER)
     if len(study.questions) == 1:
         assert page.ready(2) == "finished"
