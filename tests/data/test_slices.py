@@ -1,11 +1,12 @@
 """Slices from volumes: in their places, computed once, drawn in pairs that do not depend on the number of processes."""
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, MapTransform
 
-from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired
+from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired, with_enough_slices
 from tools.io.readers import VolumeError
 
 
@@ -127,3 +128,18 @@ def test_bad_input_is_named():
         store(slices=2)
     with pytest.raises(ValueError, match="none of 2 studies has a slice"):
         store(2, depth=1)
+
+
+def test_a_batch_larger_than_the_data_is_refused_by_the_headers(tmp_path):
+    """Slices lie along the body, whichever axis of the file that is."""
+    axes = {"first": (6, 3, 4), "last": (3, 4, 5)}
+    for name, shape in axes.items():
+        affine = np.eye(4) if name == "last" else np.eye(4)[[1, 2, 0, 3]]
+        image = nib.Nifti1Image(np.zeros(shape, np.int16), affine)
+        nib.save(image, tmp_path / f"{name}.nii")
+    first, last = ([{"image": [str(tmp_path / f"{name}.nii")], "id": name}] for name in axes)
+    assert with_enough_slices(first, last, 6) is first
+    assert with_enough_slices(last, first, 6) is last
+    assert with_enough_slices(last + first, [], 11) == last + first
+    with pytest.raises(ValueError, match=r"--batch_size 7 is more than the 6 slices .*--batch_size 6"):
+        with_enough_slices(first, last, 7)

@@ -116,8 +116,9 @@ def test_images_are_measured_once(folders, tmp_path, monkeypatch):
 
 
 def test_two_processes_and_another_cache_give_the_same(folders, tmp_path):
-    alone = run(folders, tmp_path / "one", f"--cache_dir={tmp_path / 'cache_a'}")
-    both = run(folders, tmp_path / "two", "--processes=2", f"--cache_dir={tmp_path / 'cache_b'}")
+    space = "--features=untrained"  # one is enough to see it, and each process computes its own networks
+    alone = run(folders, tmp_path / "one", space, f"--cache_dir={tmp_path / 'cache_a'}")
+    both = run(folders, tmp_path / "two", space, "--processes=2", f"--cache_dir={tmp_path / 'cache_b'}")
     assert not (folders["real"] / measuring.CACHE).exists()
     for space, content in alone["spaces"].items():
         ours, theirs = (

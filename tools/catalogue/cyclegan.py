@@ -192,7 +192,10 @@ def train(bundle: TranslationBundle) -> Config:
             "data": "@provenance",
         },
         "train": {
-            "mr_slices": slice_store("@train_mr", "$transforms.mr_slices(@load_size, @field_of_view)"),
+            "mr_slices": slice_store(
+                "$data.with_enough_slices(@train_mr, @train_ct, @batch_size)",
+                "$transforms.mr_slices(@load_size, @field_of_view)",
+            ),
             "ct_slices": slice_store("@train_ct", bundle.ct_slices("@load_size")),
             "dataset": {"_target_": "tools.data.UnpairedSlices", "mr": "@train#mr_slices", "ct": "@train#ct_slices"},
             "sampler": parts.sampler("tools.data.UnpairedSampler"),

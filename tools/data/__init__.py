@@ -9,7 +9,7 @@ from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
-from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired
+from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired, with_enough_slices
 from tools.data.studies import ct_studies, mr_studies, translation_studies, true_ct
 from tools.data.synthetic import reference_files, seed_datalist, with_seeds
 from tools.data.volumes import volume_datalist
@@ -42,6 +42,7 @@ __all__ = [
     "usable_dataset",
     "volume_datalist",
     "volume_header",
+    "with_enough_slices",
     "with_labels",
     "with_seeds",
     "write_chaos_phantoms",

@@ -16,6 +16,7 @@ from tools.data.cache import item_key
 from tools.files import whole_file
 from tools.io import left_out
 from tools.io.readers import VolumeError
+from tools.io.volume_reader import volume_header
 from tools.transforms.digest import chain_digest
 
 BLANK = -0.99
@@ -104,6 +105,29 @@ def _volume(item: dict, transform: Callable[[dict], dict], cache_dir: str | os.P
 def _compute(item: dict, transform: Callable[[dict], dict]) -> np.ndarray:
     image = torch.as_tensor(transform(dict(item))["image"])
     return np.ascontiguousarray(image.half().numpy().swapaxes(0, 1))
+
+
+def with_enough_slices(studies: Sequence[dict], others: Sequence[dict], batch_size: int) -> Sequence[dict]:
+    """The first of two lists of studies, if by their headers one of them may fill a batch: before any voxel is read.
+
+    Headers are read until there are enough. Blank slices, which only voxels show, count here.
+
+    Raises:
+        ValueError: neither list has so many slices.
+    """
+    most = 0
+    for part in (studies, others):
+        slices = 0
+        for item in part:
+            header = volume_header(item["image"][0])
+            slices += header.shape[int(np.abs(header.affine[2, :3]).argmax())]  # along the body
+            if slices >= batch_size:
+                return studies
+        most = max(most, slices)
+    raise ValueError(
+        f"--batch_size {batch_size} is more than the {most} slices that there are to train on. Give more data, or "
+        f"--batch_size {max(1, most)}."
+    )
 
 
 class UnpairedSlices(Dataset):
