@@ -7,7 +7,6 @@ value of the wrong type is refused before torch, MONAI or any data are read.
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import inspect
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 
 import fire
 
-from tools.errors import mendable_message
+from tools.errors import did_you_mean, mendable_message
 from tools.files import with_home
 from tools.quiet import quiet
 
@@ -62,7 +61,7 @@ def _run(commands: Mapping[str, str], arguments: list[str]) -> None:
         return
     name, *rest = arguments
     if name not in commands:
-        raise UsageError(f"there is no command {name!r}.{_nearest(name, commands)} `python -m tools` lists all.")
+        raise UsageError(f"there is no command {name!r}.{did_you_mean(name, commands)} `python -m tools` lists all.")
     module, _, target = commands[name].partition(":")
     called: list[Call] = []
     # how text is to be read stands in an attribute of the function, which fire would list in its help
@@ -207,7 +206,7 @@ def _check_options(command: str, component: Any, arguments: list[str]) -> None:
         step, *arguments = arguments
         if not hasattr(component, step):
             steps = [name for name in vars(component) if not name.startswith("_")]
-            raise UsageError(f"{command} has no step {step!r}.{_nearest(step, steps)} It has {', '.join(steps)}.")
+            raise UsageError(f"{command} has no step {step!r}.{did_you_mean(step, steps)} It has {', '.join(steps)}.")
         command, component = f"{command} {step}", getattr(component, step)
     if "--" in arguments:
         return
@@ -226,7 +225,7 @@ def _check_options(command: str, component: Any, arguments: list[str]) -> None:
         name = name if name in parameters else name.removeprefix("no") if switch else name
         if name not in parameters and not anything:
             raise UsageError(
-                f"{command} has no option --{option}.{_nearest(name, parameters, '--')} "
+                f"{command} has no option --{option}.{did_you_mean(name, parameters, '--')} "
                 f"`python -m tools {command} --help` explains all."
             )
         named.add(name)
@@ -244,8 +243,3 @@ def _check_options(command: str, component: Any, arguments: list[str]) -> None:
             f"{command} needs {' and '.join(f'--{name}' for name in missing)}. "
             f"`python -m tools {command} --help` explains all."
         )
-
-
-def _nearest(name: str, known: Any, prefix: str = "") -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {prefix}{close[0]}?" if close else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 TOOLS = str(Path(__file__).resolve().parent)
@@ -31,3 +33,9 @@ def _chain(error: BaseException) -> list[BaseException]:
     ) is not None:
         chain.append(behind)
     return chain
+
+
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """The end of a message on a name that is not known: the nearest that is, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {prefix}{close[0]}?" if close else ""

@@ -116,16 +116,15 @@ def train(bundle: TranslationBundle) -> Config:
     # the identity loss needs as many channels in as out
     identity = {"identity_weight": 0.5} if len(bundle.branches) == 1 else {}
     return {
-        "imports": [
-            "$import tools.bundle_command",
-            "$import os",
-            "$import monai",
-            "$import torch",
-            "$import tools.data as data",
-            "$import tools.engines as engines",
-            "$import tools.losses.structure as losses",
-            "$import tools.transforms.slices as transforms",
-        ],
+        "imports": parts.imports(
+            "os",
+            "monai",
+            "torch",
+            "tools.data as data",
+            "tools.engines as engines",
+            "tools.losses.structure as losses",
+            "tools.transforms.slices as transforms",
+        ),
         **parts.where_training_writes(bundle.name),
         **own,
         **parts.scales(
@@ -276,14 +275,13 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
     branches = len(bundle.branches)
     given, made = ("ct", bundle.branches) if to_mr else ("mr", ("ct",))
     return {
-        "imports": [
-            "$import tools.bundle_command",
-            "$import monai",
-            "$import torch",
-            "$import tools.data as data",
-            "$import tools.engines as engines",
-            "$import tools.transforms.slices as transforms",
-        ],
+        "imports": parts.imports(
+            "monai",
+            "torch",
+            "tools.data as data",
+            "tools.engines as engines",
+            "tools.transforms.slices as transforms",
+        ),
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/eval'",
         "ckpt_path": f"$@bundle_root + '/models/{weights}.pt'",

@@ -167,15 +167,14 @@ def train(bundle: VolumeBundle) -> Config:
         rates |= {"crf": "$0.0001 if @crf_nodes == 'slices' else 0.0004", "encoder": 0.0001}
     labelled = "data.with_labels(@{}_files, @labels, @num_classes) if @num_classes > 0 else @{}_files"
     return {
-        "imports": [
-            "$import tools.bundle_command",
-            "$import os",
-            "$import monai",
-            "$import torch",
-            "$import tools.data as data",
-            "$import tools.engines as engines",
-            "$import tools.layers as layers",
-        ],
+        "imports": parts.imports(
+            "os",
+            "monai",
+            "torch",
+            "tools.data as data",
+            "tools.engines as engines",
+            "tools.layers as layers",
+        ),
         **parts.where_training_writes(bundle.name),
         **parts.scales(
             phantom={"image_size": 64, "max_epochs": 4, "batch_size": 4, "val_interval": 4, "num_workers": 0},
@@ -335,14 +334,13 @@ def learn(name: str, network: str, **more: str) -> Config:
 
 def inference(bundle: VolumeBundle) -> Config:
     return {
-        "imports": [
-            "$import tools.bundle_command",
-            "$import monai",
-            "$import torch",
-            "$import tools.data as data",
-            "$import tools.engines as engines",
-            "$import tools.layers as layers",
-        ],
+        "imports": parts.imports(
+            "monai",
+            "torch",
+            "tools.data as data",
+            "tools.engines as engines",
+            "tools.layers as layers",
+        ),
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/eval'",
         "ckpt_path": "$@bundle_root + '/models/model.pt'",
@@ -390,15 +388,14 @@ def inference(bundle: VolumeBundle) -> Config:
 def reconstruct(bundle: VolumeBundle) -> Config:
     """HA-GAN's encoders, then its generator: real volumes as the generator would make them."""
     return {
-        "imports": [
-            "$import tools.bundle_command",
-            "$import monai",
-            "$import torch",
-            "$import tools.data as data",
-            "$import tools.engines as engines",
-            "$import tools.layers as layers",
-            "$import tools.transforms as transforms",
-        ],
+        "imports": parts.imports(
+            "monai",
+            "torch",
+            "tools.data as data",
+            "tools.engines as engines",
+            "tools.layers as layers",
+            "tools.transforms as transforms",
+        ),
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/reconstruction'",
         "ckpt_path": "$@bundle_root + '/models/model.pt'",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from tools.catalogue.layout import as_json
 from tools.catalogue.readme import readme
 from tools.catalogue.write import REPOSITORY, bundles, files
+from tools.errors import did_you_mean
 from tools.files import whole_file
 
 
@@ -29,7 +29,7 @@ def new(name: str, like: str, output_dir: str | None = None, **own: Any) -> None
     """
     known = bundles()
     if like not in known:
-        raise ValueError(f"--like is {like!r}, expected one of {', '.join(sorted(known))}.{_nearest(like, known)}")
+        raise ValueError(f"--like is {like!r}, expected one of {', '.join(sorted(known))}.{did_you_mean(like, known)}")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name)):
         raise ValueError(f"name is {name!r}, expected letters, digits and underscores, a letter first.")
     folder = (REPOSITORY / "bundles" if output_dir is None else Path(output_dir)) / name
@@ -73,12 +73,7 @@ def _set(config: dict[str, Any], id: str, value: Any, also: set[str]) -> None:
     for position, key in enumerate([*above, last]):
         if not isinstance(node, dict) or key not in node:
             names = [*node, *(also if position == 0 else ())] if isinstance(node, dict) else []
-            raise ValueError(f"--{id}: train.json has nothing of that name.{_nearest(key, names)}")
+            raise ValueError(f"--{id}: train.json has nothing of that name.{did_you_mean(key, names)}")
         if position < len(above):
             node = node[key]
     node[last] = value
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""

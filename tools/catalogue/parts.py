@@ -9,6 +9,12 @@ Config = dict[str, Any]
 
 DEVICE = "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
 
+
+def imports(*statements: str) -> list[str]:
+    """What the expressions of a config use; the look at its command line comes first."""
+    return [f"$import {statement}" for statement in ("tools.bundle_command", *statements)]
+
+
 # --- training ---
 
 
