@@ -6,7 +6,14 @@ import socket
 
 import torch
 
-PRELOADED = ["monai.bundle", "tools.data", "tools.engines", "tools.metrics.handlers", "tools.metrics.evaluation"]
+PRELOADED = [
+    "monai.bundle",
+    "tools.data.cache",
+    "tools.engines.trainer",
+    "tools.engines.checkpoint",
+    "tools.metrics.handlers",
+    "tools.metrics.evaluation",
+]
 
 
 def in_two_processes(act, *arguments):

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from tools.__main__ import main
-from tools.benchmark import benchmark, processes
 from tools.benchmark import comparison as comparing
+from tools.benchmark import processes
 from tools.benchmark.case import Case
+from tools.benchmark.command import benchmark
 from tools.benchmark.comparison import comparisons
 from tools.benchmark.measure import MB, answer, is_out_of_memory, measure, peak_memory
 from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome, judge, schedule
@@ -309,7 +310,7 @@ def test_plain_and_fast_compute_the_same(bundle):
 
 def test_a_mistake_in_the_fast_way_would_be_seen(monkeypatch):
     """The check of equality compares what training computes: a layer that is wrong by a hundredth is found."""
-    from tools.layers import UpsampleConv3d
+    from tools.layers.upsample import UpsampleConv3d
 
     original = UpsampleConv3d.forward
 

@@ -121,7 +121,7 @@ def test_an_error_that_a_user_can_mend_is_the_last_line(tmp_path):
 
 
 def test_the_projects_own_words_are_found_behind_those_of_others():
-    from tools.data import luna16_datalist
+    from tools.data.luna16 import luna16_datalist
 
     with pytest.raises(FileNotFoundError) as caught:
         luna16_datalist("/nowhere", "training")

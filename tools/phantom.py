@@ -10,14 +10,10 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
-from tools.data.phantoms import (
-    abdomen,
-    brain,
-    thorax,
-    write_chaos_phantoms,
-    write_gsp_phantoms,
-    write_luna16_phantoms,
-)
+from tools.data.phantoms import abdomen, brain, thorax
+from tools.data.phantoms.chaos import write_chaos_phantoms
+from tools.data.phantoms.gsp import write_gsp_phantoms
+from tools.data.phantoms.luna16 import write_luna16_phantoms
 
 Window = tuple[float, float] | None
 """Values that are black and white; None for 0 and each volume's 99th percentile."""

@@ -40,8 +40,8 @@ from tools.io.nifti import write_nifti
 from tools.io.readers import VolumeError, read_header
 from tools.io.volume import without_shear
 from tools.io.volume_reader import volume_header, volume_stamp
-from tools.transforms import chain_digest
 from tools.transforms.ct import AIR
+from tools.transforms.digest import chain_digest
 
 LAYOUTS = {"ct": LUNA16, "t1": GSP}
 """Where the volumes of each kind are looked for."""

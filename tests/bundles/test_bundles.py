@@ -22,7 +22,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.processes import in_two_processes
 from tests.tiny import REPOSITORY, TINY, config_file, copy_phantoms, tiny, tiny_phantoms, train_config, translates
-from tools import data
+from tools.data.studies import translation_studies
+from tools.io.volume_reader import volume_header
 
 
 def update_names(bundle):
@@ -145,11 +146,11 @@ def test_translation(bundle, trained, tmp_path):
     options = {"bundle_root": str(trained), "output_dir": str(tmp_path), **tiny_phantoms(bundle)}
     run(config_file=config_file(bundle, "inference"), **options)
     paths = sorted(tmp_path.glob("*.nii.gz"))
-    studies = data.translation_studies(trained / "phantoms" / "Test_Sets", train_config(bundle)["modalities"])
+    studies = translation_studies(trained / "phantoms" / "Test_Sets", train_config(bundle)["modalities"])
     assert len(paths) >= 2
     assert len(paths) % len(studies) == 0  # All-in translates every modality by itself
     low, high = json.loads((trained / "models" / "model.json").read_text())["window"]
-    grids = {tuple(np.round(data.volume_header(study["image"][0]).affine, 3).flatten()) for study in studies}
+    grids = {tuple(np.round(volume_header(study["image"][0]).affine, 3).flatten()) for study in studies}
     for path in paths:
         volume = nibabel.load(path)
         values = np.asarray(volume.dataobj)

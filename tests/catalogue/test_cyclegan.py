@@ -9,7 +9,7 @@ from monai.bundle import ConfigParser
 from tests.tiny import BUNDLES
 from tools.benchmark.training import read_config
 from tools.catalogue.cyclegan import TranslationBundle, configs, metadata
-from tools.engines import Draws
+from tools.engines.draws import Draws
 from tools.engines.update import all_terms
 
 SMALL = {

@@ -7,7 +7,7 @@ import pytest
 from monai.bundle import ConfigParser
 
 from tests.tiny import config_file
-from tools import data
+from tools.data.synthetic import reference_files
 
 VOLUMES = [("crf_gan_luna16", "crf"), ("ha_gan_luna16", "sub_encoder")]
 
@@ -70,7 +70,7 @@ def test_the_reference_of_an_evaluation(bundle):
     assert config["real"]["data"] == "@real_files"
     assert config["report"]["settings"]["reference"] == "@reference"
     with pytest.raises(ValueError, match="reference is 'test', expected 'training' or 'validation'"):
-        data.reference_files("test", [], [])
+        reference_files("test", [], [])
 
 
 def test_a_window_of_brains_holds_in_training_and_comes_back_with_the_weights(tmp_path):

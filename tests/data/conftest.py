@@ -3,7 +3,7 @@
 import pytest
 
 from tests.data.scans import write_ct
-from tools.data.phantoms import write_gsp_phantoms
+from tools.data.phantoms.gsp import write_gsp_phantoms
 
 
 @pytest.fixture

@@ -6,19 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tools.data.phantoms import (
-    ABDOMEN_CT,
-    ABDOMEN_MR,
-    Abdomen,
-    AbdomenBody,
-    abdomen,
-    abdomen_ct,
-    abdomen_t1,
-    abdomen_t2,
-    abdomen_true_ct,
-)
-from tools.data.phantoms.abdomen import abdomen_labels, patient_hu
-from tools.data.phantoms.abdomen_tissues import tissue_class
+from tools.data.phantoms import abdomen
+from tools.data.phantoms.abdomen import abdomen_ct, abdomen_labels, abdomen_t1, abdomen_t2, abdomen_true_ct, patient_hu
+from tools.data.phantoms.abdomen_body import AbdomenBody
+from tools.data.phantoms.abdomen_tissues import ABDOMEN_CT, ABDOMEN_MR, Abdomen, tissue_class
 from tools.data.phantoms.mr import (
     LIPID,
     FastSpinEcho,

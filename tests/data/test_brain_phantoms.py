@@ -9,10 +9,12 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from tools.data import gsp_datalist, with_labels
-from tools.data.phantoms import BRAIN_TISSUES, Brain, brain, brain_labels, brain_t1, gsp, write_gsp_phantoms
+from tools.data.gsp import gsp_datalist
+from tools.data.labels import with_labels
+from tools.data.phantoms import brain, gsp
+from tools.data.phantoms.brain import BRAIN_TISSUES, Brain, brain_labels, brain_t1
 from tools.data.phantoms.fields import drift
-from tools.data.phantoms.gsp import subject_numbers
+from tools.data.phantoms.gsp import subject_numbers, write_gsp_phantoms
 from tools.data.phantoms.mr import MPRAGE, MRScanner, MRTissue, mr_image
 from tools.phantom import phantom
 

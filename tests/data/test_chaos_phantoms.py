@@ -9,7 +9,9 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
-from tools.data.phantoms import AbdomenBody, abdomen_ct, abdomen_t1, abdomen_t2, abdomen_true_ct, chaos
+from tools.data.phantoms import chaos
+from tools.data.phantoms.abdomen import abdomen_ct, abdomen_t1, abdomen_t2, abdomen_true_ct
+from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.data.phantoms.chaos import ct_shape, split, t2_shape, write_chaos_phantoms
 from tools.phantom import phantom
 

@@ -4,7 +4,9 @@ import logging
 
 import pytest
 
-from tools.data import dataset_or_phantoms, seed_datalist, with_labels, with_seeds
+from tools.data.fallback import dataset_or_phantoms
+from tools.data.labels import with_labels
+from tools.data.synthetic import seed_datalist, with_seeds
 
 
 def test_seeds_are_consecutive_and_named():

@@ -12,9 +12,12 @@ import torch
 from tests.data.scans import prepare, write_ct
 from tests.io.test_dicom import change
 from tests.tiny import BUNDLES, REPOSITORY, translates
-from tools import data
 from tools.benchmark.training import read_config
+from tools.data.gsp import gsp_datalist
 from tools.data.image_sets import find_images, read_image
+from tools.data.luna16 import luna16_datalist
+from tools.data.preprocessed import image_transforms
+from tools.data.volumes import volume_datalist
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.readers import read_volume
 
@@ -42,18 +45,18 @@ def scans(tmp_path):
 @pytest.mark.filterwarnings("ignore:.*for validation")
 def test_series_are_volumes_with_the_path_as_id(scans):
     for section in ("training", "validation"):
-        found = data.luna16_datalist(scans / "slices", section)
+        found = luna16_datalist(scans / "slices", section)
         assert found == [
             {"image": str(scans / "slices" / name / "series"), "id": f"{name}/series"} for name in ("anna", "bert")
         ]
-    assert data.volume_datalist(scans / "slices") == data.luna16_datalist(scans / "slices", "training")
-    assert [i["id"] for i in data.volume_datalist(scans / "slices" / "anna" / "series")] == ["series"]
-    assert [i["id"] for i in data.gsp_datalist(scans / "slices", "training")] == ["anna/series", "bert/series"]
+    assert volume_datalist(scans / "slices") == luna16_datalist(scans / "slices", "training")
+    assert [i["id"] for i in volume_datalist(scans / "slices" / "anna" / "series")] == ["series"]
+    assert [i["id"] for i in gsp_datalist(scans / "slices", "training")] == ["anna/series", "bert/series"]
 
 
 @pytest.mark.parametrize("name", ["anna", "bert"])
 def test_slices_and_file_of_one_scan_are_one_image(scans, name):
-    load = data.image_transforms(scans, 16)
+    load = image_transforms(scans, 16)
     images = [load({"image": str(p)})["image"] for p in (scans / f"files/{name}.nii", scans / f"slices/{name}/series")]
     torch.testing.assert_close(*images, atol=2e-2, rtol=0)  # the grid's decimals in DICOM may move a few edges
     assert (images[0] - images[1]).abs().mean() < 1e-4
@@ -67,12 +70,10 @@ def test_preprocessed_series_train_as_the_original(scans):
     assert {i: v["source"] for i, v in manifest["volumes"].items()} == {
         f"{name}/series": f"{name}/series" for name in ("anna", "bert")
     }
-    original, copy = (data.luna16_datalist(scans / name, "training") for name in ("slices", "out"))
+    original, copy = (luna16_datalist(scans / name, "training") for name in ("slices", "out"))
     assert [item["id"] for item in original] == [item["id"] for item in copy] == ["anna/series", "bert/series"]
     for first, second in zip(original, copy, strict=True):
-        images = [
-            data.image_transforms(scans / n, 16)(dict(i))["image"] for n, i in (("slices", first), ("out", second))
-        ]
+        images = [image_transforms(scans / n, 16)(dict(i))["image"] for n, i in (("slices", first), ("out", second))]
         assert torch.equal(*images)
     done = {path: path.stat().st_mtime_ns for path in (scans / "out").rglob("*.nii")}
     file = sorted((scans / "slices" / "bert" / "series").iterdir())[0]
@@ -95,7 +96,7 @@ def test_bad_series_are_left_out_by_name(scans, capsys):
         change(file, RescaleSlope=0)
     reasons = {"gap": "a slice is missing there", "single": "2 or more along every axis", "broken": "RescaleSlope is 0"}
     with pytest.warns(UserWarning, match="3 of 5 volumes are left out") as caught:
-        found = data.luna16_datalist(scans / "slices", "training")
+        found = luna16_datalist(scans / "slices", "training")
     assert [item["id"] for item in found] == ["anna/series", "bert/series"]
     prepare(scans / "slices", scans / "out")
     said = capsys.readouterr().out

@@ -5,10 +5,9 @@ import os
 import pytest
 
 from tests.data.scans import write_ct
-from tools.data import luna16_datalist
 from tools.data.folders import walk
 from tools.data.gsp import GSP
-from tools.data.luna16 import LUNA16
+from tools.data.luna16 import LUNA16, luna16_datalist
 from tools.data.volumes import find_volumes
 from tools.io import left_out
 from tools.io.readers import VolumeError

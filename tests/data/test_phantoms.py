@@ -11,8 +11,10 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from tools.data.phantoms import THORAX_TISSUES, Thorax, luna16, thorax, thorax_ct, thorax_labels, write_luna16_phantoms
+from tools.data.phantoms import luna16, thorax
+from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.phantoms.shapes import Grid, Segment, ellipsoid, grow_tree, tube
+from tools.data.phantoms.thorax import THORAX_TISSUES, Thorax, thorax_ct, thorax_labels
 from tools.phantom import phantom
 
 SMALL = (32, 40, 40)

@@ -20,7 +20,9 @@ from tests.tiny import REPOSITORY
 from tools.data.luna16 import luna16_datalist
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info
 from tools.io.readers import VolumeError, data_files, read_header
-from tools.transforms import ct, ct_preprocessing, load_volume
+from tools.transforms import ct
+from tools.transforms.ct import ct_preprocessing
+from tools.transforms.spatial import load_volume
 
 
 def tensors(folder, section):

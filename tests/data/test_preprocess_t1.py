@@ -10,7 +10,8 @@ from tests.data.scans import SIZE, prepare, write_ct
 from tests.real import REAL, needs_real
 from tools.data.gsp import gsp_datalist
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
-from tools.transforms import load_volume, t1_preprocessing
+from tools.transforms.mr import t1_preprocessing
+from tools.transforms.spatial import load_volume
 
 
 def test_t1_gives_the_same_tensors_as_from_the_original(heads, tmp_path, capsys):

@@ -10,8 +10,9 @@ from ignite.engine import Engine, Events
 from monai.handlers import LrScheduleHandler
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
-from tools.engines import BestModel, ExponentialMovingAverage, ModelLoader, TrainingCheckpoint, model_settings
-from tools.engines.checkpoint import checkpoints, newest_whole_checkpoint
+from tools.engines.checkpoint import TrainingCheckpoint, checkpoints, newest_whole_checkpoint
+from tools.engines.ema import ExponentialMovingAverage
+from tools.engines.weights import BestModel, ModelLoader, model_settings
 
 
 def run(directory, max_epochs, resume=None, seed=0, stop_at=None, game=None, **options):

@@ -10,14 +10,8 @@ from monai.transforms import Orientation
 from torch import nn
 
 from tests.forms import assert_forms
-from tools.engines import (
-    OneByOneInferer,
-    PrepareLatents,
-    Progress,
-    TensorBoardMontage,
-    tensorboard_writer,
-    write_by_slabs,
-)
+from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_slabs
+from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.networks.hierarchical_gan import Generator
 from tools.transforms.volume import PlaceVolumed
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates
-from tools.engines import Handover
+from tools.engines.handover import Handover
 
 
 def nothing():

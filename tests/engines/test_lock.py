@@ -13,7 +13,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from tests.engines.toys import make_game, make_trainer
-from tools.engines import TrainingCheckpoint, lock
+from tools.engines import lock
+from tools.engines.checkpoint import TrainingCheckpoint
 from tools.engines.lock import NAME, FolderInUse, Holder, hold, release_folders
 
 # the module alone: importing the whole library takes longer than all these tests

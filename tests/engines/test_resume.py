@@ -10,8 +10,7 @@ from ignite.engine import Engine
 from monai.handlers import LrScheduleHandler
 
 from tests.engines.toys import make_game, make_trainer, make_updates, weights
-from tools.engines import TrainingCheckpoint
-from tools.engines.checkpoint import checkpoints, newest_whole_checkpoint
+from tools.engines.checkpoint import TrainingCheckpoint, checkpoints, newest_whole_checkpoint
 from tools.engines.weights import save_model
 from tools.files import PARTIAL, whole_file
 from tools.torch_files import write_torch_file

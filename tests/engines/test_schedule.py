@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tools.engines import constant_then_linear, epochs_for
+from tools.engines.schedule import constant_then_linear, epochs_for
 
 
 def test_rate_stays_then_falls_towards_zero():

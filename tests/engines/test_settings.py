@@ -9,8 +9,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, run
 
 from tests.tiny import BUNDLES, config_file, tiny, train_config, translates
 from tools.catalogue.parts import TRAINING_OPTIONS
-from tools.engines import check_settings, enough_for_a_batch, full_batches
-from tools.engines.settings import RULES
+from tools.engines.settings import RULES, check_settings, enough_for_a_batch, full_batches
 
 
 @pytest.mark.parametrize(

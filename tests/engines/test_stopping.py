@@ -18,8 +18,8 @@ from torch.utils.data import Dataset, RandomSampler
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
 from tests.processes import in_two_processes
-from tools.engines import ExponentialMovingAverage, TrainingCheckpoint
-from tools.engines.checkpoint import checkpoints
+from tools.engines.checkpoint import TrainingCheckpoint, checkpoints
+from tools.engines.ema import ExponentialMovingAverage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

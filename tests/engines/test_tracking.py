@@ -5,7 +5,7 @@ import sqlite3
 from monai.handlers import MLFlowHandler
 
 from tests.engines.toys import make_game, make_trainer, make_updates
-from tools.engines import TrackedSettings
+from tools.engines.tracking import TrackedSettings
 
 
 def trained(folder, settings, finish):

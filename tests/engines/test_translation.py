@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tools.engines import SlabInferer
+from tools.engines.translation import SlabInferer
 
 
 def volume(batch=2, modalities=2, depth=7, size=4):

@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 
 from tests.engines.toys import make_game, make_trainer, make_updates, weights
 from tests.processes import in_two_processes
-from tools.engines import BestModel, TrainingCheckpoint, Validation, is_smaller
-from tools.engines.checkpoint import checkpoints
+from tools.engines.checkpoint import TrainingCheckpoint, checkpoints
+from tools.engines.validation import Validation, is_smaller
+from tools.engines.weights import BestModel
 
 
 class Run:

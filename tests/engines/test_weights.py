@@ -13,8 +13,7 @@ from monai.bundle import ckpt_export, load
 from monai.networks.utils import copy_model_state
 
 from tests.tiny import REPOSITORY
-from tools.engines import ModelLoader, model_settings
-from tools.engines.weights import save_model, settings_in, weights_beside
+from tools.engines.weights import ModelLoader, model_settings, save_model, settings_in, weights_beside
 from tools.networks.cyclegan import TranslationGenerator
 from tools.networks.hierarchical_gan import Generator, HierarchicalGenerator
 from tools.torch_files import read_state_dict

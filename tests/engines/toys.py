@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from tools.engines import AlternatingTrainer, Update
+from tools.engines.trainer import AlternatingTrainer
+from tools.engines.update import Update
 
 
 class Game:

@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Orientationd, SaveImaged
 from PIL import Image
 
-from tools.engines import write_by_slabs
+from tools.engines.generation import write_by_slabs
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.provenance import Provenance, description
 from tools.networks.hierarchical_gan import Generator

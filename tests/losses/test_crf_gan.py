@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from tests.losses.by_hand import BATCH, LATENT, SIZE, cross_entropy, generated, log_sigmoid, mean, slab_of
-from tools.engines import AlternatingTrainer, Draws, Update
-from tools.engines.update import all_terms
-from tools.layers import MeanFieldCRF, axial_nodes
+from tools.engines.draws import Draws
+from tools.engines.trainer import AlternatingTrainer
+from tools.engines.update import Update, all_terms
+from tools.layers.crf import MeanFieldCRF, axial_nodes
 from tools.losses.crf_gan import CRFGANObjective
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator
 

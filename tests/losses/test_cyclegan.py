@@ -6,8 +6,10 @@ import pytest
 import torch
 from monai.networks.nets import PatchDiscriminator
 
-from tools.engines import AlternatingTrainer, Draws, Handover, Update
-from tools.engines.update import all_terms
+from tools.engines.draws import Draws
+from tools.engines.handover import Handover
+from tools.engines.trainer import AlternatingTrainer
+from tools.engines.update import Update, all_terms
 from tools.losses.cyclegan import CycleGANObjective
 from tools.losses.structure import self_similarity
 from tools.networks.cyclegan import TranslationGenerator

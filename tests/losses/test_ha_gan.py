@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.losses.by_hand import BATCH, LATENT, SIZE, cross_entropy, generated, log_sigmoid, mean, slab_of
-from tools.engines import AlternatingTrainer, Draws, Update
-from tools.engines.update import all_terms
+from tools.engines.draws import Draws
+from tools.engines.trainer import AlternatingTrainer
+from tools.engines.update import Update, all_terms
 from tools.losses.ha_gan import HAGANObjective, low_resolution
 from tools.networks.hierarchical_gan import HalfEncoder, HierarchicalDiscriminator, HierarchicalGenerator, SubEncoder
 

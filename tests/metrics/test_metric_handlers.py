@@ -13,7 +13,7 @@ from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, from_engine
 
 from tests.processes import in_two_processes
-from tools.engines import PrepareLatents
+from tools.engines.generation import PrepareLatents
 from tools.metrics.distances import frechet_distance, maximum_mean_discrepancy
 from tools.metrics.handlers import FeatureDistanceMetric, FeatureDistances, SetMetric
 from tools.metrics.set_scores import LayerScoreMetric

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tools.layers import MeanFieldCRF
+from tools.layers.crf import MeanFieldCRF
 from tools.networks.hierarchical_gan import (
     EmbeddingGenerator,
     Generator,

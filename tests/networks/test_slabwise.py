@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tools.layers import UpsampleConv3d
+from tools.layers.upsample import UpsampleConv3d
 from tools.networks.hierarchical_gan import Generator, HierarchicalGenerator
 from tools.networks.slabwise import SlabwiseGenerator
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.real import REAL, needs_real
-from tools.data.phantoms import write_luna16_phantoms
+from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.study.build import Settings, build_2afc, build_survey
 from tools.study.folder import load_access, load_key, load_study
 from tools.study.order import reading_order

@@ -16,17 +16,11 @@ from tests.real import REAL, needs_real
 from tests.tiny import REPOSITORY
 from tools.io.readers import VolumeError
 from tools.io.volume_reader import VolumeReader
-from tools.transforms import (
-    CalibrateHUd,
-    DropBlankSlicesd,
-    ReplaceNaNd,
-    ResizeVolumed,
-    chain_digest,
-    ct,
-    ct_preprocessing,
-    load_volume,
-)
+from tools.transforms import ct
+from tools.transforms.ct import CalibrateHUd, DropBlankSlicesd, ReplaceNaNd, ct_preprocessing
+from tools.transforms.digest import chain_digest
 from tools.transforms.plausibility import Judged
+from tools.transforms.spatial import ResizeVolumed, load_volume
 
 AFFINE = torch.tensor([[0, 0, -0.7, 90], [0, -0.8, 0, 80], [2.5, 0, 0, -300], [0, 0, 0, 1]], dtype=torch.float64)
 
@@ -308,7 +302,8 @@ def test_digest_after_use_and_in_another_process(tmp_path):
     write(tmp_path / "a.mhd")
     chain({"image": str(tmp_path / "a.mhd")})
     assert chain_digest(chain) == digest
-    code = "from tools.transforms import *; print(chain_digest(ct_preprocessing(16)))"
+    imports = "from tools.transforms.ct import ct_preprocessing; from tools.transforms.digest import chain_digest"
+    code = f"{imports}; print(chain_digest(ct_preprocessing(16)))"
     other = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == digest
 

@@ -11,21 +11,14 @@ from monai.transforms import Compose
 from scipy import ndimage
 
 from tests.real import REAL, needs_real
-from tools.data.phantoms import Brain, brain_t1
-from tools.data.phantoms.brain import BRAIN_TISSUES
+from tools.data.phantoms.brain import BRAIN_TISSUES, Brain, brain_t1
 from tools.data.phantoms.mr import MPRAGE, MRScanner, mr_image
 from tools.io.readers import VolumeError
-from tools.transforms import (
-    CropToHeadd,
-    NormaliseT1d,
-    RemoveBackgroundd,
-    chain_digest,
-    ct_preprocessing,
-    load_volume,
-    mr,
-    spatial,
-    t1_preprocessing,
-)
+from tools.transforms import mr, spatial
+from tools.transforms.ct import ct_preprocessing
+from tools.transforms.digest import chain_digest
+from tools.transforms.mr import CropToHeadd, NormaliseT1d, RemoveBackgroundd, t1_preprocessing
+from tools.transforms.spatial import load_volume
 
 AFFINE = torch.tensor([[0, 0, -1.0, 90], [0, -1.2, 0, 80], [1.5, 0, 0, -30], [0, 0, 0, 1]], dtype=torch.float64)
 

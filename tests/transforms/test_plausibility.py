@@ -12,8 +12,9 @@ from tools.data.phantoms import brain, thorax
 from tools.data.phantoms.abdomen import abdomen_ct, abdomen_t1, abdomen_t2
 from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.io.readers import VolumeError
-from tools.transforms import chain_digest, load_volume
+from tools.transforms.digest import chain_digest
 from tools.transforms.plausibility import Judged, judge, no_ct, no_mr, sample_of
+from tools.transforms.spatial import load_volume
 
 SHAPE = (20, 40, 44)
 

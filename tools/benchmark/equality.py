@@ -12,8 +12,10 @@ from torch import Tensor
 from tools.benchmark.case import Case
 from tools.benchmark.inference import BATCH, generator, preprocessing, translator, write_scan
 from tools.benchmark.training import build_trainer, translates
-from tools.engines import AlternatingTrainer, Draws, OneByOneInferer, SlabInferer
-from tools.engines.trainer import PRECISIONS
+from tools.engines.draws import Draws
+from tools.engines.generation import OneByOneInferer
+from tools.engines.trainer import PRECISIONS, AlternatingTrainer
+from tools.engines.translation import SlabInferer
 from tools.engines.update import all_terms
 
 EDGE = 25.0

@@ -18,8 +18,9 @@ from torch import Tensor
 from tools.benchmark.case import Case
 from tools.benchmark.training import read_config
 from tools.data.phantoms.thorax import thorax_ct
-from tools.engines import OneByOneInferer, SlabInferer, write_by_slabs
+from tools.engines.generation import OneByOneInferer, write_by_slabs
 from tools.engines.trainer import PRECISIONS
+from tools.engines.translation import SlabInferer
 from tools.transforms.ct import CalibrateHUd, DropBlankSlicesd, ReplaceNaNd, ct_preprocessing
 from tools.transforms.spatial import load_volume
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 
-from tools.engines import AlternatingTrainer
+from tools.engines.trainer import AlternatingTrainer
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tools.engines.handover import Handover
-from tools.layers import MeanFieldCRF, axial_nodes, axial_similarity, channel_nodes
+from tools.layers.crf import MeanFieldCRF, axial_nodes, axial_similarity, channel_nodes
 from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator, image_slab
 

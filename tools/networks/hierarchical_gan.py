@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from tools.layers import UpsampleConv3d
+from tools.layers.upsample import UpsampleConv3d
 from tools.networks.self_described import SelfDescribed
 
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)

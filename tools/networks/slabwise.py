@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from tools.layers import UpsampleConv3d
+from tools.layers.upsample import UpsampleConv3d
 from tools.networks.hierarchical_gan import Generator
 
 
