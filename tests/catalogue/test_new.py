@@ -7,6 +7,7 @@ from monai.bundle import ConfigParser
 
 from tools.__main__ import main
 from tools.bundle_command import options_of, unknown_option
+from tools.catalogue.write import bundles, files
 
 
 def made(tmp_path, line):
@@ -35,6 +36,13 @@ def test_options_have_the_new_defaults(tmp_path, capsys):
     assert "`learning_rates#encoder`: 0.0002" in readme
     assert f"{folder}/configs/train.json" in capsys.readouterr().out
     assert unknown_option(options_of(["--config_file", str(folder / "configs" / "train.json"), "--seed", "1"])) is None
+
+
+def test_new_defaults_are_the_new_bundle_s_alone(tmp_path):
+    family, entry = bundles()["ha_gan_luna16"]
+    before = files(family, entry)
+    made(tmp_path, "--like ha_gan_luna16 --learning_rates#encoder 3e-4 --sub_encoder_def#channels 8 --window [0,1]")
+    assert files(family, entry) == before
 
 
 def test_fields_of_the_entry_make_another_model(tmp_path):

@@ -40,12 +40,14 @@ def test_every_option_has_its_sentence(name, config):
     assert options.literal_options(configs_of(name)[config]) - options.described(family.OPTIONS, config).keys() == set()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_sentence_has_its_option(family):
-    contents = [content for entry in family.BUNDLES for content in family.configs(entry).items()]
+@pytest.mark.parametrize("sentences", {id(family.OPTIONS): family.OPTIONS for family in FAMILIES}.values())
+def test_every_sentence_has_its_option(sentences):
+    """Families may share sentences."""
+    families = [family for family in FAMILIES if family.OPTIONS is sentences]
+    contents = [content for family in families for entry in family.BUNDLES for content in family.configs(entry).items()]
     for config in {config for config, _ in contents}:
         of_config = [content for other, content in contents if other == config]
-        for id in options.described(family.OPTIONS, config):
+        for id in options.described(sentences, config):
             assert any(options.found(content, id) is not options.MISSING for content in of_config), f"{config}: {id}"
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tools.catalogue import cyclegan, hierarchical_gan, parts
+from tools.catalogue import crf_gan, cyclegan, ha_gan, parts, training_parts
 from tools.catalogue.layout import as_json
 from tools.catalogue.readme import readme
 from tools.files import whole_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FAMILIES: tuple[ModuleType, ...] = (hierarchical_gan, cyclegan)
+FAMILIES: tuple[ModuleType, ...] = (crf_gan, ha_gan, cyclegan)
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 
 
@@ -26,7 +26,7 @@ def files(family: ModuleType, entry: Any) -> dict[str, str]:
     configs = family.configs(entry)
     texts = {f"configs/{name}.json": as_json(content) for name, content in configs.items()}
     return texts | {
-        "configs/multi_gpu_train.json": as_json(parts.multi_gpu_train()),
+        "configs/multi_gpu_train.json": as_json(training_parts.multi_gpu_train()),
         "configs/metadata.json": as_json(family.metadata(entry)),
         "configs/logging.conf": parts.LOGGING,
         "docs/README.md": readme(family, entry, configs),

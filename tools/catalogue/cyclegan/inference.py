@@ -1,0 +1,131 @@
+"""`inference.json`, in both directions, and `evaluate.json` of the family."""
+
+from __future__ import annotations
+
+from tools.catalogue import parts
+from tools.catalogue.cyclegan.entry import TRAINED, TranslationBundle, defaults, generator
+from tools.catalogue.cyclegan.metadata import metadata
+from tools.catalogue.parts import Config
+
+
+def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
+    """From MR to CT, or the other way."""
+    weights, picture = ("model_ct2mr", "montage_mr") if to_mr else ("model", "montage")
+    window = [0, 1000] if to_mr else "@window"
+    low, high = (0.0, 1000.0) if to_mr else ("$@window[0]", "$@window[1]")
+    pool = ", pool=True" if bundle.pool and not to_mr else ""
+    branches = len(bundle.branches)
+    given, made = ("ct", bundle.branches) if to_mr else ("mr", ("ct",))
+    return {
+        "imports": parts.imports(
+            "monai",
+            "torch",
+            "tools.data as data",
+            "tools.engines as engines",
+            "tools.transforms.slices as transforms",
+        ),
+        "bundle_root": f"bundles/{bundle.name}",
+        "output_dir": "$@bundle_root + '/eval'",
+        "ckpt_path": f"$@bundle_root + '/models/{weights}.pt'",
+        "device": parts.DEVICE,
+        "dataset_dir": None,
+        **bundle.phantoms(),
+        "studies_dir": "$@data_dir + '/Test_Sets' if @dataset_dir is None else @data_dir",
+        "dicom": False,
+        "inference_batch_size": None,
+        "fuse": True,
+        "mirror": False,
+        "modalities": ["ct"] if to_mr else list(bundle.modalities),
+        **parts.trained(bundle.name, defaults(256), TRAINED, weights),
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
+        **parts.check("device", "inference_batch_size", *TRAINED),
+        "studies": f"$data.translation_studies(@studies_dir, @modalities{pool})",
+        "network_def": generator(1, branches) if to_mr else generator(branches, 1),
+        "network": "$@network_def.to(@device)",
+        "preprocessing": "$transforms.ct_slices(@image_size, @window, @field_of_view)"
+        if to_mr
+        else "$transforms.mr_slices(@image_size, @field_of_view)",
+        **parts.one_by_one("@studies"),
+        "inferer": {
+            "_target_": "tools.engines.SlabInferer",
+            "slices": "@slices",
+            "batch_size": "@inference_batch_size",
+            "fuse": "@fuse",
+            "mirror": "@mirror",
+        },
+        "postprocessing": parts.compose(
+            parts.unscale(low, high),
+            to_source_grid("pred", 0 if to_mr else "$@window[0]"),
+            {"_target_": "CopyItemsd", "keys": "image", "names": given},
+            to_source_grid(given, -1),
+            parts.whole_numbers(),
+            {
+                "_target_": "tools.transforms.save.SaveTranslationd",
+                "keys": "pred",
+                "output_dir": "@output_dir",
+                "names": list(made),
+                "modality": "MR" if to_mr else "CT",
+                "dicom": "@dicom",
+                "provenance": "@origin",
+            },
+        ),
+        "handlers": [
+            parts.load_model("@ckpt_path", "@network"),
+            parts.montage(f"{picture}.png", window, provenance="@origin", beside={given: [-1, 1]}, names=list(made)),
+            parts.progress("Translation"),
+        ],
+        "evaluator": parts.evaluator(),
+        **parts.start_inference(
+            "$print('Translated', *[f\"{item['id']}\" for item in @dataset.data], 'to ' + @output_dir, sep='\\n  ')"
+        ),
+    }
+
+
+def to_source_grid(key: str, outside: object) -> Config:
+    return {
+        "_target_": "tools.transforms.squares.ToSourceGridd",
+        "keys": key,
+        "source": "image",
+        "outside": outside,
+    }
+
+
+def evaluate(bundle: TranslationBundle) -> Config:
+    return {
+        "ckpt_path": "$@ckpt_dir + '/model.pt'",
+        **parts.trained(bundle.name, defaults("$@scales[@scale]['image_size']"), TRAINED),
+        "truth": "$data.true_ct(@data_dir)",
+        "val_mr": f"${bundle.mr_studies('validation')}",
+        "val_ct": f"${bundle.ct_studies('validation')}",
+        **parts.spaces("untrained-slices"),
+        "real": {
+            "_target_": "tools.data.usable_dataset",
+            "data": "@val_ct",
+            "transform": bundle.ct_slices("@image_size"),
+        },
+        "validate#preprocessing": "$transforms.mr_slices(@image_size, @field_of_view)",
+        "validate#dataset": {
+            "_target_": "tools.data.usable_dataset",
+            "data": "@val_mr",
+            "transform": "@validate#preprocessing",
+        },
+        "report": {
+            "_target_": "tools.metrics.translation.TranslationReport",
+            "output_dir": "@output_dir",
+            "real": "@real",
+            "spaces": "@spaces",
+            "window": "@window",
+            "truth": "@truth",
+            "name": bundle.name,
+            "resamples": "@resamples",
+            "seed": "@seed",
+            "settings": {
+                "bundle": bundle.name,
+                "weights": "@ckpt_path",
+                "data": "$@data_dir or [@mr_dir, @ct_dir]",
+                "image_size": "@image_size",
+                "window": "@window",
+            },
+        },
+        **parts.run_report(),
+    }

@@ -1,0 +1,152 @@
+"""HA-GAN (Sun et al.): whole volumes, slabs of which a second resolution keeps together, and their reconstruction."""
+
+from __future__ import annotations
+
+from tools.catalogue import parts
+from tools.catalogue.datasets import PHANTOMS, data_license
+from tools.catalogue.hierarchical_gan.inference import evaluate, inference
+from tools.catalogue.hierarchical_gan.metadata import metadata as metadata_of
+from tools.catalogue.hierarchical_gan.method import (
+    NETWORKS,
+    SHAPE,
+    Method,
+    VolumeBundle,
+    encoder,
+    generator,
+    trained,
+)
+from tools.catalogue.hierarchical_gan.papers import CRF_GAN, HA_GAN
+from tools.catalogue.hierarchical_gan.training import learn, train
+from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT
+from tools.catalogue.options import GAN as OPTIONS
+from tools.catalogue.parts import Config
+
+__all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
+
+
+def sub_encoder() -> Config:
+    return {
+        "_target_": f"{NETWORKS}.SubEncoder",
+        "image_size": "@image_size",
+        "latent_dim": "@latent_dim",
+        "base_channels": "@base_channels",
+        "channels": "@sub_encoder_channels",
+    }
+
+
+METHOD = Method(
+    name="HA-GAN",
+    generator="HierarchicalGenerator",
+    discriminator="HierarchicalDiscriminator",
+    objective="ha_gan.HAGANObjective",
+    widths={"sub_encoder_channels": 256},
+    computing={"lean": "$not @plain and @image_size >= 256"},
+    learning_rates={"discriminator": 0.0004, "generator": 0.0001, "encoder": 0.0001, "sub_encoder": 0.0001},
+    networks={"sub_encoder": sub_encoder()},
+    ready={"sub_encoder": "$layers.set_form(@sub_encoder_def, @plain).to(@device)"},
+    loss_computing={"lean": "@lean"},
+    models={"encoders": "$torch.nn.ModuleDict({'encoder': @encoder, 'sub_encoder': @sub_encoder})"},
+    updates=(learn("encoder", "@encoder"), learn("sub_encoder", "@sub_encoder", one_by_one="@lean")),
+    authors="L. Sun, J. Chen, Y. Xu, M. Gong, K. Yu and K. Batmanghelich",
+    papers=(HA_GAN, CRF_GAN),
+    does="training, inference, reconstruction and evaluation",
+    description="HA-GAN: a hierarchical amortized 3D generative adversarial network that generates whole {what} "
+    "volumes. It decodes a global embedding slab by slab in training; a second branch generates and judges the "
+    "whole volume at a quarter of the resolution, and an encoder maps real volumes to latent vectors, so that "
+    "they can be reconstructed.",
+)
+
+
+def reconstruct(bundle: VolumeBundle) -> Config:
+    """HA-GAN's encoders, then its generator: real volumes as the generator would make them."""
+    return {
+        "imports": parts.imports(
+            "monai",
+            "torch",
+            "tools.data as data",
+            "tools.engines as engines",
+            "tools.layers as layers",
+            "tools.transforms as transforms",
+        ),
+        "bundle_root": f"bundles/{bundle.name}",
+        "output_dir": "$@bundle_root + '/reconstruction'",
+        "ckpt_path": "$@bundle_root + '/models/model.pt'",
+        "encoders_path": "$engines.weights_beside(@ckpt_path, 'encoders')",
+        "device": parts.DEVICE,
+        "dataset_dir": None,
+        "class_label": 0,
+        **trained(bundle, 256, widths=METHOD.widths),
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
+        **parts.check("device", "class_label", *SHAPE, "sub_encoder_channels", "window"),
+        "generator_def": generator(METHOD),
+        "encoder_def": encoder(),
+        "sub_encoder_def": sub_encoder(),
+        "network_def": {
+            "_target_": "tools.networks.hierarchical_gan.Reconstructor",
+            "generator": "@generator_def",
+            "encoder": "@encoder_def",
+            "sub_encoder": "@sub_encoder_def",
+        },
+        "network": "$layers.set_form(@network_def).to(@device)",
+        "datalist": "$[item | ({'label': @class_label} if @num_classes > 0 else {}) "
+        "for item in data.volume_datalist(@dataset_dir)]",
+        "preprocessing": parts.compose(
+            bundle.data.original_preprocessing,
+            {
+                "_target_": "ScaleIntensityRanged",
+                "keys": "image",
+                "a_min": "$@window[0]",
+                "a_max": "$@window[1]",
+                "b_min": -1.0,
+                "b_max": 1.0,
+                "clip": True,
+            },
+        ),
+        **parts.one_by_one("@datalist"),
+        "inferer": {"_target_": "SimpleInferer"},
+        "postprocessing": parts.compose(
+            parts.unscale("$@window[0]", "$@window[1]"),
+            parts.whole_numbers(),
+            *parts.save_volume("reconstruction", by_id=True),
+        ),
+        "handlers": [
+            parts.load_model("@ckpt_path", "$@network.generator"),
+            parts.load_model("@encoders_path", "$@network.encoders"),
+            parts.montage("reconstruction.png", "@window", provenance="@origin"),
+            parts.montage("input.png", [-1, 1], pred_key="image"),
+            parts.progress("Reconstruction"),
+        ],
+        "evaluator": parts.evaluator(
+            prepare_batch="$monai.engines.PrepareBatchExtraInput({'label': 'label'}) if @num_classes > 0 "
+            "else monai.engines.default_prepare_batch"
+        ),
+        **parts.start_inference("$print('Reconstructed', len(@dataset), 'volumes in', @output_dir)"),
+    }
+
+
+def configs(bundle: VolumeBundle) -> dict[str, Config]:
+    return {
+        "train": train(bundle, METHOD),
+        "inference": inference(bundle, METHOD),
+        "reconstruct": reconstruct(bundle),
+        "evaluate": evaluate(bundle),
+    }
+
+
+def metadata(bundle: VolumeBundle) -> Config:
+    return metadata_of(bundle, METHOD)
+
+
+def facts(bundle: VolumeBundle) -> Config:
+    """What the README says of this bundle besides its entry's fields."""
+    return {"method": METHOD.name, "network": METHOD.generator}
+
+
+def terms(bundle: VolumeBundle) -> str:
+    return data_license(bundle.data.published.terms, PHANTOMS)
+
+
+BUNDLES = (
+    VolumeBundle("ha_gan_luna16", data=CHEST_CT),
+    VolumeBundle("ha_gan_gsp", data=BRAIN_T1),
+)

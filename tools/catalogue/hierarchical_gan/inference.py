@@ -1,0 +1,111 @@
+"""`inference.json` and `evaluate.json` of both methods."""
+
+from __future__ import annotations
+
+from tools.catalogue import parts
+from tools.catalogue.hierarchical_gan.metadata import metadata
+from tools.catalogue.hierarchical_gan.method import (
+    SHAPE,
+    Method,
+    VolumeBundle,
+    generator,
+    latent_from_seed,
+    prepare_latents,
+    trained,
+)
+from tools.catalogue.parts import Config
+
+
+def inference(bundle: VolumeBundle, method: Method) -> Config:
+    return {
+        "imports": parts.imports(
+            "monai",
+            "torch",
+            "tools.data as data",
+            "tools.engines as engines",
+            "tools.layers as layers",
+        ),
+        "bundle_root": f"bundles/{bundle.name}",
+        "output_dir": "$@bundle_root + '/eval'",
+        "ckpt_path": "$@bundle_root + '/models/model.pt'",
+        "device": parts.DEVICE,
+        "dataset_dir": None,
+        "seed": 0,
+        "num_volumes": 4,
+        "slab_length": 0,
+        "class_label": None,
+        **trained(bundle, 256, place=True),
+        **parts.origin(bundle.name, metadata(bundle, method)["version"]),
+        "field_of_view": "$@trained['data']['field_of_view_mm']",
+        **parts.check(
+            *("device", "seed", "num_volumes", "slab_length", "class_label", *SHAPE, "window", "field_of_view")
+        ),
+        "datalist": f"$data.seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
+        "network_def": generator(method),
+        "network": "$layers.set_form(@network_def).to(@device)",
+        "preprocessing": parts.compose(latent_from_seed()),
+        **parts.one_by_one("@datalist"),
+        "inferer": {"_target_": "tools.engines.OneByOneInferer", "slab_length": "@slab_length"},
+        "postprocessing": parts.compose(
+            {
+                "_target_": "tools.transforms.volume.PlaceVolumed",
+                "keys": "pred",
+                "field_of_view": "@field_of_view",
+            },
+            parts.unscale("$@window[0]", "$@window[1]"),
+            parts.whole_numbers(),
+            *parts.save_volume(""),
+        ),
+        "handlers": [
+            parts.load_model("@ckpt_path", "@network"),
+            parts.montage("montage.png", "@window", provenance="@origin"),
+            parts.progress("Generation"),
+        ],
+        "evaluator": parts.evaluator(prepare_batch=prepare_latents()),
+        **parts.start_inference(
+            "$print('Generated', *[f\"{@output_dir}/{item['name']}.nii.gz\" for item in @datalist], "
+            "@output_dir + '/montage.png', sep='\\n  ')"
+        ),
+    }
+
+
+def evaluate(bundle: VolumeBundle) -> Config:
+    return {
+        "ckpt_path": "$@ckpt_dir + '/model.pt'",
+        **trained(bundle, "$@scales[@scale]['image_size']"),
+        "network": "$@network_def.to(@device)",
+        "reference": "validation",
+        "real_files": "$data.reference_files(@reference, @train_files, @val_files)",
+        "num_synthetic": "$len(@real_files)",
+        **parts.spaces("untrained"),
+        "real": {
+            "_target_": "tools.data.usable_dataset",
+            "data": "@real_files",
+            "transform": "@train#preprocessing",
+            "cache_dir": "@cache_dir",
+            "num_workers": "@num_workers",
+        },
+        "synthetic": f"$data.seed_datalist(@num_synthetic, @seed, @num_classes, name='{bundle.name}')",
+        "validate#preprocessing": latent_from_seed(),
+        "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
+        "validate#evaluator#network": "@network",
+        "report": {
+            "_target_": "tools.metrics.evaluation.EvaluationReport",
+            "output_dir": "@output_dir",
+            "real": "@real",
+            "spaces": "@spaces",
+            "name": bundle.name,
+            "resamples": "@resamples",
+            "seed": "@seed",
+            "window": "@window",
+            "unit": "HU" if bundle.data.intensities == "hounsfield" else "grey values",
+            "settings": {
+                "bundle": bundle.name,
+                "weights": "@ckpt_path",
+                "data": "@data_dir",
+                "reference": "@reference",
+                "image_size": "@image_size",
+            },
+        },
+        **parts.run_report(),
+    }

@@ -1,0 +1,239 @@
+"""Parts of `train.json` and of its overlay for several GPUs that families share, as `parts` has those of the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.catalogue.parts import DEVICE, Config
+
+
+def scales(phantom: Config, paper: Config, without_data: str = "@dataset_dir is None") -> Config:
+    """Two sets of sizes, of which ``without_data`` decides, and an id for each size, so that any can be overridden."""
+    chosen = {size: f"$@scales[@scale]['{size}']" for size in phantom}
+    return {
+        "scale": f"$'phantom' if {without_data} else 'paper'",
+        "scales": {"phantom": phantom, "paper": paper},
+        **chosen,
+    }
+
+
+def where_training_writes(name: str) -> Config:
+    """The ids of places, devices and processes with which a ``train.json`` begins."""
+    return {
+        "bundle_root": f"bundles/{name}",
+        "output_dir": "$@bundle_root + '/eval'",
+        "ckpt_dir": "$@bundle_root + '/models'",
+        "device": DEVICE,
+        "rank": "$engines.rank_and_world_size()[0]",
+        "writer": "$engines.tensorboard_writer(@output_dir)",
+        "seed": 0,
+        "dataset_dir": None,
+    }
+
+
+TRAINING_OPTIONS = (
+    *("device", "seed", "image_size", "max_epochs", "batch_size", "val_interval", "num_workers", "save_interval"),
+    *("window", "precision", "accumulation", "betas", "resume"),
+)
+"""Options of every training."""
+
+
+def adam(parameters: str, learning_rate: str, **more: Any) -> Config:
+    return {
+        "_target_": "torch.optim.Adam",
+        "params": parameters,
+        "lr": learning_rate,
+        "betas": "@betas",
+        **more,
+    }
+
+
+def update(name: str, networks: Config, optimizer: Config, loss: str, **more: Any) -> Config:
+    """A line of the paper's algorithm: which networks learn, how, and by which loss."""
+    return {
+        "_target_": "tools.engines.Update",
+        "name": name,
+        "networks": networks,
+        "optimizer": optimizer,
+        "loss": loss,
+        **more,
+    }
+
+
+def training_loader() -> Config:
+    return {
+        "_target_": "DataLoader",
+        "dataset": "@train#dataset",
+        "sampler": "@train#sampler",
+        "batch_size": "@batch_size",
+        "drop_last": "$engines.full_batches(@train#sampler, @batch_size)",
+        "num_workers": "@num_workers",
+        "pin_memory": "$torch.device(@device).type == 'cuda'",
+    }
+
+
+def sampler(target: str) -> Config:
+    """One process's share of the training data; ``multi_gpu_train.json`` lifts the restriction to one process."""
+    return {"_target_": target, "dataset": "@train#dataset", "num_replicas": 1, "rank": 0, "seed": "@seed"}
+
+
+def training_handlers(also: Config | None = None) -> list[Config]:
+    """Checkpoints, validation and logs: in this order, so that a validation that fails costs no epoch.
+
+    Args:
+        also: further parts of the training's state, kept in its checkpoints.
+    """
+    return [
+        {
+            "_target_": "tools.engines.TrainingCheckpoint",
+            "directory": "@ckpt_dir",
+            "models": "@models",
+            "settings": "@settings",
+            "evaluator": "@validate#evaluator",
+            "save_interval": "@save_interval",
+            "n_saved": 2,
+            "resume": "@resume",
+            **({"also": also} if also else {}),
+        },
+        {"_target_": "tools.engines.TrackedSettings", "_disabled_": "$@rank > 0", "settings": "@settings"},
+        {"_target_": "tools.engines.Validation", "validator": "@validate#evaluator", "interval": "@val_interval"},
+        {
+            "_target_": "StatsHandler",
+            "_disabled_": "$@rank > 0",
+            "tag_name": "train",
+            "iteration_log": "$lambda engine, iteration: iteration % 10 == 0",
+            "epoch_log": False,
+            "output_transform": "$monai.handlers.from_engine('loss', first=True)",
+        },
+        {
+            "_target_": "TensorBoardStatsHandler",
+            "_disabled_": "$@rank > 0",
+            "summary_writer": "@writer",
+            "tag_name": "train",
+            "epoch_log": False,
+            "output_transform": "$monai.handlers.from_engine('loss', first=True)",
+        },
+        {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "losses": True},
+    ]
+
+
+def trainer(**more: Any) -> Config:
+    return {
+        "_target_": "tools.engines.AlternatingTrainer",
+        "device": "@device",
+        "max_epochs": "@max_epochs",
+        "train_data_loader": "@train#dataloader",
+        "network": "@network",
+        "updates": "@train#updates",
+        "draw": "$@objective.draw",
+        "seed": "@seed",
+        "precision": "@precision",
+        "accumulation": "@accumulation",
+        **more,
+        "train_handlers": "@train#handlers",
+    }
+
+
+# --- validation ---
+
+
+def validation_data(data: str, preprocessing: Any) -> Config:
+    return {
+        "preprocessing": preprocessing,
+        "dataset": {
+            "_target_": "tools.data.usable_dataset",
+            "data": data,
+            "transform": "@validate#preprocessing",
+            "cache_dir": "@cache_dir",
+            "num_workers": "@num_workers",
+        },
+        "sampler": None,
+        "dataloader": {
+            "_target_": "DataLoader",
+            "dataset": "@validate#dataset",
+            "sampler": "@validate#sampler",
+            "batch_size": 1,
+            "shuffle": False,
+            "num_workers": "@num_workers",
+        },
+        "inferer": "@train#inferer",
+        "distances": {
+            "_target_": "tools.metrics.handlers.FeatureDistances",
+            "features": {"_target_": "tools.metrics.features.UntrainedFeatures"},
+            "output_transform": "$monai.handlers.from_engine(['pred', 'label'])",
+        },
+    }
+
+
+def validation_handlers() -> list[Config]:
+    return [
+        {
+            "_target_": "tools.engines.BestModel",
+            "directory": "@ckpt_dir",
+            "models": "@models",
+            "settings": "@settings",
+        },
+        {"_target_": "StatsHandler", "_disabled_": "$@rank > 0", "iteration_log": False},
+        {
+            "_target_": "TensorBoardStatsHandler",
+            "_disabled_": "$@rank > 0",
+            "summary_writer": "@writer",
+            "iteration_log": False,
+        },
+        {"_target_": "tools.engines.TensorBoardMontage", "_disabled_": "$@rank > 0", "summary_writer": "@writer"},
+        {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "desc": "Validation"},
+    ]
+
+
+def validator(network: str, **more: Any) -> Config:
+    return {
+        "_target_": "SupervisedEvaluator",
+        "device": "@device",
+        "val_data_loader": "@validate#dataloader",
+        "network": network,
+        **more,
+        "inferer": "@validate#inferer",
+        "key_val_metric": "@validate#key_metric",
+        "additional_metrics": "@validate#additional_metrics",
+        "metric_cmp_fn": "$engines.is_smaller",
+        "val_handlers": "@validate#handlers",
+    }
+
+
+def start_training() -> Config:
+    return {
+        "initialize": ["@check", "$monai.utils.set_determinism(seed=@seed)"],
+        "run": [
+            "$engines.check_settings(ckpt_dir=@ckpt_dir, output_dir=@output_dir)",
+            "$engines.lock_folders(@ckpt_dir, @output_dir)",
+            "$@train#trainer.run()",
+            "$data.print_left_out() if @rank == 0 else None",
+        ],
+    }
+
+
+# --- several GPUs ---
+
+
+def multi_gpu_train() -> Config:
+    """An overlay of any `train.json`: one process for each GPU."""
+    return {
+        "device": "$torch.device('cuda', int(os.environ['LOCAL_RANK'])) if torch.cuda.is_available() "
+        "else torch.device('cpu')",
+        "train#sampler#num_replicas": None,
+        "train#sampler#rank": None,
+        "validate#sampler": {
+            "_target_": "DistributedSampler",
+            "dataset": "@validate#dataset",
+            "even_divisible": False,
+            "shuffle": False,
+        },
+        "initialize": [
+            "@check",
+            "$import torch.distributed as dist",
+            "$torch.cuda.set_device(@device) if torch.cuda.is_available() else None",
+            "$dist.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')",
+            "$monai.utils.set_determinism(seed=@seed)",
+        ],
+        "finalize": ["$torch.distributed.destroy_process_group()"],
+    }
