@@ -138,7 +138,7 @@ class LoadStudyd(MapTransform, Judging):
 
     def _on_grid(self, volume: MetaTensor, first: MetaTensor, path: str, first_path: str) -> torch.Tensor:
         """Voxels of ``volume`` on the grid of ``first``."""
-        if volume.shape == first.shape and _corner_distance(volume, first) < GRID_TOLERANCE:
+        if volume.shape == first.shape and corner_distance(volume, first) < GRID_TOLERANCE:
             return volume.as_tensor()
         inside = torch.ones_like(volume)
         match = ResampleToMatch(mode="bilinear", padding_mode="zeros", dtype=torch.float64)
@@ -199,7 +199,7 @@ class NormaliseMRd(MapTransform):
         return d
 
 
-def _corner_distance(a: MetaTensor, b: MetaTensor) -> float:
+def corner_distance(a: MetaTensor, b: MetaTensor) -> float:
     """Greatest distance in mm between corresponding corners of two grids of one shape."""
     last = [n - 1 for n in a.shape[1:]]
     corners = torch.tensor(list(itertools.product(*((0, n) for n in last), (1,))), dtype=torch.float64)

@@ -98,9 +98,14 @@ class ToSourceGridd(MapTransform):
 
 def to_squares(slices: torch.Tensor, square: Sequence[int], image_size: int) -> torch.Tensor:
     """The middle of slices [channels, axial, H, W] in [-1, 1], ``square`` pixels large, in ``image_size`` pixels."""
+    return _resized(cut_squares(slices, square), (image_size, image_size))
+
+
+def cut_squares(slices: torch.Tensor, square: Sequence[int], outside: float = -1) -> torch.Tensor:
+    """The middle of slices [channels, axial, H, W], ``square`` pixels large, and ``outside`` beyond their edges."""
     for axis, start in enumerate(_starts(square, slices.shape[2:]), start=2):
-        slices = _cut(slices, axis, start, square[axis - 2])
-    return _resized(slices, (image_size, image_size))
+        slices = _cut(slices, axis, start, square[axis - 2], outside)
+    return slices
 
 
 def from_squares(made: torch.Tensor, square: Sequence[int], plane: Sequence[int], outside: float = -1) -> torch.Tensor:

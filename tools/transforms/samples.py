@@ -1,0 +1,277 @@
+"""From the files of a labelled sample to its channels on square slices, with all that the way back needs.
+
+An item is `{"image": {name: path, ...} or [path, ...], "label": path, "known": [class, ...]}`; label and known may be
+missing. In between there is a MetaTensor "image" [images, axial, H, W] in [-1, 1] and one "label" [1, axial, H, W] of
+class indices: slices from feet to head, rows from front to back, columns from the patient's right to left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import (
+    Compose,
+    EnsureChannelFirst,
+    LoadImage,
+    MapTransform,
+    Orientation,
+    RandAdjustContrastd,
+    RandAffined,
+    RandFlipd,
+    RandGaussianNoised,
+    ResampleToMatch,
+)
+from monai.utils import convert_to_tensor
+from torch import Tensor
+
+from tools.io.readers import VolumeError
+from tools.io.volume_reader import VolumeReader
+from tools.transforms.channels import UNKNOWN, Channels, scaled
+from tools.transforms.ct import ReplaceNaNd
+from tools.transforms.slices import BACKGROUND, GRID_TOLERANCE, LoadStudyd, corner_distance
+from tools.transforms.spatial import checked_size
+from tools.transforms.squares import GRID_SQUARE, SquareSlicesd, cut_squares
+
+# Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
+# one gives other voxels for the same parameters.
+VERSION = 1
+
+SCALE = "scale"
+"""Metadata of a sample: values of -1 and 1 of every image, in its own unit, [images, 2]."""
+
+
+def sample_slices(
+    channels: Channels, image_size: int, field_of_view: float | None = None, modality: str | None = None
+) -> Compose:
+    """From an item with paths to square slices of `image_size` pixels.
+
+    Args:
+        channels: of the sample.
+        image_size: side of the squares in pixels.
+        field_of_view: side of the squares in mm; None takes the longer side of the slices. 256 pads BraTS's 240 pixels
+            of 1 mm to 256.
+        modality: "MR" or "CT"; a volume that is not so by its values or files is refused. None takes every volume.
+    """
+    cleaned = [ReplaceNaNd("image")] if modality == "CT" else []
+    return Compose(
+        [
+            LoadSampled(channels, modality),
+            *cleaned,
+            CountForegroundd(),
+            ScaleImagesd(channels),
+            SquareSamplesd(image_size, field_of_view),
+        ]
+    )
+
+
+class LoadSampled(MapTransform):
+    """Paths of co-registered images and of their label -> "image" and "label" on the grid of the first image.
+
+    Args:
+        channels: whose images are read, in their order, and whose classes the label's values become.
+        modality: "MR" or "CT", see `sample_slices`.
+
+    Raises:
+        VolumeError: a file cannot be used, an image that `channels` names is not in the item, the label holds other
+            than whole numbers, or covers less than half of the image's slices.
+    """
+
+    def __init__(self, channels: Channels, modality: str | None = None) -> None:
+        super().__init__(("image", "label"), allow_missing_keys=True)
+        self.channels = channels
+        self.modality = modality
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        study = LoadStudyd("image", BACKGROUND[self.modality or "MR"], self.modality)
+        image = d["image"] = study({"image": self._paths(d)})["image"]
+        if self.channels.labels:
+            d["label"] = self._read_label(d, image)
+            d["known"] = self.channels.known(d.get("known"))
+        return d
+
+    def _paths(self, item: Mapping[Hashable, Any]) -> list:
+        given = item["image"]
+        if isinstance(given, Mapping):
+            missing = [name for name in self.channels.images if name not in given]
+            if missing:
+                raise VolumeError.of(
+                    str(item.get("id", "a sample")),
+                    f"it has no {', '.join(missing)}; it has {', '.join(given) or 'nothing'}",
+                )
+            return [given[name] for name in self.channels.images]
+        paths = list(given) if isinstance(given, list | tuple) else [given]
+        if len(paths) != self.channels.num_images:
+            raise VolumeError.of(
+                str(item.get("id", paths[0])),
+                f"it has {len(paths)} images, expected {self.channels.num_images}: {', '.join(self.channels.images)}",
+            )
+        return paths
+
+    def _read_label(self, item: Mapping[Hashable, Any], image: MetaTensor) -> MetaTensor:
+        path = item.get("label")
+        if path is None:
+            index = np.full((1, *image.shape[1:]), UNKNOWN, np.uint8)  # nobody has looked
+            return MetaTensor(torch.from_numpy(index), affine=image.affine.clone())
+        label = Compose([LoadImage(reader=VolumeReader), EnsureChannelFirst(), Orientation("SPL", labels=None)])(path)
+        try:
+            index = torch.from_numpy(self.channels.indices(label.numpy()))
+        except ValueError as error:
+            raise VolumeError.of(str(path), f"it is taken for a label map, but {error}") from error
+        label = MetaTensor(index, affine=label.affine)
+        if label.shape[0] != 1:
+            raise VolumeError.of(str(path), f"it has {label.shape[0]} channels, expected a label map of one")
+        if label.shape[1:] == image.shape[1:] and corner_distance(label, image) < GRID_TOLERANCE:
+            return label
+        match = ResampleToMatch(mode="nearest", padding_mode="zeros", dtype=torch.float64)
+        covered = match(MetaTensor(torch.ones(label.shape), affine=label.affine), img_dst=image[:1])
+        if (covered.amax((0, 2, 3)) > 0.5).float().mean() < 0.5:
+            raise VolumeError.of(str(path), "it covers less than half of the slices of its image, in mm of the patient")
+        moved = match(MetaTensor(index.float(), affine=label.affine), img_dst=image[:1])
+        outside = covered.as_tensor() < 0.5
+        return MetaTensor(
+            moved.as_tensor().round().to(torch.uint8).masked_fill(outside, 0), affine=image.affine.clone()
+        )
+
+
+class CountForegroundd(MapTransform):
+    """Count the pixels of every slice that are brighter than the mean of the whole volume: "foreground".
+
+    It is what Eklund's preparation of BraTS asks of a slice: more than 15% of it brighter than T1's mean. Counts are
+    float32 [images, axial], in pixels of the files.
+    """
+
+    def __init__(self, keys: KeysCollection = "image") -> None:
+        super().__init__(keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            image = d[key].as_tensor().double()
+            d["foreground"] = (image > image.mean((1, 2, 3), keepdim=True)).sum((2, 3)).float()
+        return d
+
+
+class ScaleImagesd(MapTransform):
+    """Every image to [-1, 1] by its own scale; what -1 and 1 were is kept in the metadata, see `SCALE`.
+
+    Raises:
+        VolumeError: an image has NaN, or one value everywhere.
+    """
+
+    def __init__(self, channels: Channels, keys: KeysCollection = "image") -> None:
+        super().__init__(keys)
+        self.channels = channels
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            image = d[key].clone()
+            values, ends = [], []
+            for (name, scale), volume in zip(self.channels.images.items(), image.numpy(), strict=True):
+                try:
+                    one, of = scaled(volume, scale)
+                except ValueError as error:
+                    path = image.meta.get("filename_or_obj", d.get("id", "a sample"))
+                    raise VolumeError.of(str(path), f"{name}: {error}") from error
+                values.append(one)
+                ends.append(of)
+            image.array = torch.from_numpy(np.stack(values))
+            image.meta[SCALE] = torch.tensor(ends, dtype=torch.float64)
+            d[key] = image
+        return d
+
+
+class SquareSamplesd(MapTransform):
+    """Squares of image and label alike, by `SquareSlicesd`: each pixel of a label gets the class that fills most of it.
+
+    "foreground", counts of pixels, becomes the share of a square.
+
+    Args:
+        image_size: side of the squares in pixels.
+        field_of_view: side of the squares in mm; None takes the longer side of the slices.
+    """
+
+    def __init__(self, image_size: int, field_of_view: float | None = None) -> None:
+        super().__init__(("image", "label", "foreground"), allow_missing_keys=True)
+        self.image_size = checked_size(image_size)
+        self._squares = SquareSlicesd("image", image_size, field_of_view)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = self._squares(data)
+        square = [int(n) for n in d["image"].meta[GRID_SQUARE]]
+        if "foreground" in d:
+            d["foreground"] = d["foreground"] / (square[0] * square[1])
+        if "label" in d:
+            label = convert_to_tensor(d["label"], track_meta=False)
+            d["label"] = majority(cut_squares(label, square, outside=0), (self.image_size, self.image_size))
+        return d
+
+
+def majority(index: Tensor, size: Sequence[int]) -> Tensor:
+    """Class indices uint8 [1, axial, H, W] in another size: the class that covers most of a pixel, none in between.
+
+    Where two cover the same the lower index wins; `UNKNOWN` is a class like any other here.
+    """
+    if tuple(index.shape[2:]) == tuple(size):
+        return index
+    most = torch.full((*index.shape[:2], *size), -1.0)
+    winner = torch.zeros(most.shape, dtype=torch.uint8)
+    for value in index.unique().tolist():
+        share = F.interpolate((index == value).float(), tuple(size), mode="bilinear", antialias=True)
+        winner = torch.where(share > most + 1e-6, torch.tensor(value, dtype=torch.uint8), winner)
+        most = torch.maximum(most, share)
+    return winner
+
+
+def random_samples(
+    image_size: Sequence[int],
+    mirror: bool = True,
+    degrees: float = 10,
+    scaling: float = 0.1,
+    shift: float = 0.05,
+    gamma: tuple[float, float] = (0.8, 1.25),
+    noise: float = 0.02,
+    prob: float = 0.5,
+) -> Compose:
+    """Ordinary augmentation of samples "image" [images, (D,) H, W] and "label" [1, (D,) H, W], by MONAI's transforms.
+
+    Both are moved alike, images linearly and labels by the nearest voxel, so that no class is made that was not there.
+    Intensities change in images alone.
+
+    Args:
+        image_size: (D,) H, W.
+        mirror: left for right (the last axis), in half of the samples whatever ``prob`` is.
+        degrees: greatest turn in the slices' plane.
+        scaling: greatest relative change of size, the same for all axes.
+        shift: greatest shift along each axis, relative to its length.
+        gamma: range of exponents of intensities, taken from an image's least to its greatest value.
+        noise: greatest standard deviation of Gaussian noise.
+        prob: with which moving, contrast and noise are applied, each by itself.
+    """
+    keys = ("image", "label")
+    turn = np.deg2rad(degrees)
+    move = RandAffined(
+        keys,
+        prob=prob,
+        rotate_range=turn if len(image_size) == 2 else (turn, 0, 0),
+        scale_range=scaling,
+        translate_range=[shift * n for n in image_size],
+        mode=("bilinear", "nearest"),
+        padding_mode="border",
+        allow_missing_keys=True,
+    )
+    return Compose(
+        [
+            *([RandFlipd(keys, 0.5, spatial_axis=len(image_size) - 1, allow_missing_keys=True)] if mirror else []),
+            move,
+            RandAdjustContrastd("image", prob=prob, gamma=gamma),
+            RandGaussianNoised("image", prob=prob, std=noise),
+        ]
+    )
