@@ -11,8 +11,8 @@ PRELOADED = [
     "tools.data.cache",
     "tools.engines.trainer",
     "tools.engines.checkpoint",
-    "tools.metrics.handlers",
-    "tools.metrics.evaluation",
+    "tools.evaluation.handlers",
+    "tools.evaluation.report_handler",
 ]
 
 

@@ -24,6 +24,8 @@ LAYERS = {
     "transforms": (*FILES, "io"),
     "data": (*FILES, "io", "transforms"),
     "metrics": (*FILES, "io", "transforms"),
+    "features": FILES,
+    "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features"),
     # networks and their training
     "layers": (),
     "networks": ("layers",),
@@ -35,8 +37,7 @@ LAYERS = {
     "collection": (*FILES, "io", "engines"),
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "io", "transforms", "data"),
-    "evaluate": (*FILES, "options", "io", "transforms", "data", "metrics"),
-    "study": (*FILES, "options", "io", "transforms", "data", "metrics"),
+    "study": (*FILES, "options", "io", "transforms", "data", "metrics", "evaluation"),
     "benchmark": (*FILES, "io", "transforms", "data", "metrics", "engines"),
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),

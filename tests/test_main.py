@@ -120,7 +120,7 @@ def test_a_path_may_begin_with_the_home_folder(monkeypatch):
     assert given[0]["output_dir"] == "/home/somebody/phantoms"
 
 
-EVALUATE, STUDY = "tools.evaluate.command.evaluate", "tools.study.command.StudyCommands."
+EVALUATE, STUDY = "tools.evaluation.command.evaluate", "tools.study.command.StudyCommands."
 
 
 @pytest.mark.parametrize(

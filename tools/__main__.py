@@ -7,7 +7,7 @@ from tools.command_line import run_command
 COMMANDS = {
     "benchmark": "tools.benchmark.command:benchmark",
     "benchmark_distances": "tools.benchmark.distances:benchmark_distances",
-    "evaluate": "tools.evaluate.command:evaluate",
+    "evaluate": "tools.evaluation.command:evaluate",
     "gpu": "tools.gpu.command:gpu",
     "index": "tools.share.index:index",
     "inspect": "tools.share.inspection:inspect",

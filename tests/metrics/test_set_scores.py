@@ -123,7 +123,7 @@ def test_what_is_missing_is_named():
 
 CONFIG = {
     "layers": {
-        "_target_": "tools.metrics.handlers.SetMetric",
+        "_target_": "tools.evaluation.handlers.SetMetric",
         "metric_fn": {"_target_": "tools.metrics.set_scores.LayerScoreMetric", "layers": 4},
         "output_transform": "$monai.handlers.from_engine(['pred', 'label'])",
     },

@@ -142,7 +142,8 @@ def test_every_bundle_leads_somewhere(bundle):
     content = {path.name: load_config(path) for path in config_files(folder)}
     needed = follow(REPOSITORY, [[e for p in files for e in entries(p.name, content[p.name])] for files in sets])
     assert needed.problems == []
-    above = ("tools.study", "tools.benchmark", "tools.evaluate", "tools.share", "tools.__main__", "tools.collection")
+    above = ("tools.study", "tools.benchmark", "tools.share", "tools.__main__", "tools.collection")
+    above += ("tools.evaluation.command", "tools.evaluation.measuring", "tools.evaluation.sets")
     assert [module for module in needed.modules if module.startswith(above)] == []
     pinned = pinned_versions(REPOSITORY / "requirements.txt")
     versions, problems = needed_versions(needed.imports, [], pinned)

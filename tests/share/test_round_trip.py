@@ -104,7 +104,8 @@ def test_archive_has_what_the_bundle_needs_and_nothing_else(bundle, archive):
         texts = {name: file.read(f"{bundle}/{name}") for name in names if not name.endswith((".pt", ".ts", ".png"))}
     assert {line.split("==")[0] for line in texts["requirements.txt"].decode().split()} == set(LISTED)
     assert {"LICENSE", "SHA256SUMS", "requirements.txt", "docs/README.md", "models/model.ts"} <= set(names)
-    for folder in ("tests", "tools/study", "tools/benchmark", "tools/evaluate", "tools/share", "tools/__main__"):
+    commands = ("study", "benchmark", "evaluation/command", "share", "__main__")
+    for folder in ("tests", *(f"tools/{command}" for command in commands)):
         assert not [name for name in names if name.startswith(folder)]
     networks = (
         ["cyclegan", "self_described"] if translates(bundle) else ["hierarchical_gan", "self_described", "slabwise"]

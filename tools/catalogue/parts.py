@@ -156,7 +156,7 @@ def spaces(features: str) -> Config:
         "features": [features],
         "weights": None,
         "resamples": 100,
-        "spaces": {"_target_": "tools.metrics.spaces.make_spaces", "names": "@features", "weights": "@weights"},
+        "spaces": {"_target_": "tools.features.spaces.make_spaces", "names": "@features", "weights": "@weights"},
     }
 
 

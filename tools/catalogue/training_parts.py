@@ -158,8 +158,8 @@ def validation_data(data: str, preprocessing: Any) -> Config:
         },
         "inferer": "@train#inferer",
         "distances": {
-            "_target_": "tools.metrics.handlers.FeatureDistances",
-            "features": {"_target_": "tools.metrics.features.UntrainedFeatures"},
+            "_target_": "tools.evaluation.handlers.FeatureDistances",
+            "features": {"_target_": "tools.features.untrained.UntrainedFeatures"},
             "output_transform": "$monai.handlers.from_engine(['pred', 'label'])",
         },
     }

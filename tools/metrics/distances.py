@@ -1,7 +1,7 @@
 """Distances between a set of real and a set of synthetic images, given as features.
 
 Plain functions from two matrices [samples, dimensions] to a number. Which space the features are taken in is the
-caller's choice (`tools.metrics.features`); a number means nothing without the name of that space.
+caller's choice (`tools.features.space`); a number means nothing without the name of that space.
 """
 
 from __future__ import annotations

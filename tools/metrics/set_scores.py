@@ -3,7 +3,7 @@
 In a config, with `LayerScoreMetric` for the scores of Crespi et al. and `DiversityMetric` for MS-SSIM::
 
     "layers": {
-        "_target_": "tools.metrics.handlers.SetMetric",
+        "_target_": "tools.evaluation.handlers.SetMetric",
         "metric_fn": {"_target_": "tools.metrics.set_scores.LayerScoreMetric"},
         "output_transform": "$monai.handlers.from_engine(['pred', 'label'])"
     },

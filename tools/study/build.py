@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.image_sets import find_images
+from tools.evaluation.intensity import Range
 from tools.files import whole_folder
 from tools.io.volume import VolumeError
-from tools.metrics.intensity import Range
 from tools.study.comparing import Facts, VolumeFacts, Volumes, check_geometry, shown_window
 from tools.study.drawing import Drawn, Draws
 from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, Question, new_access

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from tools.data.image_sets import ImageFile, read_image
+from tools.evaluation.intensity import Range, common_unit, unit_of
 from tools.io.readers import VolumeError
-from tools.metrics.intensity import Range, common_unit, unit_of
 from tools.study.drawing import Drawn
 from tools.study.folder import Question
 from tools.study.pictures import Geometry

@@ -110,7 +110,7 @@ def evaluate(bundle: TranslationBundle) -> Config:
             "transform": "@validate#preprocessing",
         },
         "report": {
-            "_target_": "tools.metrics.translation.TranslationReport",
+            "_target_": "tools.evaluation.translation.TranslationReport",
             "output_dir": "@output_dir",
             "real": "@real",
             "spaces": "@spaces",

@@ -90,7 +90,7 @@ def evaluate(bundle: VolumeBundle) -> Config:
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
         "report": {
-            "_target_": "tools.metrics.evaluation.EvaluationReport",
+            "_target_": "tools.evaluation.report_handler.EvaluationReport",
             "output_dir": "@output_dir",
             "real": "@real",
             "spaces": "@spaces",
