@@ -34,7 +34,7 @@ LAYERS = {
     # what bundles there are: text
     "catalogue": FILES,
     # commands: nothing imports them, but gpu, which runs benchmark's measurements
-    "collection": (*FILES, "io", "engines"),
+    "collection": (*FILES, "io", "transforms", "engines"),
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "metrics", "evaluation"),

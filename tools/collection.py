@@ -3,8 +3,8 @@
     >>> from tools import collection
     >>> [bundle.name for bundle in collection.find("chest CT")]
     ['crf_gan_luna16', 'ha_gan_luna16']
-    >>> volumes = collection.generate("crf_gan_luna16", n=4, seed=0)
-    >>> volumes[0].shape, volumes[0].affine
+    >>> made = collection.generate("crf_gan_luna16", n=4, seed=0)
+    >>> made[0]["image"].shape, made[0]["image"].affine, made[0]["image"].meta["unit"]
     >>> loader = DataLoader(collection.as_dataset("crf_gan_luna16", n=1000), batch_size=2)
 
 All of it also works for packed bundles that were unpacked into a folder of their own, ``folder="downloads"``. What runs
@@ -29,11 +29,18 @@ from monai.data import DataLoader, MetaTensor
 from torch.utils.data import Dataset, Subset
 
 from tools.engines.weights import last_weights
+from tools.transforms.volume import UNIT
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 
 SEARCHED = ("name", "task", "description", "data_source", "data_type", "image_classes", "label_classes", "pred_classes")
 """Keys of the metadata in which ``find`` looks."""
+
+PARTS = ("load_weights", "dataset", "generation")
+"""Ids of `inference.json` that make images and write nothing."""
+
+NAMES = {"pred": "image"}
+"""What a bundle makes, by the key of its output: all that has a unit, those not listed by their own key."""
 
 SYNONYMS = {"mri": "mr", "synthesis": "generation", "lung": "chest", "head": "brain"}
 
@@ -66,9 +73,20 @@ class Bundle:
         return (self.folder / "models" / "model.pt").is_file()
 
     @property
+    def kind(self) -> str:
+        """What the bundle does, in the word of its metadata: "generate" (from seeds), "translate".
+
+        Raises:
+            ValueError: the metadata does not say.
+        """
+        if "kind" not in self.metadata:
+            raise ValueError(f'{self.folder}: configs/metadata.json has no "kind", the word for what the bundle does.')
+        return self.metadata["kind"]
+
+    @property
     def generates(self) -> bool:
-        """Whether volumes come from seeds, not from other volumes."""
-        return self.metadata.get("kind") == "generate"
+        """Whether images come from seeds, not from other images."""
+        return self.kind == "generate"
 
     def words(self) -> set[str]:
         """The words that describe it, in lower case."""
@@ -125,7 +143,7 @@ def generate(
     folder: str | os.PathLike | None = None,
     trained: str | os.PathLike | None = None,
     **overrides: Any,
-) -> list[MetaTensor]:
+) -> list[dict[str, Any]]:
     """Synthetic volumes, as `inference.json` writes them, without writing them.
 
     Args:
@@ -137,15 +155,14 @@ def generate(
         overrides: other ids of `inference.json`: `class_label`, `device`, `ckpt_path`.
 
     Returns:
-        Volumes [1, X, Y, Z] in the bundle's units (HU for CT), each with its ``affine`` (4 x 4, mm); axes run to the
-        right, the front and the head.
+        An item for each seed, see `SyntheticVolumes`.
 
     Raises:
         ValueError: no such bundle, one that needs volumes to translate, or n < 1.
         FileNotFoundError: there are no weights.
     """
     dataset = as_dataset(name, n, seed, folder, trained, **overrides)
-    return [dataset[i]["image"] for i in range(len(dataset))]
+    return [dataset[i] for i in range(len(dataset))]
 
 
 def as_dataset(
@@ -168,8 +185,15 @@ def as_dataset(
 class SyntheticVolumes(Dataset):
     """Synthetic volumes that are made when they are asked for.
 
-    Item i is {"image": MetaTensor [1, X, Y, Z], "seed": seed + i}, with "label" if the bundle generates by class. The
-    network is loaded with the first item, in each process that loads items.
+    An item holds:
+
+    - "image": MetaTensor [1, X, Y, Z] with its ``affine`` (4 x 4, mm; axes run to the right, the front and the head)
+      and its unit, ``meta["unit"]``;
+    - whatever else the bundle makes, likewise, by the key of its output;
+    - "seed": the number that item i follows from, seed + i;
+    - "class_label": its class, if the bundle generates by class.
+
+    The network is loaded with the first item, in each process that loads items.
 
     Args:
         bundle: that generates.
@@ -210,7 +234,12 @@ class SyntheticVolumes(Dataset):
                 f"--config_file {bundle.folder / 'configs' / 'train.json'}), or say with `trained` where they are."
             )
         self.bundle, self.n, self.seed, self.transform = bundle, n, seed, transform
-        self._config = silent(bundle.config) | {"bundle_root": str(root), "num_volumes": n, "seed": seed} | overrides
+        self._config = bundle.config | {"bundle_root": str(root), "num_volumes": n, "seed": seed} | overrides
+        if missing := [id for id in PARTS if id not in self._config]:
+            raise ValueError(
+                f"{bundle.folder}: configs/inference.json has no {' or '.join(missing)}, which make images and write "
+                "nothing: it is of an earlier version of this library. Run it with python -m monai.bundle run."
+            )
         self._parsed: ConfigParser | None = None
 
     def __len__(self) -> int:
@@ -221,13 +250,15 @@ class SyntheticVolumes(Dataset):
             raise IndexError(f"volume {index} of {self.n}")
         index %= self.n
         parser = self._parser()
-        evaluator = parser.get_parsed_content("evaluator")
-        evaluator.data_loader = DataLoader(Subset(parser.get_parsed_content("dataset"), [index]), batch_size=1)
-        evaluator.run()
-        (output,) = evaluator.state.made
+        engine = parser.get_parsed_content("generation")
+        engine.data_loader = DataLoader(Subset(parser.get_parsed_content("dataset"), [index]), batch_size=1)
+        engine.run()
+        (output,) = engine.state.made
         source = parser.get_parsed_content("datalist")[index]
-        item = {"image": output.get("file", output["pred"]), "seed": source["seed"]}
-        item |= {"label": source["label"]} if "label" in source else {}
+        item = {NAMES.get(key, key): value for key, value in output.items() if _has_unit(value)}
+        item["seed"] = source["seed"]
+        if "label" in source:
+            item["class_label"] = source["label"]
         return item if self.transform is None else self.transform(item)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -237,34 +268,17 @@ class SyntheticVolumes(Dataset):
     def _parser(self) -> ConfigParser:
         if self._parsed is None:
             parser = ConfigParser(self._config)
-            for loader in parser.get_parsed_content("handlers"):
-                loader.load()
-            evaluator = parser.get_parsed_content("evaluator")
+            parser.get_parsed_content("load_weights").load()
+            engine = parser.get_parsed_content("generation")
             # state is cleared when a run ends
-            evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda e: setattr(e.state, "made", e.state.output))
+            engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: setattr(e.state, "made", e.state.output))
             self._parsed = parser
         return self._parsed
 
 
-def silent(config: dict[str, Any]) -> dict[str, Any]:
-    """An inference config that loads weights, and writes, prints and shows nothing."""
-    quiet = json.loads(json.dumps(config))
-    quiet["handlers"] = [
-        dict(handler)
-        for handler in config["handlers"]
-        if str(handler["_target_"]).endswith((".ModelCheckpointLoader", ".ModelLoader"))
-    ]
-    kept = [step for step in config["postprocessing"]["transforms"] if not _writes(step)]
-    quiet["postprocessing"] = config["postprocessing"] | {"transforms": kept}
-    evaluator = {key: value for key, value in config["evaluator"].items() if key != "val_handlers"}
-    quiet["evaluator"] = evaluator | {"val_handlers": []}
-    return quiet
-
-
-def _writes(step: Any) -> bool:
-    """Whether a transform writes files, or removes what was made for that."""
-    target = step.get("_target_", "") if isinstance(step, dict) else ""
-    return "Save" in target or target.startswith("DeleteItems")
+def _has_unit(value: Any) -> bool:
+    """Whether an output is an image that was made, and not what it was made from."""
+    return isinstance(value, MetaTensor) and UNIT in value.meta
 
 
 def _words(text: str) -> list[str]:

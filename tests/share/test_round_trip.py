@@ -64,7 +64,7 @@ def test_inference_from_its_folder_and_from_elsewhere(bundle, downloaded, machin
         assert np.array_equal(values, there[name])
     if not translates(bundle):
         (made,) = collection.generate(bundle, n=1, seed=4, folder=folder.parent)
-        assert np.abs(made[0].numpy() - next(iter(here.values()))).max() <= 1
+        assert np.abs(made["image"][0].numpy() - next(iter(here.values()))).max() <= 1
 
 
 def test_fine_tuning_starts_from_the_packed_weights(bundle, downloaded, machine, trained):

@@ -174,3 +174,23 @@ def test_saver_without_predictions_warns(tmp_path, caplog):
     MontageSaver(tmp_path).save(Engine(lambda *_: None))
     assert "no predictions" in caplog.text
     assert not list(tmp_path.iterdir())
+
+
+def test_images_are_turned_for_the_picture(tmp_path):
+    """However its axes lie in memory, an image with an affine looks as it does in the order that planes are cut in."""
+    affine = np.array([[0, 0, -2.0, 50], [0, -3.0, 0, 60], [4.0, 0, 0, 70], [0, 0, 0, 1]])  # axes to S, P, L
+    data = [MetaTensor(v, affine=torch.as_tensor(affine)) for v in hounsfield(1)]
+    inference(data, MontageSaver(tmp_path / "lying"))
+    turned = [v.as_tensor().permute(0, 3, 2, 1).flip(1, 2) for v in data]  # axes to R, A, S
+    ras = np.array([[2.0, 0, 0, 50 - 15 * 2], [0, 3.0, 0, 60 - 11 * 3], [0, 0, 4.0, 70], [0, 0, 0, 1]])
+    turned = [MetaTensor(v, affine=torch.as_tensor(ras)) for v in turned]
+    inference(turned, MontageSaver(tmp_path / "turned", turn=True))
+    inference(turned, MontageSaver(tmp_path / "as_it_is"))
+    lying, same, other = (
+        np.asarray(Image.open(tmp_path / name / "montage.png")) for name in ("lying", "turned", "as_it_is")
+    )
+    assert np.array_equal(same, lying)
+    assert not np.array_equal(other, lying)
+    inference(hounsfield(1), MontageSaver(tmp_path / "plain", turn=True))
+    plain = np.asarray(Image.open(tmp_path / "plain" / "montage.png"))
+    assert np.array_equal(plain, triplanar_montage(list(hounsfield(1)[:, 0]), window=(-1024, 600)))

@@ -20,7 +20,7 @@ from tools.io.readers import VolumeError
 from tools.transforms.abdomen import abdomen_slices
 from tools.transforms.save import SaveTranslationd
 from tools.transforms.slices import LoadStudyd, ct_slices, mr_slices
-from tools.transforms.squares import ToSourceGridd
+from tools.transforms.squares import ToSourceAxesd, ToSourceGridd
 
 AFFINE = np.array([[-1.5, 0, 0, 40], [0, -1.5, 0, 30], [0, 0, 5.0, -200], [0, 0, 0, 1]])
 ORIENTATIONS = {
@@ -42,6 +42,11 @@ def save(path, voxels, affine=AFFINE):
     return str(path)
 
 
+def back(item, **options):
+    """The prediction on the grid and the axes of its source."""
+    return ToSourceAxesd("pred")(ToSourceGridd("pred", **options)(item))
+
+
 @pytest.mark.parametrize("name", ORIENTATIONS)
 @pytest.mark.parametrize("size", [24, 40, 64])
 def test_there_and_back(tmp_path, name, size):
@@ -52,7 +57,7 @@ def test_there_and_back(tmp_path, name, size):
     item = ct_slices(size, (-1000, 1000))({"image": path, "id": "CT/1"})
     assert item["image"].shape == (1, 12, size, size)
     item["pred"] = item["image"] * 1000
-    item = ToSourceGridd("pred")(item)
+    item = back(item)
     item["pred"].requires_grad_()  # as on a GPU, NumPy does not take it as it is
     SaveTranslationd("pred", tmp_path / "out")(item)
     made = nib.load(tmp_path / "out" / "CT_1_ct.nii.gz")
@@ -144,7 +149,7 @@ def test_dicom_series_beside_the_nifti(tmp_path):
     item = mr_slices(20)({"image": [str(source)], "id": "MR/3"})
     item["pred"] = torch.round(item["image"].as_tensor() * 800)
     for _ in range(2):  # a second run replaces the first
-        SaveTranslationd("pred", tmp_path / "out", dicom=True)(ToSourceGridd("pred")(item))
+        SaveTranslationd("pred", tmp_path / "out", dicom=True)(back(item))
     series_voxels, series = read_dicom_series(tmp_path / "out" / "MR_3_ct")
     nifti = nib.load(tmp_path / "out" / "MR_3_ct.nii.gz")
     assert np.array_equal(series_voxels, np.asarray(nifti.dataobj))
@@ -160,7 +165,7 @@ def test_channels_are_saved_by_name(tmp_path):
     path = save(tmp_path / "ct.nii", smooth((16, 20, 6)) * 10 - 500)
     item = ct_slices(20, (0, 200))({"image": path, "id": "CT/4"})
     item["pred"] = torch.cat([torch.full_like(item["image"], v) for v in (100.0, 900.0)])
-    item = ToSourceGridd("pred", outside=0)(item)
+    item = back(item, outside=0)
     SaveTranslationd("pred", tmp_path / "out", names=["in_phase", "out_phase"], modality="MR", dicom=True)(item)
     for name, value in (("in_phase", 100), ("out_phase", 900)):
         assert np.unique(nib.load(tmp_path / "out" / f"CT_4_{name}.nii.gz").dataobj).max() == value
@@ -171,7 +176,7 @@ def test_channels_are_saved_by_name(tmp_path):
 @pytest.mark.parametrize("name", ORIENTATIONS)
 @pytest.mark.parametrize("space", ["RAS", "LPS", "deploy"])
 def test_an_image_in_memory_is_what_its_file_would_be(tmp_path, name, space):
-    """It is not written, since it has no id, but given back on its own grid, axes and all."""
+    """It is given back on its own grid, axes and all."""
     shape = (31, 12, 40) if name == "coronal" else (31, 40, 12)
     voxels, affine = smooth(shape), ORIENTATIONS[name]
     from_file = mr_slices(24)({"image": save(tmp_path / "mr.nii", voxels, affine), "id": "MR/1"})["image"]
@@ -185,11 +190,10 @@ def test_an_image_in_memory_is_what_its_file_would_be(tmp_path, name, space):
     pair = mr_slices(24)({"image": torch.stack([image, image.flip(0)])})["image"]
     assert torch.equal(pair[:1].as_tensor(), from_file.as_tensor())
     item["pred"] = item["image"].as_tensor()
-    back = SaveTranslationd("pred", tmp_path / "out")(ToSourceGridd("pred")(item))["pred"]
-    assert not (tmp_path / "out").exists()
-    assert back.shape == (1, *shape)
-    assert np.allclose(back.affine, affine)
-    assert np.corrcoef(back[0].numpy().ravel(), voxels.ravel())[0, 1] > 0.9
+    made = back(item)["pred"]
+    assert made.shape == (1, *shape)
+    assert np.allclose(made.affine, affine)
+    assert np.corrcoef(made[0].numpy().ravel(), voxels.ravel())[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("image", [np.ones((3, 3, 3)), torch.ones(3, 3, 3), MetaTensor(torch.ones(3, 3))])
@@ -215,7 +219,7 @@ def test_a_slightly_sheared_volume_is_translated(tmp_path):
     voxels = np.round(smooth((16, 20, 6))).astype(np.int16)
     item = mr_slices(20)({"image": save(tmp_path / "mr.nii.gz", voxels, affine), "id": "MR/3"})
     item["pred"] = torch.round(item["image"].as_tensor() * 800)
-    SaveTranslationd("pred", tmp_path / "out", dicom=True)(ToSourceGridd("pred")(item))
+    SaveTranslationd("pred", tmp_path / "out", dicom=True)(back(item))
     nifti = nib.load(tmp_path / "out" / "MR_3_ct.nii.gz")
     assert np.allclose(nifti.affine, affine, atol=1e-4)
     series_voxels, series = read_dicom_series(tmp_path / "out" / "MR_3_ct")
@@ -228,7 +232,7 @@ def test_names_that_no_file_could_have(tmp_path, name):
     path = save(tmp_path / f"{name}.nii", smooth((16, 20, 6)))
     item = mr_slices(20)({"image": path, "id": name})
     item["pred"] = torch.round(item["image"].as_tensor() * 800)
-    SaveTranslationd("pred", tmp_path / "out", dicom=True)(ToSourceGridd("pred")(item))
+    SaveTranslationd("pred", tmp_path / "out", dicom=True)(back(item))
     (nifti,) = (tmp_path / "out").glob("*_ct.nii.gz")
     (series,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
     assert as_text(name)[:40] in nifti.name
@@ -238,7 +242,7 @@ def test_names_that_no_file_could_have(tmp_path, name):
 def test_both_forms_and_the_unit_are_written(tmp_path):
     item = mr_slices(20)({"image": save(tmp_path / "mr.nii", smooth((16, 20, 6))), "id": "a"})
     item["pred"] = torch.round(item["image"].as_tensor() * 800)
-    SaveTranslationd("pred", tmp_path / "out")(ToSourceGridd("pred")(item))
+    SaveTranslationd("pred", tmp_path / "out")(back(item))
     assert_forms(tmp_path / "out" / "a_ct.nii.gz", AFFINE)
 
 
@@ -247,7 +251,7 @@ def test_real_mr_keeps_its_geometry(tmp_path):
     path = REAL / "abdomen_mr" / "totalsegmentator_example_mr.nii.gz"
     item = mr_slices(64)({"image": str(path), "id": "real"})
     item["pred"] = item["image"].as_tensor()
-    SaveTranslationd("pred", tmp_path)(ToSourceGridd("pred")(item))
+    SaveTranslationd("pred", tmp_path)(back(item))
     made, original = nib.load(tmp_path / "real_ct.nii.gz"), nib.load(path)
     assert made.shape == original.shape
     assert np.allclose(made.affine, original.affine, atol=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.catalogue import parts
 from tools.catalogue.datasets import PHANTOMS, data_license
-from tools.catalogue.hierarchical_gan.inference import evaluate, inference
+from tools.catalogue.hierarchical_gan.inference import evaluate, in_unit, inference
 from tools.catalogue.hierarchical_gan.metadata import metadata as metadata_of
 from tools.catalogue.hierarchical_gan.method import (
     NETWORKS,
@@ -104,21 +104,20 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         ),
         **parts.one_by_one("@datalist"),
         "inferer": {"_target_": "SimpleInferer"},
-        "postprocessing": parts.compose(
-            parts.unscale("$@window[0]", "$@window[1]"),
-            parts.whole_numbers(),
-            *parts.save_volume("reconstruction", by_id=True),
-        ),
-        "handlers": [
-            parts.load_model("@ckpt_path", "$@network.generator"),
-            parts.load_model("@encoders_path", "$@network.encoders"),
-            parts.montage("reconstruction.png", "@window", provenance="@origin"),
-            parts.montage("input.png", [-1, 1], pred_key="image"),
-            parts.progress("Reconstruction"),
-        ],
-        "evaluator": parts.evaluator(
+        **parts.inference_engines(
+            load={
+                "load_weights": parts.load_model("@ckpt_path", "$@network.generator"),
+                "load_encoders": parts.load_model("@encoders_path", "$@network.encoders"),
+            },
+            making=in_unit(bundle),
+            writing=parts.save_volume("reconstruction", by_id=True),
+            showing=[
+                parts.montage("reconstruction.png", "@window", provenance="@origin"),
+                parts.montage("input.png", [-1, 1], pred_key="image"),
+                parts.progress("Reconstruction"),
+            ],
             prepare_batch="$monai.engines.PrepareBatchExtraInput({'label': 'label'}) if @num_classes > 0 "
-            "else monai.engines.default_prepare_batch"
+            "else monai.engines.default_prepare_batch",
         ),
         **parts.start_inference("$print('Reconstructed', len(@dataset), 'volumes in', @output_dir)"),
     }

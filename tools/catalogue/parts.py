@@ -66,6 +66,19 @@ def whole_numbers() -> Config:
     return {"_target_": "Lambdad", "keys": "pred", "func": "$torch.round"}
 
 
+UNITS = {"hounsfield": "HU", "magnitude": "grey values"}
+"""The unit of an image, by the format that MONAI's metadata names."""
+
+
+def state_unit(intensities: str) -> Config:
+    """The last step of making an image: its unit goes into its metadata, beside the affine."""
+    return {"_target_": "tools.transforms.volume.StateUnitd", "keys": "pred", "unit": UNITS[intensities]}
+
+
+def to_ras() -> Config:
+    return {"_target_": "Orientationd", "keys": "pred", "axcodes": "RAS"}
+
+
 def origin(name: str, version: str) -> Config:
     """What every file that is written says of where it comes from."""
     return {
@@ -79,19 +92,17 @@ def origin(name: str, version: str) -> Config:
 
 
 def save_volume(postfix: str, by_id: bool = False) -> list[Config]:
-    """A NIfTI file of whole numbers, turned to RAS; "pred" stays as it is, for the pictures.
+    """A NIfTI file of whole numbers.
 
     ``by_id`` names it by the item's id; else it has the name of what it was made from.
     """
-    named = [{"_target_": "tools.transforms.volume.NameByIdd", "keys": "file"}] if by_id else []
+    named = [{"_target_": "tools.transforms.volume.NameByIdd", "keys": "pred"}] if by_id else []
     return [
-        {"_target_": "CopyItemsd", "keys": "pred", "names": "file"},
         *named,
-        {"_target_": "Orientationd", "keys": "file", "axcodes": "RAS"},
-        {"_target_": "tools.transforms.volume.StateProvenanced", "keys": "file", "provenance": "@origin"},
+        {"_target_": "tools.transforms.volume.StateProvenanced", "keys": "pred", "provenance": "@origin"},
         {
             "_target_": "SaveImaged",
-            "keys": "file",
+            "keys": "pred",
             "output_dir": "@output_dir",
             "output_postfix": postfix,
             "output_ext": ".nii.gz",
@@ -100,7 +111,6 @@ def save_volume(postfix: str, by_id: bool = False) -> list[Config]:
             "separate_folder": False,
             "resample": False,
         },
-        {"_target_": "DeleteItemsd", "keys": "file"},
     ]
 
 
@@ -113,12 +123,14 @@ def load_model(path: str, network: str) -> Config:
 
 
 def montage(filename: str, window: Any, **more: Any) -> Config:
+    """A picture of what was made, or of what it was made from, whose axes are turned for it by their affine."""
     return {
         "_target_": "tools.transforms.montage.MontageSaver",
         "output_dir": "@output_dir",
         "filename": filename,
         **more,
         "window": window,
+        "turn": True,
         "view_size": 192,
     }
 
@@ -127,9 +139,21 @@ def progress(desc: str) -> Config:
     return {"_target_": "tools.engines.Progress", "desc": desc}
 
 
-def evaluator(**more: Any) -> Config:
-    """The engine of inference."""
-    return {
+def inference_engines(
+    load: dict[str, Config], making: list[Config], writing: list[Config], showing: list[Config], **more: Any
+) -> Config:
+    """The two parts of inference: ``generation`` makes images, ``writers`` put them into files; `evaluator` does both.
+
+    ``generation`` is an engine that neither loads, writes nor shows: whoever wants images in memory runs it.
+
+    Args:
+        load: id -> loader of weights.
+        making: transforms from a network's output to "pred", an image in its unit.
+        writing: transforms that save "pred".
+        showing: handlers for pictures and progress.
+        more: further arguments of the engines.
+    """
+    engine = {
         "_target_": "SupervisedEvaluator",
         "device": "@device",
         "val_data_loader": "@dataloader",
@@ -137,7 +161,14 @@ def evaluator(**more: Any) -> Config:
         **more,
         "inferer": "@inferer",
         "postprocessing": "@postprocessing",
-        "val_handlers": "@handlers",
+    }
+    return {
+        **load,
+        "postprocessing": compose(*making),
+        "generation": engine,
+        "writers": compose(*writing),
+        "handlers": [*(f"@{id}" for id in load), {"_target_": "PostProcessing", "transform": "@writers"}, *showing],
+        "evaluator": {**engine, "val_handlers": "@handlers"},
     }
 
 

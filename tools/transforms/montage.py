@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
+from monai.transforms import Orientation
 from monai.utils import convert_to_numpy
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
@@ -101,7 +102,7 @@ class MontageSaver:
     Args:
         output_dir: folder for the picture, made if need be.
         filename: name of the picture.
-        pred_key: of the prediction, [channels, D, H, W], axes to S, P, L.
+        pred_key: of the prediction, [channels, D, H, W], axes to S, P, L or as `turn` says.
         window: (low, high) in the units of the predictions; (-1024, 600) HU shows a whole CT, (-1350, 150) the lungs,
             None each volume's own range.
         spacing: mm along S, P, L; None: that of the prediction if it is a MetaTensor, otherwise cubes.
@@ -112,6 +113,7 @@ class MontageSaver:
         names: of the prediction's channels; its key without them.
         view_size: pixels that the longer side of a plane has at least; smaller ones are enlarged, and columns and rows
             are named. 0 leaves a pixel to a voxel, and no names.
+        turn: whether images are turned by their affine until their axes run to S, P, L; one without is left as it is.
 
     Example::
 
@@ -130,12 +132,14 @@ class MontageSaver:
         beside: Mapping[str, Sequence[float] | None] | None = None,
         names: Sequence[str] | None = None,
         view_size: int = 0,
+        turn: bool = False,
     ) -> None:
         if max_volumes < 1:
             raise ValueError(f"max_volumes must be at least 1, got {max_volumes}")
         self.beside = dict(beside or {})
         self.names = names
         self.view_size = view_size
+        self.turn = turn
         self.path = Path(output_dir) / filename
         self.pred_key = pred_key
         self.window = window
@@ -181,6 +185,8 @@ class MontageSaver:
                     raise ValueError(
                         f"{key!r} must be [channels, depth, height, width] for a montage, got shape {shape}"
                     )
+                if self.turn and isinstance(image, MetaTensor):
+                    image = Orientation(axcodes="SPL", labels=None)(image)
                 spacing = self.spacing
                 if spacing is None and isinstance(image, MetaTensor):
                     spacing = image.pixdim.tolist()

@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from monai.config import KeysCollection
-from monai.transforms import MapTransform, Orientation
+from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from tools.files import file_name
@@ -19,18 +18,16 @@ from tools.io.nifti import write_nifti
 from tools.io.provenance import Provenance, Record
 from tools.io.volume import without_shear
 from tools.io.volume_reader import source_path
-from tools.transforms.squares import ORIGINAL_AFFINE
 
 
 class SaveTranslationd(MapTransform):
     """Writes volumes as `<id>_<name>.nii.gz` and, on request, as DICOM series in folders `<id>_<name>`.
 
-    Voxels lie as in the study's own file: same axes, same affine. Slashes in the id become underscores, and an id
-    that is too long for a file's name is cut. An existing DICOM folder of that name is replaced. What has no id was
-    given in memory: it is not written, but given back as that image lay.
+    Slashes in the id become underscores, and an id that is too long for a file's name is cut. An existing DICOM folder
+    of that name is replaced.
 
     Args:
-        keys: of volumes [channels, axial, H, W] from `ToSourceGridd`, in whole numbers.
+        keys: keys of volumes [channels, x, y, z] from `ToSourceAxesd`, in whole numbers.
         output_dir: made if need be.
         names: of the channels.
         modality: "CT" (HU) or "MR" (not negative), of the DICOM series.
@@ -59,13 +56,8 @@ class SaveTranslationd(MapTransform):
         record = None if self.provenance is None else self.provenance.record()
         for key in self.key_iterator(d):
             made = d[key]
-            axes = nib.aff2axcodes(np.asarray(made.meta[ORIGINAL_AFFINE]))
-            own = Orientation(axcodes="".join(axes), labels=None)(made)
-            if "id" not in d:
-                d[key] = own
-                continue
-            affine = np.asarray(own.affine, np.float64)
-            for name, channel in zip(self.names, own.as_tensor(), strict=True):
+            affine = np.asarray(made.affine, np.float64)
+            for name, channel in zip(self.names, made.as_tensor(), strict=True):
                 voxels = convert_to_numpy(channel).astype(np.int16)  # from a GPU too
                 write_nifti(self.output_dir / file_name(d["id"], f"_{name}.nii.gz"), voxels, affine, record)
                 if self.dicom:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
+import nibabel as nib
+import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, Orientation
 from monai.transforms.utils import scale_affine
 from monai.utils import MetaKeys, convert_to_tensor
 
@@ -93,6 +95,21 @@ class ToSourceGridd(MapTransform):
             made = from_squares(made, square, plane, self.outside)
             own = {k: meta[k] for k in ("filename_or_obj", ORIGINAL_AFFINE) if k in meta}
             d[key] = MetaTensor(made, affine=torch.as_tensor(meta[GRID_AFFINE]), meta=own)
+        return d
+
+
+class ToSourceAxesd(MapTransform):
+    """Turns volumes so that their axes run as those of the file or image that they were made from.
+
+    Args:
+        keys: keys of volumes [channels, axial, H, W] from `ToSourceGridd`; they become [channels, x, y, z].
+    """
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            axes = nib.aff2axcodes(np.asarray(d[key].meta[ORIGINAL_AFFINE]))
+            d[key] = Orientation(axcodes="".join(axes), labels=None)(d[key])
         return d
 
 

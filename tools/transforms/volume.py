@@ -11,10 +11,14 @@ import torch
 from monai.config import KeysCollection, PathLike
 from monai.data import MetaTensor, NibabelWriter
 from monai.transforms import MapTransform
+from monai.utils import convert_to_tensor
 
 from tools.files import file_name
 from tools.io.nifti import write_nifti
 from tools.io.provenance import KEY, Provenance, Record
+
+UNIT = "unit"
+"""Key of an image's metadata: the unit of its values."""
 
 
 class PlaceVolumed(MapTransform):
@@ -68,6 +72,26 @@ class StateProvenanced(MapTransform):
         for key in self.key_iterator(stated):
             stated[key] = stated[key].clone()
             stated[key].meta[KEY] = self.provenance.record(None if seed is None else int(seed))
+        return stated
+
+
+class StateUnitd(MapTransform):
+    """Put the unit of images into their metadata, under `UNIT`: the last step before they are written or handed over.
+
+    Args:
+        keys: keys of MetaTensors; a tensor without metadata becomes one.
+        unit: unit of their values: "HU", "grey values".
+    """
+
+    def __init__(self, keys: KeysCollection, unit: str) -> None:
+        super().__init__(keys)
+        self.unit = unit
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        stated = dict(data)
+        for key in self.key_iterator(stated):
+            stated[key] = convert_to_tensor(stated[key], track_meta=True)
+            stated[key].meta[UNIT] = self.unit
         return stated
 
 

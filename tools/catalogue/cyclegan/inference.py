@@ -53,28 +53,36 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
             "fuse": "@fuse",
             "mirror": "@mirror",
         },
-        "postprocessing": parts.compose(
-            parts.unscale(low, high),
-            to_source_grid("pred", 0 if to_mr else "$@window[0]"),
-            {"_target_": "CopyItemsd", "keys": "image", "names": given},
-            to_source_grid(given, -1),
-            parts.whole_numbers(),
-            {
-                "_target_": "tools.transforms.save.SaveTranslationd",
-                "keys": "pred",
-                "output_dir": "@output_dir",
-                "names": list(made),
-                "modality": "MR" if to_mr else "CT",
-                "dicom": "@dicom",
-                "provenance": "@origin",
-            },
+        **parts.inference_engines(
+            load={"load_weights": parts.load_model("@ckpt_path", "@network")},
+            making=[
+                parts.unscale(low, high),
+                to_source_grid("pred", 0 if to_mr else "$@window[0]"),
+                parts.whole_numbers(),
+                {"_target_": "tools.transforms.squares.ToSourceAxesd", "keys": "pred"},
+                parts.state_unit("magnitude" if to_mr else "hounsfield"),
+            ],
+            writing=[
+                {
+                    "_target_": "tools.transforms.save.SaveTranslationd",
+                    "keys": "pred",
+                    "output_dir": "@output_dir",
+                    "names": list(made),
+                    "modality": "MR" if to_mr else "CT",
+                    "dicom": "@dicom",
+                    "provenance": "@origin",
+                },
+                # for the picture: what it was made from
+                {"_target_": "CopyItemsd", "keys": "image", "names": given},
+                to_source_grid(given, -1),
+            ],
+            showing=[
+                parts.montage(
+                    f"{picture}.png", window, provenance="@origin", beside={given: [-1, 1]}, names=list(made)
+                ),
+                parts.progress("Translation"),
+            ],
         ),
-        "handlers": [
-            parts.load_model("@ckpt_path", "@network"),
-            parts.montage(f"{picture}.png", window, provenance="@origin", beside={given: [-1, 1]}, names=list(made)),
-            parts.progress("Translation"),
-        ],
-        "evaluator": parts.evaluator(),
         **parts.start_inference(
             "$print('Translated', *[f\"{item['id']}\" for item in @dataset.data], 'to ' + @output_dir, sep='\\n  ')"
         ),

@@ -46,27 +46,35 @@ def inference(bundle: VolumeBundle, method: Method) -> Config:
         "preprocessing": parts.compose(latent_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": {"_target_": "tools.engines.OneByOneInferer", "slab_length": "@slab_length"},
-        "postprocessing": parts.compose(
-            {
-                "_target_": "tools.transforms.volume.PlaceVolumed",
-                "keys": "pred",
-                "field_of_view": "@field_of_view",
-            },
-            parts.unscale("$@window[0]", "$@window[1]"),
-            parts.whole_numbers(),
-            *parts.save_volume(""),
+        **parts.inference_engines(
+            load={"load_weights": parts.load_model("@ckpt_path", "@network")},
+            making=[
+                {
+                    "_target_": "tools.transforms.volume.PlaceVolumed",
+                    "keys": "pred",
+                    "field_of_view": "@field_of_view",
+                },
+                *in_unit(bundle),
+            ],
+            writing=parts.save_volume(""),
+            showing=[parts.montage("montage.png", "@window", provenance="@origin"), parts.progress("Generation")],
+            prepare_batch=prepare_latents(),
         ),
-        "handlers": [
-            parts.load_model("@ckpt_path", "@network"),
-            parts.montage("montage.png", "@window", provenance="@origin"),
-            parts.progress("Generation"),
-        ],
-        "evaluator": parts.evaluator(prepare_batch=prepare_latents()),
         **parts.start_inference(
             "$print('Generated', *[f\"{@output_dir}/{item['name']}.nii.gz\" for item in @datalist], "
             "@output_dir + '/montage.png', sep='\\n  ')"
         ),
     }
+
+
+def in_unit(bundle: VolumeBundle) -> list[Config]:
+    """From [-1, 1] to whole numbers of the data's unit, with axes to the right, the front and the head."""
+    return [
+        parts.unscale("$@window[0]", "$@window[1]"),
+        parts.whole_numbers(),
+        parts.to_ras(),
+        parts.state_unit(bundle.data.intensities),
+    ]
 
 
 def evaluate(bundle: VolumeBundle) -> Config:
@@ -98,7 +106,7 @@ def evaluate(bundle: VolumeBundle) -> Config:
             "resamples": "@resamples",
             "seed": "@seed",
             "window": "@window",
-            "unit": "HU" if bundle.data.intensities == "hounsfield" else "grey values",
+            "unit": parts.UNITS[bundle.data.intensities],
             "settings": {
                 "bundle": bundle.name,
                 "weights": "@ckpt_path",
