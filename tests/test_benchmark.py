@@ -327,7 +327,8 @@ def test_a_mistake_in_the_fast_way_would_be_seen(monkeypatch):
 def test_the_plain_form_is_the_original_algorithm():
     """No transposed convolutions, no fake twice, Adam as torch has it."""
     plain, fast = (
-        build_trainer(CRF, 32, 2, "fp32", torch.device("cpu"), SMALL | {"plain": way}) for way in (True, False)
+        build_trainer(CRF, 32, 2, "fp32", torch.device("cpu"), SMALL | {"implementation": way})
+        for way in ("reference", "optimised")
     )
     assert [update.optimizer.defaults["fused"] for update in plain.updates] == [False] * 4
     assert [update.optimizer.defaults["fused"] for update in fast.updates] == [True] * 4

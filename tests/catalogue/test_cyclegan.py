@@ -23,14 +23,14 @@ SMALL = {
 
 @pytest.mark.parametrize("bundle", [name for name in BUNDLES if name.startswith("cyclegan")])
 def test_options_of_a_cyclegan_fit_together(bundle):
-    """Slabs, the second window and the structure loss, none of them on by default."""
-    options = {"slices": 3, "second_window": [-160, 240], "structure_weight": 25.0}
+    """Slabs, the second window and the MIND loss, none of them on by default."""
+    options = {"slices": 3, "second_window": [-160, 240], "mind_weight": 25.0}
     parser = read_config(bundle, {**SMALL, **options})
     objective = parser.get_parsed_content("objective")
     images = torch.rand(1, 3 * (len(objective.discriminators_mr) + 1), 64, 64) * 2 - 1
     drawn = objective.draw({"ct": images[:, :3], "mr": images[:, 3:]}, Draws(0, 0))
     terms = objective.generators_loss(drawn) | all_terms(objective.discriminators_loss(drawn))
-    assert {"structure_ct", "structure_mr", "adversarial_ct", "ct", "mr0"} <= set(terms)
+    assert {"mind_ct", "mind_mr", "adversarial_ct", "ct", "mr0"} <= set(terms)
     assert all(torch.isfinite(term) for term in terms.values())
     assert parser.get_parsed_content("discriminator_ct").initial_conv.conv.in_channels == 6
     assert objective.discriminators_mr[0].initial_conv.conv.in_channels == 3

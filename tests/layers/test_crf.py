@@ -47,8 +47,8 @@ def test_equals_plain_loops(crf):
 
 
 def test_one_logit_serves_every_node(crf):
-    features, verdict = torch.randn(2, 5, 7).double(), torch.randn(2, 1).double()
-    assert torch.equal(crf(features, verdict), crf(features, verdict.repeat(1, 5)))
+    features, logit = torch.randn(2, 5, 7).double(), torch.randn(2, 1).double()
+    assert torch.equal(crf(features, logit), crf(features, logit.repeat(1, 5)))
 
 
 def test_gradient(crf):
@@ -67,7 +67,7 @@ def test_starts_as_the_identity():
 
 
 def test_blank_region_stays_finite():
-    """A node without features (an empty slice) must not turn the verdict into NaN."""
+    """A node without features (an empty slice) must not turn the logit into NaN."""
     crf = MeanFieldCRF(4)
     torch.nn.init.ones_(crf.weight)
     features = torch.randn(1, 4, 6)

@@ -60,9 +60,9 @@ def test_discriminator_loss(drawn):
 def test_generator_loss_blends_logits(drawn, iteration, weight):
     objective, start = make_objective(), drawn["start"]
     embedding, slab = generated(objective, drawn["generator_latent"], start)
-    verdict, _ = objective.discriminator(slab, start)
-    consistency = objective.crf(axial_nodes(embedding), verdict).mean(dim=1)
-    blend = [weight * c.item() + (1 - weight) * d.item() for c, d in zip(consistency, verdict, strict=True)]
+    logit, _ = objective.discriminator(slab, start)
+    consistency = objective.crf(axial_nodes(embedding), logit).mean(dim=1)
+    blend = [weight * c.item() + (1 - weight) * d.item() for c, d in zip(consistency, logit, strict=True)]
     assert objective.crf_weight_at(iteration) == pytest.approx(weight)
     loss = objective.generator_loss(drawn | {"iteration": iteration})
     assert loss["adversarial"].item() == pytest.approx(mean(-log_sigmoid(x) for x in blend), rel=1e-5)
@@ -72,10 +72,10 @@ def test_generator_loss_blends_logits(drawn, iteration, weight):
 def test_generator_loss_as_the_plain_sum_of_equation_1(drawn):
     objective, start = make_objective(feedback="sum"), drawn["start"]
     embedding, slab = generated(objective, drawn["generator_latent"], start)
-    verdict, _ = objective.discriminator(slab, start)
-    consistency = objective.crf(axial_nodes(embedding), verdict).mean(dim=1)
+    logit, _ = objective.discriminator(slab, start)
+    consistency = objective.crf(axial_nodes(embedding), logit).mean(dim=1)
     terms = objective.generator_loss(drawn)
-    assert terms["discriminator"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in verdict), rel=1e-5)
+    assert terms["discriminator"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in logit), rel=1e-5)
     assert terms["crf"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in consistency), rel=1e-5)
 
 
@@ -86,8 +86,8 @@ def test_crf_loss_sees_the_whole_image(drawn):
     fake = objective.crf(axial_nodes(embedding), objective.discriminator(slab, start)[0]).mean(dim=1)
     whole = objective.encoder(drawn["image"])
     assert whole.shape[2] == SIZE // 4
-    verdict, _ = objective.discriminator(slab_of(drawn["image"], start), start)
-    real = objective.crf(axial_nodes(whole), verdict).mean(dim=1)
+    logit, _ = objective.discriminator(slab_of(drawn["image"], start), start)
+    real = objective.crf(axial_nodes(whole), logit).mean(dim=1)
     terms = objective.crf_loss(drawn)
     assert terms["real"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in real), rel=1e-5)
     assert terms["fake"].item() == pytest.approx(mean(-log_sigmoid(-x.item()) for x in fake), rel=1e-5)
@@ -95,7 +95,7 @@ def test_crf_loss_sees_the_whole_image(drawn):
 
 @torch.no_grad()
 def test_the_crf_is_trained_on_what_the_generators_update_made(drawn):
-    """Not made again: neither G nor D runs on fakes. D's verdict is that of the same D on the same slab."""
+    """Not made again: neither G nor D runs on fakes. D's logit is that of the same D on the same slab."""
     objective, start = make_objective(), drawn["start"]
     embedding, slab = generated(objective, drawn["generator_latent"], start)
     expected = objective.crf(axial_nodes(embedding), objective.discriminator(slab, start)[0]).mean(dim=1)
@@ -111,7 +111,7 @@ def test_the_crf_is_trained_on_what_the_generators_update_made(drawn):
 
 @torch.no_grad()
 def test_the_crfs_own_fakes_as_in_the_papers_code(drawn):
-    objective = make_objective(plain=True)
+    objective = make_objective(implementation="reference")
     alone = objective.crf_loss(drawn)["fake"]
     objective.generator_loss(drawn)
     assert torch.equal(objective.crf_loss(drawn)["fake"], alone)
@@ -142,10 +142,10 @@ def test_classes_add_their_cross_entropy_to_d_and_a_tenth_of_it_to_g(drawn):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("plain", [True, False])
-def test_the_released_codes_nodes(drawn, plain):
+@pytest.mark.parametrize("implementation", ["reference", "optimised"])
+def test_the_released_codes_nodes(drawn, implementation):
     """Its lines: a_inter[:, :, :num_nodes].reshape(batch, num_nodes, -1), similarities over norms, and mean field."""
-    objective, start = make_objective(crf_nodes="channels", plain=plain), drawn["start"]
+    objective, start = make_objective(crf_nodes="channels", implementation=implementation), drawn["start"]
     torch.nn.init.normal_(objective.crf.weight, std=0.3)
     embedding, slab = generated(objective, drawn["generator_latent"], start)
     logits, _ = objective.discriminator(slab, start)

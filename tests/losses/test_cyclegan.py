@@ -11,7 +11,7 @@ from tools.engines.handover import Handover
 from tools.engines.trainer import AlternatingTrainer
 from tools.engines.update import Update, all_terms
 from tools.losses.cyclegan import CycleGANObjective
-from tools.losses.structure import self_similarity
+from tools.losses.mind import self_similarity
 from tools.networks.cyclegan import TranslationGenerator
 
 SIZE = 32
@@ -40,9 +40,9 @@ def make_batch(modalities=1, rows=2, size=SIZE):
     }
 
 
-def squares(logits, verdict):
+def squares(logits, label):
     values = logits.flatten().tolist()
-    return sum((v - verdict) ** 2 for v in values) / len(values)
+    return sum((v - label) ** 2 for v in values) / len(values)
 
 
 def distance(a, b):
@@ -52,16 +52,16 @@ def distance(a, b):
 
 @torch.no_grad()
 @pytest.mark.parametrize("modalities", [1, 2])
-def test_structure_is_compared_with_every_modality(modalities):
-    objective = make_objective(modalities, structure_weight=5)
+def test_mind_loss_is_over_every_modality(modalities):
+    objective = make_objective(modalities, mind_weight=5)
     drawn = objective.draw(make_batch(modalities), Draws(0, 0))
     mr, ct = drawn["mr"], drawn["ct"]
     fake_ct, fake_mr = objective.generator_mr2ct(mr), objective.generator_ct2mr(ct)
     of_mr = [self_similarity(mr[:, m : m + 1]) for m in range(modalities)]
     of_fake_mr = [self_similarity(fake_mr[:, m : m + 1]) for m in range(modalities)]
     expected = {
-        "structure_ct": 5 * sum(distance(self_similarity(fake_ct), one) for one in of_mr) / modalities,
-        "structure_mr": 5 * sum(distance(one, self_similarity(ct)) for one in of_fake_mr) / modalities,
+        "mind_ct": 5 * sum(distance(self_similarity(fake_ct), one) for one in of_mr) / modalities,
+        "mind_mr": 5 * sum(distance(one, self_similarity(ct)) for one in of_fake_mr) / modalities,
     }
     found = objective.generators_loss(drawn)
     assert {name: found[name].item() for name in expected} == pytest.approx(expected, rel=1e-4)
@@ -154,7 +154,7 @@ def test_discriminators_are_shown_the_pool():
     objective.generators_loss(drawn)
     all_terms(objective.discriminators_loss(drawn))
     old = torch.stack(objective.pool_ct.images)
-    later = make_batch() | {"dice_ct": torch.ones(2, 2) * 0.99, "dice_mr": torch.zeros(2, 2)}
+    later = make_batch() | {"uniforms_ct": torch.ones(2, 2) * 0.99, "uniforms_mr": torch.zeros(2, 2)}
     later |= {"handover": Handover(2)}
     objective.generators_loss(later)
     term = all_terms(objective.discriminators_loss(later))["ct"].item()

@@ -53,9 +53,9 @@ def test_discriminator_loss(drawn):
 def test_generator_loss(drawn):
     objective, start = make_objective(), drawn["start"]
     embedding, slab = generated(objective, drawn["generator_latent"], start)
-    verdict, _ = objective.discriminator(slab, objective.generator.decode_low(embedding), start)
+    logit, _ = objective.discriminator(slab, objective.generator.decode_low(embedding), start)
     terms = objective.generator_loss(drawn)
-    assert terms["adversarial"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in verdict), rel=1e-5)
+    assert terms["adversarial"].item() == pytest.approx(mean(-log_sigmoid(x.item()) for x in logit), rel=1e-5)
     assert set(terms) == {"adversarial"}
 
 
@@ -80,9 +80,9 @@ def test_encoder_and_sub_encoder_losses(drawn):
 
 def test_the_lean_way_has_the_same_loss_and_gradient(drawn):
     results = []
-    for lean in (False, True):
+    for checkpointing in (False, True):
         objective = make_objective()
-        objective.lean = lean
+        objective.checkpointing = checkpointing
         loss = objective.generator_loss(drawn)["adversarial"]
         results.append([loss.detach(), *torch.autograd.grad(loss, list(objective.generator.parameters()))])
     assert len(results[0]) > 10

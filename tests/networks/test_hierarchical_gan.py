@@ -54,8 +54,8 @@ def test_shapes_of_ha_gan_at_every_size(size):
         embedding = generator.embed(torch.empty(2, 1024))
         low = generator.decode_low(embedding)
         assert low.shape == (2, 1, size // 4, size // 4, size // 4)
-        verdict, classes = discriminator(generator.decode(embedding_slab(embedding, 0)), low, 0)
-        assert verdict.shape == (2, 1)
+        logit, classes = discriminator(generator.decode(embedding_slab(embedding, 0)), low, 0)
+        assert logit.shape == (2, 1)
         assert classes.shape == (2, 3)
         volume = torch.empty(2, 1, size, size, size)
         assert encode_by_slabs(encoder, volume).shape == embedding.shape
@@ -80,8 +80,8 @@ def test_shapes_at_every_size(size):
             slab = generator.decode(embedding_slab(embedding, start))
             assert slab.shape == image_slab(volume, start).shape == (2, 1, slab_length(size), size, size)
             assert encoder(slab).shape == embedding_slab(embedding, start).shape
-            verdict, classes = discriminator(slab, start)
-            assert verdict.shape == (2, 1)
+            logit, classes = discriminator(slab, start)
+            assert logit.shape == (2, 1)
             assert classes.shape == (2, 3)
 
 
@@ -146,10 +146,10 @@ def test_both_branches_of_the_discriminator_count_half():
     torch.manual_seed(0)
     discriminator = HierarchicalDiscriminator(32, channels=64, num_classes=2).eval()
     slab, low = torch.randn(2, 1, 4, 32, 32), torch.randn(2, 1, 8, 8, 8)
-    verdict, classes = discriminator(slab, low, 7)
+    logit, classes = discriminator(slab, low, 7)
     of_slab = SubVolumeDiscriminator.forward(discriminator, slab, 7)
     of_low = discriminator.low(low)
-    torch.testing.assert_close(verdict, (of_slab[0] + of_low[:, :1]) / 2)
+    torch.testing.assert_close(logit, (of_slab[0] + of_low[:, :1]) / 2)
     torch.testing.assert_close(classes, (of_slab[1] + of_low[:, 1:]) / 2)
 
 

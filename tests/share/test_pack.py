@@ -324,9 +324,9 @@ def test_a_card_tells_of_training_and_evaluation(tmp_path):
     assert "FID 12.35 at validation while training, in the features of an untrained network" in card
     assert "| crf_gan | fid | medicalnet | 0.047 | 0.04 to 0.05 |" in card
     assert "| network | mae | known truth | 117 | |" in card
-    chosen_by = {key: value for key, value in SETTINGS.items() if key != "fid"} | {"structure": 0.08712}
+    chosen_by = {key: value for key, value in SETTINGS.items() if key != "fid"} | {"mind": 0.08712}
     translated = model_card(metadata, chosen_by, training, report)
-    assert "Structure loss 0.08712 at validation while training, between the volumes and what they were" in translated
+    assert "MIND loss 0.08712 at validation while training, between the volumes and what they were" in translated
     assert "FID 12.35" not in translated
     real = model_card(metadata, SETTINGS | {"data": {"kind": "real", "volumes": 800}}, {}, None)
     assert "Trained on real data: LUNA16." in real

@@ -38,9 +38,9 @@ def training_difference(case: Case, device: torch.device) -> float:
             case.batch_size,
             precision,
             device,
-            {**case.overrides, "plain": is_plain},
+            {**case.overrides, "implementation": implementation},
         )
-        for is_plain, precision in ((True, "fp32"), (False, case.precision))
+        for implementation, precision in (("reference", "fp32"), ("optimised", case.precision))
     )
     for trainer in (plain, fast):
         for network in trainer.networks.values():

@@ -57,7 +57,12 @@ def generator(case: Case, device: torch.device, plain: bool) -> tuple[torch.nn.M
     """A GAN's generator with random weights, the same for both forms, and a latent."""
     parser = read_config(
         case.bundle,
-        {**case.overrides, "image_size": case.image_size, "device": device, "plain": plain},
+        {
+            **case.overrides,
+            "image_size": case.image_size,
+            "device": device,
+            "implementation": "reference" if plain else "optimised",
+        },
     )
     torch.manual_seed(0)
     network = parser.get_parsed_content("network").eval()

@@ -53,8 +53,8 @@ def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, A
         ValueError: the bundle cannot be built so, for instance at this size.
     """
     parser = read_config(bundle, {**overrides, "image_size": image_size, "device": torch.device("meta")})
-    if "plain" in parser:  # fused optimizers want real weights
-        parser["plain"] = True
+    if "implementation" in parser:  # fused optimizers need real weights
+        parser["implementation"] = "reference"
     try:
         with torch.device("meta"):
             updates = parser.get_parsed_content("train#updates")

@@ -35,7 +35,7 @@ METHOD = Method(
         "crf_iterations": "@crf_iterations",
         "crf_nodes": "@crf_nodes",
     },
-    loss_computing={"plain": "@plain"},
+    loss_computing={"implementation": "@implementation"},
     updates=(learn("crf", "@crf"), learn("encoder", "@encoder")),
     authors="M. Shiri, C. Bortolotto, A. Bruno, A. Consonni, D. M. Grasso, L. Brizzi, D. Loiacono and L. Preda",
     papers=(CRF_GAN, HA_GAN, CRF),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts
+from tools.catalogue import parts, training_parts
 from tools.catalogue.datasets import PHANTOMS, data_license
 from tools.catalogue.hierarchical_gan.inference import evaluate, in_unit, inference
 from tools.catalogue.hierarchical_gan.metadata import metadata as metadata_of
@@ -40,13 +40,13 @@ METHOD = Method(
     discriminator="HierarchicalDiscriminator",
     objective="ha_gan.HAGANObjective",
     widths={"sub_encoder_channels": 256},
-    computing={"lean": "$not @plain and @image_size >= 256"},
+    computing=training_parts.renamed("lean", "@implementation == 'optimised' and @image_size >= 256"),
     learning_rates={"discriminator": 0.0004, "generator": 0.0001, "encoder": 0.0001, "sub_encoder": 0.0001},
     networks={"sub_encoder": sub_encoder()},
-    ready={"sub_encoder": "$layers.set_form(@sub_encoder_def, @plain).to(@device)"},
-    loss_computing={"lean": "@lean"},
+    ready={"sub_encoder": "$layers.set_implementation(@sub_encoder_def, @implementation).to(@device)"},
+    loss_computing={"checkpointing": "@checkpointing"},
     models={"encoders": "$torch.nn.ModuleDict({'encoder': @encoder, 'sub_encoder': @sub_encoder})"},
-    updates=(learn("encoder", "@encoder"), learn("sub_encoder", "@sub_encoder", one_by_one="@lean")),
+    updates=(learn("encoder", "@encoder"), learn("sub_encoder", "@sub_encoder", one_by_one="@checkpointing")),
     authors="L. Sun, J. Chen, Y. Xu, M. Gong, K. Yu and K. Batmanghelich",
     papers=(HA_GAN, CRF_GAN),
     does="training, inference, reconstruction and evaluation",
@@ -87,7 +87,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
             "encoder": "@encoder_def",
             "sub_encoder": "@sub_encoder_def",
         },
-        "network": "$layers.set_form(@network_def).to(@device)",
+        "network": "$layers.set_implementation(@network_def).to(@device)",
         "datalist": "$[item | ({'label': @class_label} if @num_classes > 0 else {}) "
         "for item in data.volume_datalist(@dataset_dir)]",
         "preprocessing": parts.compose(

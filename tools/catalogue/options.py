@@ -12,6 +12,9 @@ Config = Mapping[str, Any]
 STRUCTURE = {"imports", "initialize", "run", "finalize", "scales", "defaults", "settings", "train", "validate"}
 """Ids that hold a config together: no options, though they are written out."""
 
+RENAMED = {"plain": "implementation", "lean": "checkpointing", "structure_weight": "mind_weight"}
+"""Former name of an option -> its name. For one version the former names work too, with a warning."""
+
 PLACES = {
     "bundle_root": "folder in which the bundle keeps `models`, `eval`, `phantoms` and `cache`",
     "output_dir": "where results go",
@@ -63,9 +66,10 @@ GAN = {
         "base_channels": "width of the generator",
         "discriminator_channels": "width of the discriminator's widest layer",
         "sub_encoder_channels": "width of the sub-encoder's widest layer",
-        "plain": "computes step by step as the released code does, for comparisons: slower, with more memory; it "
-        "brings back what is said above and no more",
-        "lean": "saves memory: volumes one after the other, and GL's work is done again in the backward pass",
+        "implementation": "`optimised`, or `reference`: step by step as the released code does, for comparisons; "
+        "slower, with more memory; it brings back what is said above and no more",
+        "checkpointing": "saves memory: volumes go one after the other, and GL's activations are computed again in the "
+        "backward pass",
     },
     "inference": {
         "num_volumes": "how many volumes are made",
@@ -98,7 +102,7 @@ TRANSLATION = {
         "channels": "width of the generators",
         "discriminator_channels": "width of the discriminators' first layer",
         "learning_rate": "of both updates, until it falls",
-        "structure_weight": "of the loss that compares structure, see above",
+        "mind_weight": "weight of the MIND loss, see above",
         "second_window": "second channel for the discriminator of CT, in HU, see above",
         "objective#cycle_weight": "of the cycle loss",
         "objective#identity_weight": "of the identity loss, as a share of the cycle loss",
@@ -140,7 +144,11 @@ COMPUTED = {
     "$engines.weights_beside(@ckpt_path, 'encoders')": "`encoders.pt` beside `ckpt_path`",
     "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')": "a GPU if there is one",
     "$os.path.join(@data_dir, 'labels.csv')": "`labels.csv` of the data",
-    "$not @plain and @image_size >= 256": "true from 256 on",
+    "$engines.renamed('plain', @plain, 'implementation', 'optimised', {True: 'reference', False: 'optimised'})": ""
+    "`optimised`",
+    "$engines.renamed('lean', @lean, 'checkpointing', @implementation == 'optimised' and @image_size >= 256)": ""
+    "true from 256 on",
+    "$engines.renamed('structure_weight', @structure_weight, 'mind_weight', 0.0)": "0.0",
     "$@max_epochs // 2": "half of `max_epochs`",
     "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
     "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",
@@ -166,7 +174,9 @@ def described(family: Mapping[str, Mapping[str, str]], config: str) -> dict[str,
 
 def literal_options(config: Config) -> set[str]:
     """Top-level ids that hold a value a user may change, and nothing that is built or computed."""
-    return {id for id, value in config.items() if id not in STRUCTURE and "#" not in id and _literal(value)}
+    return {
+        id for id, value in config.items() if id not in {*STRUCTURE, *RENAMED} and "#" not in id and _literal(value)
+    }
 
 
 def table(config: Config, sentences: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tools.catalogue.options import RENAMED
 from tools.catalogue.parts import DEVICE, Config
 
 
@@ -36,6 +37,19 @@ TRAINING_OPTIONS = (
     *("window", "precision", "accumulation", "betas", "resume"),
 )
 """Options of every training."""
+
+
+def renamed(old: str, default: str, values: str = "") -> Config:
+    """An option under its name and, unset, under its former one.
+
+    Args:
+        old: former name, a key of `options.RENAMED`.
+        default: expression for the default.
+        values: expression for a dictionary from former to present values, if those are renamed too.
+    """
+    new = RENAMED[old]
+    arguments = [repr(old), f"@{old}", repr(new), default, *([values] if values else [])]
+    return {old: None, new: f"$engines.renamed({', '.join(arguments)})"}
 
 
 def adam(parameters: str, learning_rate: str, **more: Any) -> Config:

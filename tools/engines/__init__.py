@@ -7,7 +7,7 @@ from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_s
 from tools.engines.handover import Handover
 from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
 from tools.engines.schedule import constant_then_linear, epochs_for
-from tools.engines.settings import check_settings, enough_for_a_batch, full_batches
+from tools.engines.settings import check_settings, enough_for_a_batch, full_batches, renamed
 from tools.engines.tracking import TrackedSettings
 from tools.engines.trainer import AlternatingTrainer, rank_and_world_size
 from tools.engines.translation import SlabInferer
@@ -41,6 +41,7 @@ __all__ = [
     "lock_folders",
     "model_settings",
     "rank_and_world_size",
+    "renamed",
     "tensorboard_writer",
     "weights_beside",
     "write_by_slabs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -34,6 +35,32 @@ def check_settings(**settings: Any) -> None:
     problems = [problem for name, value in settings.items() for problem in _problems(name, RULES[name], value)]
     if problems:
         raise ValueError("\n  ".join(["these options will not do:", *problems]))
+
+
+def renamed(old: str, value: Any, new: str, default: Any, values: Mapping[Any, Any] | None = None) -> Any:
+    """Value of an option that had another name before, for one version.
+
+    Args:
+        old: former name.
+        value: value given by the former name; None if none was.
+        new: present name.
+        default: value if none was given.
+        values: present values by former ones, if those are renamed too.
+
+    Raises:
+        ValueError: the value is none of the former ones.
+    """
+    if value is None:
+        return default
+    if values is not None and value not in values:
+        raise ValueError(f"--{old} is {value!r}, expected one of {', '.join(map(str, values))}; it is now --{new}.")
+    value = value if values is None else values[value]
+    warnings.warn(
+        f"--{old} is now called --{new}, and the old name goes with the next version. Give --{new} {value}.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return value
 
 
 def enough_for_a_batch(images: Images, batch_size: int) -> Images:
@@ -187,7 +214,8 @@ RULES: dict[str, Rule] = {
     "learning_rates": EachNetwork(number(0)),
     "betas": several(number(0, 1), 2),
     "ema_decay": number(0, 1),
-    "structure_weight": number(0),
+    "mind_weight": number(0),
+    "implementation": one_of("optimised", "reference"),
     "window": window,
     "second_window": optional(window),
     "field_of_view": millimetres,

@@ -56,7 +56,7 @@ def speed(bundles: Iterable[str], sizes: Sequence[int], **common: Any) -> list[M
         for size in sizes:
             case = Case("speed", bundle, size, 2, **common)
             found += [Measurement(in_precision(case, precision), precision) for precision in PRECISIONS]
-            if "plain" in config:
+            if "implementation" in config:
                 found.append(Measurement(in_precision(replace(case, plain=True), "tf32"), "tf32", "plain"))
             if "compile" in config:
                 compiled = replace(case, overrides={**case.overrides, "compile": True})

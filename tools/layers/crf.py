@@ -17,7 +17,7 @@ class MeanFieldCRF(nn.Module):
         l_i <- u_i + sum_j p_ij tanh(l_j / 2),      l_i starts at u_i.
 
     As in the code released with that paper the sum keeps j = i, so that the diagonal of W is used: it is each
-    node's trust in its own verdict. W starts at zero, where the CRF hands the unary logits through.
+    node's trust in its own logit. W starts at zero, where the CRF hands the unary logits through.
 
     Args:
         num_nodes: number of nodes n; W has n x n learnable weights.

@@ -12,13 +12,14 @@ class UpsampleConv3d(nn.Conv3d):
 
     On doubled voxels neighbouring taps of the kernel meet the same value. Summing them first gives a 4^3 kernel
     for one transposed convolution of stride 2 that computes the same volume, without the eight times larger
-    intermediate and with 3.4 times fewer multiplications. Small inputs run faster the plain way, so the layer
+    intermediate and with 3.4 times fewer multiplications. Small inputs run faster in two steps, so the layer
     chooses by size. Weights and state dict are those of ``nn.Conv3d(in_channels, out_channels, 3, padding=1)``.
 
     Args:
-        in_channels, out_channels: channels of input and output.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         fuse_from: smallest side of a cubic input (or one with as many voxels) for which the transposed form is used;
-            infinity for the plain form.
+            infinity for two steps at every size.
     """
 
     def __init__(self, in_channels: int, out_channels: int, fuse_from: float = 8) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from tools.engines.handover import Handover
 from tools.layers.crf import MeanFieldCRF, axial_nodes, axial_similarity, channel_nodes
-from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
+from tools.layers.implementation import check_implementation
+from tools.losses.hierarchical_gan import HierarchicalObjective, adversarial_loss
 from tools.networks.hierarchical_gan import Generator, HalfEncoder, SubVolumeDiscriminator, image_slab
 
 if TYPE_CHECKING:
@@ -24,18 +25,22 @@ class CRFGANObjective(HierarchicalObjective):
     L_CRF is printed as log(1 - D(G1(z))), where the mathematics needs log(1 - CRF(G1(z))).
 
     Args:
-        generator, discriminator, encoder, crf: G (its parts are G1 and G2), D, hE and the CRF.
+        generator: G, whose parts are G1 and G2.
+        discriminator: D.
+        encoder: hE.
+        crf: the CRF.
         latent_dim: size L of the latent vector.
-        feedback: how G hears D and the CRF. "blend", the released code's way: cross-entropy of one logit,
-            w * CRF + (1 - w) * D. "sum", the plain sum of Eq. 1: one cross-entropy each.
-        crf_weight: w at the first iteration.
-        crf_iterations: number of iterations over which w falls linearly to 0; None, over the run that is made.
-        crf_nodes: what the CRF's nodes are. "slices", the axial slices of the embedding: regions, as the paper's text
-            has it. "channels", the released code's way, which flattens channels and slices together.
-        discriminator_class_weight, generator_class_weight: of the auxiliary classifier, see `HierarchicalObjective`.
-        plain: as the paper's code does, make new volumes for the CRF's update, and send the batch through hE at once.
-            By default the CRF is trained on what the generator's update has just made, before its step, with the
-            verdict that D, which stands still in between, gave then.
+        feedback: combination of D and the CRF in G's loss. "blend", the released code's way: cross-entropy of one
+            logit, w * CRF + (1 - w) * D. "sum", the sum of Eq. 1: one cross-entropy each.
+        crf_weight: weight w at the first iteration.
+        crf_iterations: number of iterations over which w falls linearly to 0; None for all iterations of the run.
+        crf_nodes: nodes of the CRF. "slices", the axial slices of the embedding: regions, as the paper's text has it.
+            "channels", the released code's way, which flattens channels and slices together.
+        discriminator_class_weight: weight of the auxiliary classifier in D's loss, see `HierarchicalObjective`.
+        generator_class_weight: weight of the auxiliary classifier in G's loss.
+        implementation: "optimised" or "reference". Optimised, the CRF is trained on the embeddings of the generator's
+            update, from before its step, and on D's logits for them, since D does not change in between. The
+            reference is the released code's way: new volumes for the CRF's update, and hE sees the batch at once.
     """
 
     generating_updates = ("discriminator", "generator", "crf")
@@ -53,12 +58,13 @@ class CRFGANObjective(HierarchicalObjective):
         crf_nodes: str = "slices",
         discriminator_class_weight: float = 1.0,
         generator_class_weight: float = 0.1,
-        plain: bool = False,
+        implementation: str = "optimised",
     ) -> None:
         if feedback not in ("blend", "sum"):
             raise ValueError(f"feedback is {feedback!r}, expected 'blend' or 'sum'.")
         if crf_nodes not in ("slices", "channels"):
             raise ValueError(f"crf_nodes is {crf_nodes!r}, expected 'slices' or 'channels'.")
+        check_implementation(implementation)
         if crf_iterations is not None and crf_iterations < 1:
             raise ValueError(f"crf_iterations is {crf_iterations}, expected 1 or more, or None for the whole run.")
         super().__init__(
@@ -69,65 +75,65 @@ class CRFGANObjective(HierarchicalObjective):
         self.crf_weight = crf_weight
         self.crf_iterations = crf_iterations
         self.crf_nodes = crf_nodes
-        self.plain = plain
+        self.reference = implementation == "reference"
 
     def draw(self, batch: dict, draws: Draws) -> dict:
-        """As the base's, and the "handover", in which the generator's update leaves its fakes for the CRF's."""
+        """Draw what the base draws, and add the "handover" by which the CRF's update gets the generator's fakes."""
         return super().draw(batch, draws) | {"handover": Handover(len(batch["image"]))}
 
-    def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
+    def real_logits(self, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D(x_r)."""
         return self.discriminator(image_slab(batch["image"], batch["start"]), batch["start"])
 
-    def judge_generated(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
+    def fake_logits(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D(G2(A_r))."""
         return self.discriminator(self.decode(embedding, batch), batch["start"])
 
     def generator_loss(self, batch: dict) -> dict[str, Tensor]:
         """-log D(G2(G1(z)_r)) and -log CRF(G1(z)), blended or summed, and the class of the generated slab."""
         embedding = self.embed(batch, "generator")
-        verdict, classes = self.judge_generated(embedding, batch)
-        if not self.plain:
-            batch["handover"].put(embedding, verdict)
+        logit, classes = self.fake_logits(embedding, batch)
+        if not self.reference:
+            batch["handover"].put(embedding, logit)
         if self.feedback == "sum":
             terms = {
-                "discriminator": call_it(verdict, real=True),
-                "crf": call_it(self.consistency(embedding, verdict), real=True),
+                "discriminator": adversarial_loss(logit, real=True),
+                "crf": adversarial_loss(self.consistency(embedding, logit), real=True),
             }
         else:
             weight = self.crf_weight_at(batch["iteration"], batch["iterations"])
             if weight > 0:
-                verdict = weight * self.consistency(embedding, verdict) + (1 - weight) * verdict
-            terms = {"adversarial": call_it(verdict, real=True)}
+                logit = weight * self.consistency(embedding, logit) + (1 - weight) * logit
+            terms = {"adversarial": adversarial_loss(logit, real=True)}
         return terms | self.classification(classes, batch, self.generator_class_weight)
 
     def crf_loss(self, batch: dict) -> dict[str, Tensor]:
         """-log CRF(hE(x)) - log(1 - CRF(G1(z)))."""
         with torch.no_grad():
-            fake_embedding, fake_verdict = batch["handover"].take(lambda: self.fakes(batch))
+            fake_embedding, fake_logit = batch["handover"].take(lambda: self.fakes(batch))
             image = batch["image"]
             # volume by volume: the first layer is the largest tensor of a training step
-            parts = [image] if self.plain else image.split(1)
+            parts = [image] if self.reference else image.split(1)
             real_embedding = torch.cat([self.encoder(part) for part in parts])
-            real_verdict, _ = self.judge_real(batch)
+            real_logit, _ = self.real_logits(batch)
         return {
-            "real": call_it(self.consistency(real_embedding, real_verdict), real=True),
-            "fake": call_it(self.consistency(fake_embedding, fake_verdict), real=False),
+            "real": adversarial_loss(self.consistency(real_embedding, real_logit), real=True),
+            "fake": adversarial_loss(self.consistency(fake_embedding, fake_logit), real=False),
         }
 
     def fakes(self, batch: dict) -> tuple[Tensor, Tensor]:
-        """Embeddings of new volumes and D's verdict on them, for the CRF."""
+        """Embeddings of new volumes and D's logits for them, for the CRF."""
         embedding = self.embed(batch, "crf")
-        return embedding, self.judge_generated(embedding, batch)[0]
+        return embedding, self.fake_logits(embedding, batch)[0]
 
-    def consistency(self, embedding: Tensor, verdict: Tensor) -> Tensor:
-        """The CRF's verdict [B, 1]: the mean over its nodes, each of which starts from D's logit."""
+    def consistency(self, embedding: Tensor, logit: Tensor) -> Tensor:
+        """The CRF's logit [B, 1], the mean over its nodes, each of which starts from D's logit."""
         if self.crf_nodes == "channels":
-            logits = self.crf(channel_nodes(embedding, self.crf.num_nodes), verdict)
-        elif self.plain:
-            logits = self.crf(axial_nodes(embedding), verdict)
+            logits = self.crf(channel_nodes(embedding, self.crf.num_nodes), logit)
+        elif self.reference:
+            logits = self.crf(axial_nodes(embedding), logit)
         else:
-            logits = self.crf.mean_field(axial_similarity(embedding), verdict)
+            logits = self.crf.mean_field(axial_similarity(embedding), logit)
         return logits.mean(dim=1, keepdim=True)
 
     def crf_weight_at(self, iteration: int, iterations: int | None = None) -> float:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tools.losses.hierarchical_gan import HierarchicalObjective, call_it
+from tools.losses.hierarchical_gan import HierarchicalObjective, adversarial_loss
 from tools.networks.hierarchical_gan import (
     HalfEncoder,
     HierarchicalDiscriminator,
@@ -28,10 +28,14 @@ class HAGANObjective(HierarchicalObjective):
     """One method per update: D, then G1, G2 and GL, then hE, then the sub-encoder.
 
     Args:
-        generator, discriminator, encoder, sub_encoder: G (its parts are G1, G2 and GL), D, hE and the sub-encoder.
+        generator: G, whose parts are G1, G2 and GL.
+        discriminator: D.
+        encoder: hE.
+        sub_encoder: the sub-encoder.
         latent_dim: size L of the latent vector.
-        discriminator_class_weight, generator_class_weight: of the auxiliary classifier, see `HierarchicalObjective`.
-        lean: compute what GL keeps for the backward pass of D's verdict again instead of keeping it.
+        discriminator_class_weight: weight of the auxiliary classifier in D's loss, see `HierarchicalObjective`.
+        generator_class_weight: weight of the auxiliary classifier in G's loss.
+        checkpointing: whether GL's activations are computed again in the backward pass instead of kept.
     """
 
     def __init__(
@@ -43,20 +47,20 @@ class HAGANObjective(HierarchicalObjective):
         latent_dim: int = 1024,
         discriminator_class_weight: float = 1.0,
         generator_class_weight: float = 0.1,
-        lean: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__(
             generator, discriminator, encoder, latent_dim, discriminator_class_weight, generator_class_weight
         )
         self.sub_encoder = sub_encoder
-        self.lean = lean
+        self.checkpointing = checkpointing
 
-    def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
+    def real_logits(self, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D(x_r, x at low resolution)."""
         image, start = batch["image"], batch["start"]
         return self.discriminator(image_slab(image, start), low_resolution(image), start)
 
-    def judge_generated(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
+    def fake_logits(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D(G2(A_r), GL(A)).
 
         The backward pass undoes first what was done last: here G2; then GL, which saw all of A, and whose activations
@@ -64,7 +68,7 @@ class HAGANObjective(HierarchicalObjective):
         """
         slab = embedding_slab(embedding, batch["start"])
         decode_low = self.generator.decode_low
-        if self.lean:
+        if self.checkpointing:
             low = torch.cat([checkpoint(decode_low, one, use_reentrant=False) for one in embedding.split(1)])
         else:
             low = decode_low(embedding)
@@ -72,9 +76,9 @@ class HAGANObjective(HierarchicalObjective):
 
     def generator_loss(self, batch: dict) -> dict[str, Tensor]:
         """-log D(G2(G1(z)_r), GL(G1(z))), and the class of what was generated."""
-        verdict, classes = self.judge_generated(self.embed(batch, "generator"), batch)
+        logit, classes = self.fake_logits(self.embed(batch, "generator"), batch)
         classified = self.classification(classes, batch, self.generator_class_weight)
-        return {"adversarial": call_it(verdict, real=True)} | classified
+        return {"adversarial": adversarial_loss(logit, real=True)} | classified
 
     def sub_encoder_loss(self, batch: dict) -> dict[str, Tensor]:
         """|| x_r - G2(A'_r) ||_1 and || x at low resolution - GL(A') ||_1, the mean of both.

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from tools.engines.draws import Draws
 
 
-def call_it(logits: Tensor, real: bool) -> Tensor:
-    """Binary cross-entropy of calling everything in ``logits`` real, or generated."""
+def adversarial_loss(logits: Tensor, real: bool) -> Tensor:
+    """Binary cross-entropy of logits with one label for all of them: real (1) or generated (0).
+
+    MONAI's ``PatchAdversarialLoss`` takes the sigmoid first, which autocast refuses and fp16 would cut off.
+    """
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
 
@@ -25,10 +28,13 @@ class HierarchicalObjective(ABC):
     """Base of both objectives. Every loss takes what ``draw`` returned and gives the terms of its sum by name.
 
     Args:
-        generator, discriminator, encoder: G (its parts are G1 and G2), D and hE.
+        generator: G, whose parts are G1 and G2.
+        discriminator: D.
+        encoder: hE.
         latent_dim: size L of the latent vector.
-        discriminator_class_weight, generator_class_weight: weights of the auxiliary classifier's cross-entropy in the
-            losses of D and of G, if D has one. The released code has 1 for D and 0.1 for G.
+        discriminator_class_weight: weight of the auxiliary classifier's cross-entropy in D's loss, if D has one; 1 in
+            the released code.
+        generator_class_weight: the same in G's loss; 0.1 in the released code.
     """
 
     generating_updates = ("discriminator", "generator")
@@ -67,20 +73,20 @@ class HierarchicalObjective(ABC):
         return {"image": image, "label": batch.get("label"), "start": start, **run, **latents}
 
     @abstractmethod
-    def judge_real(self, batch: dict) -> tuple[Tensor, Tensor | None]:
+    def real_logits(self, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D's logits, and class logits if it has classes, of the real volumes."""
 
     @abstractmethod
-    def judge_generated(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
+    def fake_logits(self, embedding: Tensor, batch: dict) -> tuple[Tensor, Tensor | None]:
         """D's logits, and class logits if it has classes, of the volumes that an embedding decodes to."""
 
     def discriminator_loss(self, batch: dict) -> Iterator[dict[str, Tensor]]:
         """-log D(x_r) and the class of x, then -log(1 - D(G2(G1(z)_r)))."""
-        real, classes = self.judge_real(batch)
+        real, classes = self.real_logits(batch)
         classified = self.classification(classes, batch, self.discriminator_class_weight)
-        yield {"real": call_it(real, real=True)} | classified
-        fake, _ = self.judge_generated(self.embed(batch, "discriminator"), batch)
-        yield {"fake": call_it(fake, real=False)}
+        yield {"real": adversarial_loss(real, real=True)} | classified
+        fake, _ = self.fake_logits(self.embed(batch, "discriminator"), batch)
+        yield {"fake": adversarial_loss(fake, real=False)}
 
     def encoder_loss(self, batch: dict) -> dict[str, Tensor]:
         """|| x_r - G2(hE(x_r)) ||_1, the mean over voxels."""

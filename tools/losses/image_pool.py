@@ -15,7 +15,7 @@ class ImagePool:
     With several processes each has a pool of its own rows; a checkpoint keeps that of process 0.
 
     Args:
-        size: how many images are remembered; 0 returns everything as it is.
+        size: number of images that are remembered; 0 returns everything as it is.
     """
 
     def __init__(self, size: int = 50) -> None:
@@ -24,17 +24,17 @@ class ImagePool:
         self.size = size
         self.images: list[Tensor] = []
 
-    def exchange(self, images: Tensor, dice: Tensor) -> Tensor:
+    def exchange(self, images: Tensor, uniforms: Tensor) -> Tensor:
         """Images for the discriminator.
 
         Args:
-            images: [B, C, H, W], without gradient.
-            dice: [B, 2], uniform in [0, 1): whether to exchange, and for which one.
+            images: new images [B, C, H, W], without gradient.
+            uniforms: random numbers [B, 2], uniform in [0, 1): whether to exchange, and for which one.
 
         Returns:
-            as many images.
+            Images [B, C, H, W], new or remembered.
         """
-        return torch.stack([self._one(image, *row) for image, row in zip(images, dice.tolist(), strict=True)])
+        return torch.stack([self._one(image, *row) for image, row in zip(images, uniforms.tolist(), strict=True)])
 
     def _one(self, image: Tensor, whether: float, which: float) -> Tensor:
         if self.size == 0:

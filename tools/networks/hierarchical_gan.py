@@ -215,11 +215,12 @@ class SubVolumeDiscriminator(nn.Module):
         add(d // 2, d, (1, 4, 4), (1, 2, 2), (0, 1, 1))
         add(d, d // 4, (1, 4, 4), 1, 0)
         self.hidden = nn.Sequential(spectral_norm(nn.Linear(d // 4 + 1, d // 8)), nn.LeakyReLU(0.2, inplace=True))
+        # the attribute is called so in weights that were saved: their keys stay
         self.verdict = spectral_norm(nn.Linear(d // 8, 1))
         self.classifier = spectral_norm(nn.Linear(d // 8, num_classes)) if num_classes > 0 else None
 
     def forward(self, slab: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
-        """Judge slabs that start at axial slice ``start`` of their volumes.
+        """Classify slabs that start at axial slice ``start`` of their volumes.
 
         Args:
             slab: [B, 1, S/8, S, S] in [-1, 1].
@@ -248,7 +249,7 @@ class LowResolutionDiscriminator(nn.Sequential):
 
 
 class HierarchicalDiscriminator(SubVolumeDiscriminator):
-    """D of HA-GAN: the mean of what it says of a slab and of the whole volume at low resolution.
+    """D of HA-GAN: the mean of its logits for a slab and for the whole volume at low resolution.
 
     Args:
         image_size: S.
@@ -261,14 +262,14 @@ class HierarchicalDiscriminator(SubVolumeDiscriminator):
         self.low = LowResolutionDiscriminator(image_size, channels // 2, num_classes)
 
     def forward(self, slab: Tensor, low: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
-        """Judge slabs [B, 1, S/8, S, S] from axial slice ``start`` and their whole volumes ``low`` [B, 1, S/4, ...].
+        """Classify slabs [B, 1, S/8, S, S] from axial slice ``start`` and their volumes ``low`` [B, 1, S/4, ...]
 
         Returns:
             Logits that they are real, [B, 1], and class logits [B, num_classes], None without classes.
         """
-        verdict, classes = super().forward(slab, start)
-        low_verdict, low_classes = self.low(low).tensor_split([1], dim=1)
-        return (verdict + low_verdict) / 2, None if classes is None else (classes + low_classes) / 2
+        logits, classes = super().forward(slab, start)
+        low_logits, low_classes = self.low(low).tensor_split([1], dim=1)
+        return (logits + low_logits) / 2, None if classes is None else (classes + low_classes) / 2
 
 
 class SubEncoder(nn.Sequential):

@@ -14,9 +14,11 @@ logger = logging.getLogger(__name__)
 
 NOT_RECORDED = "not recorded"
 
+MIND = ("MIND loss", "between the volumes and what they were translated from, from 0 (alike) to 1")
 AT_VALIDATION = {
     "fid": ("FID", "in the features of an untrained network: not comparable with any paper's"),
-    "structure": ("Structure loss", "between the volumes and what they were translated from, from 0 (alike) to 1"),
+    "mind": MIND,
+    "structure": MIND,  # its name in weights of earlier versions
 }
 """Key metrics by which a model is chosen -> what they are called, and what they say."""
 

@@ -25,7 +25,7 @@ def train(bundle: TranslationBundle) -> Config:
             "torch",
             "tools.data as data",
             "tools.engines as engines",
-            "tools.losses.structure as losses",
+            "tools.losses.mind as losses",
             "tools.transforms.slices as transforms",
         ),
         **training_parts.where_training_writes(bundle.name),
@@ -52,7 +52,7 @@ def train(bundle: TranslationBundle) -> Config:
         "precision": "fp32",
         "compile": False,
         "accumulation": 1,
-        "structure_weight": 0.0,
+        **training_parts.renamed("structure_weight", "0.0"),
         "learning_rate": 0.0002,
         "betas": [0.5, 0.999],
         "resume": None,
@@ -60,7 +60,7 @@ def train(bundle: TranslationBundle) -> Config:
         **parts.check(
             *training_parts.TRAINING_OPTIONS,
             *("constant_epochs", "load_size", "slices", "channels", "discriminator_channels", "second_window"),
-            *("field_of_view", "structure_weight", "learning_rate"),
+            *("field_of_view", "mind_weight", "learning_rate"),
         ),
         "network_def": generator(len(bundle.branches), 1),
         "generator_ct2mr_def": generator(1, len(bundle.branches)),
@@ -77,7 +77,7 @@ def train(bundle: TranslationBundle) -> Config:
             "crop_size": "@image_size",
             "flip": 0.5,
             "cycle_weight": 10.0,
-            "structure_weight": "@structure_weight",
+            "mind_weight": "@mind_weight",
             **identity,
             "pool_size": 50,
             "window": "@window",
@@ -89,7 +89,7 @@ def train(bundle: TranslationBundle) -> Config:
             "bundle": bundle.name,
             "version": metadata(bundle)["version"],
             **{id: f"@{id}" for id in ("modalities", *TRAINED, "seed", "batch_size", "precision")},
-            "structure_weight": "@structure_weight",
+            "mind_weight": "@mind_weight",
             "second_window": "@second_window",
             "data": "@provenance",
         },
@@ -139,9 +139,9 @@ def train(bundle: TranslationBundle) -> Config:
                 ),
             ),
             "key_metric": {
-                "structure": {
+                "mind": {
                     "_target_": "IgniteMetricHandler",
-                    "loss_fn": "$losses.volume_structure_loss",
+                    "loss_fn": "$losses.volume_mind_loss",
                     "output_transform": "$monai.handlers.from_engine(['pred', 'image'])",
                     "save_details": False,
                 }

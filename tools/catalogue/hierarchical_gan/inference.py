@@ -42,7 +42,7 @@ def inference(bundle: VolumeBundle, method: Method) -> Config:
         ),
         "datalist": f"$data.seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
         "network_def": generator(method),
-        "network": "$layers.set_form(@network_def).to(@device)",
+        "network": "$layers.set_implementation(@network_def).to(@device)",
         "preprocessing": parts.compose(latent_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": {"_target_": "tools.engines.OneByOneInferer", "slab_length": "@slab_length"},

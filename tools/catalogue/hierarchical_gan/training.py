@@ -60,7 +60,7 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
         "val_data": f"$data.with_seeds({labelled.format('val', 'val')})",
         "cache_dir": "$None if data.preprocessed_info(@data_dir) else @bundle_root + '/cache'",
         "precision": "fp32",
-        "plain": False,
+        **training_parts.renamed("plain", "'optimised'", "{True: 'reference', False: 'optimised'}"),
         **method.computing,
         "accumulation": 1,
         "ema_decay": 0.999,
@@ -72,7 +72,7 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
         **parts.check(
             *training_parts.TRAINING_OPTIONS,
             *("latent_dim", "base_channels", "discriminator_channels", "num_classes", "ema_decay", "learning_rates"),
-            "iterations",
+            *("iterations", "implementation"),
             *method.widths,
             *method.options,
         ),
@@ -85,9 +85,9 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
         },
         "encoder_def": encoder(),
         **{f"{name}_def": definition for name, definition in method.networks.items()},
-        "network": "$layers.set_form(@network_def, @plain).to(@device)",
-        "discriminator": "$layers.set_form(@discriminator_def, @plain).to(@device)",
-        "encoder": "$layers.set_form(@encoder_def, @plain).to(@device)",
+        "network": "$layers.set_implementation(@network_def, @implementation).to(@device)",
+        "discriminator": "$layers.set_implementation(@discriminator_def, @implementation).to(@device)",
+        "encoder": "$layers.set_implementation(@encoder_def, @implementation).to(@device)",
         **method.ready,
         "ema": {
             "_target_": "tools.engines.ExponentialMovingAverage",
@@ -153,5 +153,6 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
 
 def learn(name: str, network: str, **more: str) -> Config:
     """An update of one network by the loss of its name."""
-    optimizer = training_parts.adam(f"${network}.parameters()", f"@learning_rates#{name}", fused="$not @plain")
+    fused = "$@implementation == 'optimised'"
+    optimizer = training_parts.adam(f"${network}.parameters()", f"@learning_rates#{name}", fused=fused)
     return training_parts.update(name, {name: network}, optimizer, f"$@objective.{name}_loss", **more)

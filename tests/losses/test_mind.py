@@ -1,4 +1,4 @@
-"""The structure loss against its formula with loops, and what it must and must not see."""
+"""The MIND loss against its formula with loops, and what it must and must not see."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.handlers import IgniteMetricHandler
 
-from tools.losses.structure import NOISE, patch_means, self_similarity, structure_loss, volume_structure_loss
+from tools.losses.mind import NOISE, mind_loss, patch_means, self_similarity, volume_mind_loss
 
 
 def bodies(shift=0, contrast=1.0, noise=0.0, seed=0):
@@ -68,28 +68,28 @@ def test_patch_means_are_weighted_by_a_gaussian():
 
 def test_contrast_does_not_matter_and_place_does():
     image = bodies()
-    assert structure_loss(image, -image).item() == pytest.approx(0, abs=1e-12)
-    softer = structure_loss(bodies(contrast=0.6), image)
-    shifts = [structure_loss(bodies(shift), image).item() for shift in (0, 1, 2, 3)]
+    assert mind_loss(image, -image).item() == pytest.approx(0, abs=1e-12)
+    softer = mind_loss(bodies(contrast=0.6), image)
+    shifts = [mind_loss(bodies(shift), image).item() for shift in (0, 1, 2, 3)]
     assert shifts[0] == 0
     assert shifts[0] < softer < shifts[1] < shifts[2] < shifts[3]
-    assert structure_loss(bodies(1), image) == structure_loss(image, bodies(1))
+    assert mind_loss(bodies(1), image) == mind_loss(image, bodies(1))
 
 
 def test_volumes_are_compared_slice_by_slice_with_every_modality():
     ct, mr = (torch.rand(2, channels, 3, 8, 9, generator=torch.Generator().manual_seed(3)) for channels in (1, 2))
-    found = volume_structure_loss(ct, mr)
+    found = volume_mind_loss(ct, mr)
     places = itertools.product(range(2), range(2), range(3))
-    pairs = [structure_loss(ct[b, :, z][None], mr[b, m : m + 1, z][None]) for b, m, z in places]
+    pairs = [mind_loss(ct[b, :, z][None], mr[b, m : m + 1, z][None]) for b, m, z in places]
     assert found.item() == pytest.approx(sum(pair.item() for pair in pairs) / 12)
 
 
 def test_an_evaluator_takes_the_mean_over_its_studies():
     studies = [torch.cat([bodies(shift), bodies(contrast=-1)])[None] for shift in (0, 2)]
-    metric = IgniteMetricHandler(loss_fn=volume_structure_loss, save_details=False)
+    metric = IgniteMetricHandler(loss_fn=volume_mind_loss, save_details=False)
     for study in studies:  # decollated, as MONAI's evaluators give them: lists of [channels, axial, H, W]
         metric.update(([study[:, 0]], [study[:, 1]]))
-    each = [structure_loss(study[:, 0], study[:, 1]).item() for study in studies]
+    each = [mind_loss(study[:, 0], study[:, 1]).item() for study in studies]
     assert each[0] < each[1]
     assert metric.compute() == pytest.approx(sum(each) / 2)
 
@@ -98,8 +98,8 @@ def test_noise_of_air_is_no_structure():
     flat = torch.full((1, 1, 24, 24), -1.0, dtype=torch.float64)
     quiet = flat + 0.01 * torch.randn(1, 1, 24, 24, generator=torch.Generator().manual_seed(2))
     loud = flat + 0.2 * torch.randn(1, 1, 24, 24, generator=torch.Generator().manual_seed(2))
-    assert structure_loss(quiet, flat) < 0.04
-    assert structure_loss(loud, flat) > 0.2
+    assert mind_loss(quiet, flat) < 0.04
+    assert mind_loss(loud, flat) > 0.2
 
 
 def test_gradient_moves_an_edge_to_its_place():
@@ -111,6 +111,6 @@ def test_gradient_moves_an_edge_to_its_place():
     optimizer = torch.optim.SGD([size], lr=5.0)
     for _ in range(60):
         optimizer.zero_grad()
-        structure_loss((-0.9 * torch.tanh(size - radius))[None, None], target).backward()
+        mind_loss((-0.9 * torch.tanh(size - radius))[None, None], target).backward()
         optimizer.step()
     assert size.item() == pytest.approx(8, abs=0.2)

@@ -1,4 +1,8 @@
-"""Do two images of different modality show edges at the same places? (Heinrich et al. 2012; Yang et al. 2020)"""
+"""The MIND loss: do two images of different modality show edges at the same places?
+
+MIND is the modality independent neighbourhood descriptor (Heinrich et al. 2012); as a loss of a CycleGAN it is from
+Yang et al. 2020.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from torch import Tensor
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 PATCH_STD = 1.0
-"""Of the Gaussian that weights a patch, in pixels; it is cut off at two of them."""
+"""Standard deviation of the Gaussian that weights a patch, in pixels; it is cut off at two of them."""
 
 NOISE = 0.05**2
 """Mean squared difference of patches, in images of [-1, 1], up to which an image counts as flat.
@@ -19,7 +23,7 @@ a generated CT would then have to repeat.
 """
 
 
-def structure_loss(first: Tensor, second: Tensor) -> Tensor:
+def mind_loss(first: Tensor, second: Tensor) -> Tensor:
     """Mean absolute difference of the self-similarities of two images, whatever their contrast.
 
     Yang et al. 2020 (Unsupervised MR-to-CT synthesis using structure-constrained CycleGAN, IEEE Trans. Med. Imaging
@@ -27,30 +31,31 @@ def structure_loss(first: Tensor, second: Tensor) -> Tensor:
     undoes.
 
     Args:
-        first, second: [B, C, H, W] in [-1, 1]; channel by channel, and pixel by pixel, of the same place.
+        first: images [B, C, H, W] in [-1, 1].
+        second: images [B, C, H, W] in [-1, 1]; each channel and pixel shows the same place as in ``first``.
 
     Returns:
-        [], from 0 to 1.
+        The loss [], from 0 to 1.
     """
     return F.l1_loss(self_similarity(first), self_similarity(second))
 
 
-def volume_structure_loss(ct: Tensor, mr: Tensor) -> Tensor:
-    """`structure_loss` of CT and one or several MR modalities of the same place, slice by slice, the mean of all.
+def volume_mind_loss(ct: Tensor, mr: Tensor) -> Tensor:
+    """`mind_loss` of CT and one or several MR modalities of the same place, slice by slice, the mean of all.
 
     By this a CycleGAN's best model can be chosen without pairs: on unseen phantoms it ranks networks much as their
     error in HU does, which FID in an untrained feature space does not. A copy of the MR would be perfect, though; that
     no network makes one is left to the discriminators.
 
     Args:
-        ct: [B, 1, D, H, W] in [-1, 1].
-        mr: [B, M, D, H, W] in [-1, 1].
+        ct: volumes [B, 1, D, H, W] in [-1, 1].
+        mr: volumes [B, M, D, H, W] in [-1, 1].
 
     Returns:
-        [], from 0 to 1.
+        The loss [], from 0 to 1.
     """
     pairs = zip(ct.float().unbind(2), mr.float().unbind(2), strict=True)
-    return torch.stack([structure_loss(one.expand_as(other), other) for one, other in pairs]).mean()
+    return torch.stack([mind_loss(one.expand_as(other), other) for one, other in pairs]).mean()
 
 
 def self_similarity(images: Tensor) -> Tensor:
@@ -62,10 +67,10 @@ def self_similarity(images: Tensor) -> Tensor:
     eight becomes 1. Images are continued by their border.
 
     Args:
-        images: [B, C, H, W] in [-1, 1].
+        images: images [B, C, H, W] in [-1, 1].
 
     Returns:
-        [B, 8 * C, H, W] in [0, 1].
+        Descriptors [B, 8 * C, H, W] in [0, 1].
     """
     height, width = images.shape[-2:]
     wide = F.pad(images, (1, 1, 1, 1), mode="replicate")
