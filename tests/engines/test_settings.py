@@ -8,7 +8,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, run
 
 from tests.tiny import BUNDLES, config_file, tiny, train_config, translates
-from tools.catalogue.parts import TRAINING_OPTIONS
+from tools.catalogue.training_parts import TRAINING_OPTIONS
 from tools.engines.settings import RULES, check_settings, enough_for_a_batch, full_batches
 
 
