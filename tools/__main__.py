@@ -7,6 +7,7 @@ from tools.command_line import run_command
 COMMANDS = {
     "benchmark": "tools.benchmark.command:benchmark",
     "benchmark_distances": "tools.benchmark.distances:benchmark_distances",
+    "benchmark_slices": "tools.benchmark.slice_store:benchmark_slices",
     "evaluate": "tools.evaluation.command:evaluate",
     "gpu": "tools.gpu.command:gpu",
     "index": "tools.share.index:index",
