@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
-from tools.data.phantoms import abdomen, brain, thorax
+from tools.data.phantoms import abdomen, brain, brats, thorax
+from tools.data.phantoms.brats import write_brats_phantoms
 from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
+from tools.transforms.outlines import fullest_slice, outlined, scaled_grey
 
 Window = tuple[float, float] | None
 """Values that are black and white; None for 0 and each volume's 99th percentile."""
@@ -24,21 +28,87 @@ WINDOW = (-1024, 600)
 SOFT_WINDOW = (-160, 240)
 """The same for the organs of the abdomen."""
 
-SHAPES = {"thorax": thorax.DEFAULT_SHAPE, "brain": brain.DEFAULT_SHAPE, "abdomen": abdomen.DEFAULT_SHAPE}
 
-OPTIONS = {"nodules": "thorax", "lesions": "brain", "contrast": "abdomen"}
-"""Which anatomy has what."""
+@dataclass(frozen=True)
+class Phantoms:
+    """What stands in for a dataset.
+
+    Attributes:
+        anatomy: part of the body.
+        write: called with a folder, count, seed, shape and ``fixed``.
+        shape: slices, rows and columns unless others are asked for.
+        count: of volumes, likewise.
+        what: the volumes are, in words.
+        where: those for validation are, in words.
+        label: what class 1 is, in words.
+        window: of the preview's CT.
+        fixed: further arguments.
+    """
+
+    anatomy: str
+    write: Callable[..., Path]
+    shape: tuple[int, int, int]
+    what: str
+    where: str
+    label: str
+    count: int = 24
+    window: Window = None
+    fixed: tuple[tuple[str, Any], ...] = ()
+
+
+DATASETS = {
+    "luna16": Phantoms(
+        "thorax",
+        write_luna16_phantoms,
+        thorax.DEFAULT_SHAPE,
+        "chest CT phantoms",
+        "(subset9) ",
+        "with lung nodules",
+        window=WINDOW,
+    ),
+    "gsp": Phantoms("brain", write_gsp_phantoms, brain.DEFAULT_SHAPE, "brain T1 phantoms", "", "with lesions"),
+    "chaos": Phantoms(
+        "abdomen",
+        write_chaos_phantoms,
+        abdomen.DEFAULT_SHAPE,
+        "abdomen studies, MR or CT,",
+        "(Test_Sets) ",
+        "with a fatty liver",
+        window=SOFT_WINDOW,
+    ),
+    "brats": Phantoms(
+        "brain", write_brats_phantoms, brats.DEFAULT_SHAPE, "brains with a tumour", "", "of high grade", 8
+    ),
+    "brats_2023": Phantoms(
+        "brain",
+        write_brats_phantoms,
+        brats.DEFAULT_SHAPE,
+        "brains with a tumour",
+        "",
+        "of high grade",
+        8,
+        fixed=(("names", 2023),),
+    ),
+}
+"""Name of a dataset, as `python -m tools phantom` takes it -> its phantoms."""
+
+DEFAULTS = {"thorax": "luna16", "brain": "gsp", "abdomen": "chaos"}
+"""Anatomy -> the dataset whose layout it is written in unless another is named."""
+
+OPTIONS = {"nodules": ("luna16",), "lesions": ("gsp",), "contrast": ("chaos",)}
+"""Which dataset has what."""
 
 
 def phantom(
     output_dir: str,
-    anatomy: str = "thorax",
-    count: int = 24,
+    anatomy: str | None = None,
+    count: int | None = None,
     seed: int = 0,
     nodules: str | None = None,
     image_size: int | Sequence[int] | None = None,
     lesions: str | None = None,
     contrast: bool | None = None,
+    dataset: str | None = None,
 ) -> None:
     """Write synthetic patients in the layout of the dataset they stand in for, and preview.png beside them.
 
@@ -46,55 +116,70 @@ def phantom(
     Brain: T1-weighted MR of heads like GSP's (Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii.gz and so on).
     Abdomen: MR and CT like CHAOS's, as DICOM (Train_Sets/MR/<n>/T1DUAL/DICOM_anon/InPhase and so on). MR and CT are of
     different bodies, but in Test_Sets of the same, and Truth has the CT of these on the MR's grid.
+    With pathology and exact labels, by the name of the dataset: brats and brats_2023.
     All come with labels.csv, the class of each volume (1 with nodules, lesions or a fatty liver, 0 without), and
     phantom.json, how they were made. A folder that already holds what is asked for is left as it is.
 
     Args:
         output_dir: folder to create.
-        anatomy: part of the body; "thorax", "brain" or "abdomen".
-        count: number of volumes, or of bodies for the abdomen; at least 2, for the abdomen 4.
+        anatomy: part of the body; "thorax" (the default), "brain" or "abdomen".
+        count: number of volumes, or of bodies for the abdomen; at least 2, for the abdomen 4. By default 24, of those
+            with pathology 8.
         seed: other seeds give other patients.
         nodules: for thorax, which volumes have lung nodules: "none" (the default), "half" or "all".
         image_size: slices, rows and columns, or one number for all three; (96, 112, 112) for thorax,
-            (104, 124, 96) for brain and (28, 96, 96) for the MR of the abdomen by default.
+            (104, 124, 96) for brain and (28, 96, 96) for the MR of the abdomen by default, (155, 240, 240) for brats.
         lesions: for brain, which volumes have lesions in the white matter: "none" (the default), "half" or "all".
         contrast: for abdomen, whether CT is in the portal venous phase (the default) or without contrast agent.
+        dataset: whose layout to write, instead of ``anatomy``: "luna16", "gsp" or "chaos", which are those of the three
+            anatomies, or one with pathology.
     """
-    if anatomy not in SHAPES:
-        raise ValueError(f'anatomy must be "thorax", "brain" or "abdomen"; got {anatomy!r}')
+    name = _dataset(anatomy, dataset)
+    kind = DATASETS[name]
+    extra = dict(kind.fixed)
     for option, value in (("nodules", nodules), ("lesions", lesions), ("contrast", contrast)):
-        if value is not None and anatomy != OPTIONS[option]:
-            article = "an" if anatomy == "abdomen" else "a"
-            raise ValueError(f"{option} is {value!r}, but {article} {anatomy} has none; leave it out")
-    if image_size is None:
-        image_size = SHAPES[anatomy]
-    shape = [image_size] * 3 if isinstance(image_size, int) else list(image_size)
-    if anatomy == "thorax":
-        folder = write_luna16_phantoms(output_dir, count, seed, shape, nodules or "none")
-        names = ("chest CT phantoms", "(subset9) ", "with lung nodules")
-    elif anatomy == "brain":
-        folder = write_gsp_phantoms(output_dir, count, seed, shape, lesions or "none")
-        names = ("brain T1 phantoms", "", "with lesions")
-    else:
-        folder = write_chaos_phantoms(output_dir, count, seed, shape, contrast is not False)
-        names = ("abdomen studies, MR or CT,", "(Test_Sets) ", "with a fatty liver")
+        if value is None:
+            continue
+        if name not in OPTIONS[option]:
+            article = "an" if kind.anatomy == "abdomen" else "a"
+            of = f"{article} {kind.anatomy}" if name == DEFAULTS.get(kind.anatomy) else name
+            raise ValueError(f"{option} is {value!r}, but {of} has none; leave it out")
+        extra[option] = value
+    size = kind.shape if image_size is None else image_size
+    shape = [size] * 3 if isinstance(size, int) else list(size)
+    folder = kind.write(output_dir, kind.count if count is None else count, seed, shape, **extra)
     volumes = json.loads((folder / "phantom.json").read_text())["volumes"]
     picture = folder / "preview.png"
-    preview(_shown(folder, volumes, anatomy)).save(picture)
+    if "annotation" in volumes[0]:
+        labelled_preview(folder, volumes[:4], kind.window).save(picture)
+    else:
+        preview(_shown(folder, volumes, kind)).save(picture)
     validation = sum(v.get("subset") == 9 or v.get("section") == "validation" for v in volumes)
     affected = sum(v["label"] for v in volumes)
-    what, where, ill = names
-    print(f"{len(volumes)} {what} of {' x '.join(map(str, shape))} voxels in {folder}")
-    print(f"  {len(volumes) - validation} to train on, {validation} {where}to validate; {affected} {ill}")
+    print(f"{len(volumes)} {kind.what} of {' x '.join(map(str, shape))} voxels in {folder}")
+    print(f"  {len(volumes) - validation} to train on, {validation} {kind.where}to validate; {affected} {kind.label}")
     print(f"  preview: {picture}")
 
 
-def _shown(folder: Path, volumes: Sequence[dict], anatomy: str) -> list[tuple[Path, Window]]:
+def _dataset(anatomy: str | None, dataset: str | None) -> str:
+    """The dataset that is asked for, by its name or by an anatomy."""
+    if anatomy is not None and anatomy not in DEFAULTS:
+        raise ValueError(f'anatomy must be "thorax", "brain" or "abdomen"; got {anatomy!r}')
+    if dataset is None:
+        return DEFAULTS[anatomy or "thorax"]
+    if dataset not in DATASETS:
+        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}; got {dataset!r}")
+    if anatomy is not None and anatomy != DATASETS[dataset].anatomy:
+        raise ValueError(f"{dataset} shows a {DATASETS[dataset].anatomy}, not a {anatomy}; leave anatomy out")
+    return dataset
+
+
+def _shown(folder: Path, volumes: Sequence[dict], kind: Phantoms) -> list[tuple[Path, Window]]:
     """What to preview: the first four volumes, or all images of the abdomen that was held out last."""
-    if anatomy != "abdomen":
-        return [(folder / v["image"], WINDOW if anatomy == "thorax" else None) for v in volumes[:4]]
-    images = {kind: path for v in volumes[-2:] for kind, path in v["images"].items()}
-    return [(folder / path, SOFT_WINDOW if kind == "ct" else None) for kind, path in images.items()]
+    if kind.anatomy != "abdomen":
+        return [(folder / v["image"], kind.window) for v in volumes[:4]]
+    images = {name: path for v in volumes[-2:] for name, path in v["images"].items()}
+    return [(folder / path, kind.window if name == "ct" else None) for name, path in images.items()]
 
 
 def preview(volumes: Sequence[tuple[Path, Window]], height: int = 240) -> Image.Image:
@@ -109,6 +194,39 @@ def preview(volumes: Sequence[tuple[Path, Window]], height: int = 240) -> Image.
     return Image.fromarray(np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]))) for row in rows]))
 
 
+def labelled_preview(folder: Path, volumes: Sequence[dict], window: Window = None, height: int = 240) -> Image.Image:
+    """A row per volume: of each image the axial slice with the most of what is labelled, then the same slice and a
+    coronal one of the last image with the labels' outlines.
+
+    Args:
+        folder: of the phantoms.
+        volumes: of ``phantom.json``, with ``images`` and ``annotation``, which lie on one grid.
+        window: of the images.
+        height: of a row, in pixels.
+    """
+    rows = []
+    for volume in volumes:
+        annotation = _read(folder / volume["annotation"])
+        images = [sitk.GetArrayFromImage(_read(folder / path)) for path in volume["images"].values()]
+        labels = sitk.GetArrayFromImage(annotation)
+        if window is None:  # MR of an organ alone, with nothing around it
+            box = tuple(slice(w.min(), w.max() + 1) for w in np.nonzero(images[0]))
+            images, labels = [image[box] for image in images], labels[box]
+        axial, coronal = fullest_slice(labels, 0), fullest_slice(labels, 1)
+        length, depth, width = (n * h for n, h in zip(labels.shape, reversed(annotation.GetSpacing()), strict=True))
+        cells = []
+        for voxels in images:
+            shown = (0, float(np.percentile(voxels, 99.7))) if window is None else window
+            grey = scaled_grey(voxels[axial], shown, (height, round(height * width / depth)))
+            cells.append(np.repeat(grey[..., None], 3, axis=2))
+        cells.append(outlined(grey, labels[axial]))
+        tall = scaled_grey(voxels[::-1, coronal], shown, (height, round(height * width / length)))
+        cells.append(outlined(tall, labels[::-1, coronal]))
+        rows.append(np.concatenate([np.pad(cell, ((0, 4), (0, 4), (0, 0))) for cell in cells], axis=1))
+    widest = max(row.shape[1] for row in rows)
+    return Image.fromarray(np.concatenate([np.pad(r, ((0, 0), (0, widest - r.shape[1]), (0, 0))) for r in rows]))
+
+
 def _read(path: Path) -> sitk.Image:
     # the names of the phantoms' slices are in the order of their positions
     return sitk.ReadImage([str(p) for p in sorted(path.iterdir())] if path.is_dir() else str(path))
@@ -117,7 +235,8 @@ def _read(path: Path) -> sitk.Image:
 def _row(image: sitk.Image, window: Window, height: int) -> np.ndarray:
     if window is None:
         window = (0, float(np.percentile(sitk.GetArrayViewFromImage(image), 99)))
-    return np.concatenate([_scaled(pixels, aspect, window, height) for pixels, aspect in _slices(image)], axis=1)
+    cells = [scaled_grey(pixels, window, (height, round(height * aspect))) for pixels, aspect in _slices(image)]
+    return np.concatenate([np.pad(cell, ((0, 0), (0, 4))) for cell in cells], axis=1)
 
 
 def _slices(image: sitk.Image) -> list[tuple[np.ndarray, float]]:
@@ -127,10 +246,3 @@ def _slices(image: sitk.Image) -> list[tuple[np.ndarray, float]]:
     length, depth, width = (n * h for n, h in zip((z, y, x), reversed(image.GetSpacing()), strict=True))
     axial = [(volume[int(z * f)], width / depth) for f in (0.25, 0.5, 0.75)]
     return [*axial, (volume[::-1, y // 2], width / length), (volume[::-1, :, x // 2], depth / length)]
-
-
-def _scaled(pixels: np.ndarray, aspect: float, window: tuple[float, float], height: int) -> np.ndarray:
-    low, high = window
-    grey = np.clip((pixels.astype(np.float32) - low) / (high - low), 0, 1) * 255
-    image = Image.fromarray(grey.astype(np.uint8)).resize((round(height * aspect), height), Image.Resampling.BILINEAR)
-    return np.pad(np.asarray(image), ((0, 0), (0, 4)))

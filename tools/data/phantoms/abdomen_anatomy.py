@@ -12,7 +12,7 @@ from itertools import chain
 
 import numpy as np
 
-from tools.data.phantoms.shapes import Grid, Segment, grow_tree, path
+from tools.data.phantoms.shapes import Segment, grow_tree, path
 
 HEIGHT = 240.0
 """mm along z in the reference patient that a scan covers, from below the kidneys to the lungs' bases."""
@@ -157,37 +157,6 @@ def smooth_step(t: np.ndarray) -> np.ndarray:
     """Smooth step from 0 to 1 as ``t`` goes from 0 to 1."""
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)
-
-
-@dataclass(frozen=True)
-class Ripples:
-    """A slow sum of plane waves that makes the surface of an organ uneven: ``waves`` [n, 3] in rad per mm, ``phases``
-    [n].
-    """
-
-    waves: np.ndarray
-    phases: np.ndarray
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, length: tuple[float, float] = (45.0, 90.0), waves: int = 6) -> Ripples:
-        """Waves ``length`` mm long, in any direction."""
-        directions = rng.standard_normal((waves, 3))
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        vectors = 2 * np.pi / rng.uniform(*length, (waves, 1)) * directions
-        return cls(vectors.astype(np.float32), rng.uniform(0, 2 * np.pi, waves).astype(np.float32))
-
-    def on(self, grid: Grid) -> np.ndarray:
-        """The waves on a grid, of unit variance: [Z, Y, X].
-
-        A plane wave is a product of three waves along the axes, which makes it cheap.
-        """
-        total = np.float32(0)
-        for (kx, ky, kz), phase in zip(self.waves, self.phases, strict=True):
-            along_x = np.exp(1j * (kx * grid.x + phase)).astype(np.complex64)
-            section = np.exp(1j * ky * grid.y).astype(np.complex64) * along_x
-            along_z = np.exp(1j * kz * grid.z).astype(np.complex64)
-            total = total + (along_z.real * section.real - along_z.imag * section.imag)
-        return total * np.float32((2 / len(self.phases)) ** 0.5)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.data.phantoms.abdomen_anatomy import AbdomenAnatomy, AbdomenTubes, Ripples
-from tools.data.phantoms.fields import streams
+from tools.data.phantoms.abdomen_anatomy import AbdomenAnatomy, AbdomenTubes
+from tools.data.phantoms.fields import Ripples, streams
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from tools.data.phantoms.abdomen_anatomy import AbdomenAnatomy, AbdomenTubes, Ripples
+from tools.data.phantoms.abdomen_anatomy import AbdomenAnatomy, AbdomenTubes
 from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.data.phantoms.abdomen_tissues import Abdomen
+from tools.data.phantoms.fields import Ripples
 from tools.data.phantoms.shapes import Grid, Segment, ellipsoid, paint, superellipse, tube
 
 

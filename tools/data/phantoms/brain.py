@@ -12,7 +12,7 @@ from tools.data.phantoms.brain_anatomy import CEREBRUM, HEMISPHERE, BrainAnatomy
 from tools.data.phantoms.fields import streams
 from tools.data.phantoms.lesions import Lesion, add_lesion
 from tools.data.phantoms.mr import MPRAGE, MRScanner, MRTissue, mr_image
-from tools.data.phantoms.shapes import Grid, ellipsoid, paint, path, tube
+from tools.data.phantoms.shapes import Grid, blend, depth_in, ellipsoid, paint, path, tube
 
 DEFAULT_SHAPE = (104, 124, 96)
 """Slices, rows and columns of a phantom: a head at 2 mm."""
@@ -143,18 +143,25 @@ def _rasterise(
     crown = anatomy.scale[2] * 92
     centre = (rng.uniform(-3, 3), rng.uniform(-8, -2), crown + rng.uniform(4, 9) - spacing[0] * shape[0] / 2)
     grid = Grid.centred(shape, spacing, centre)
-    labels = np.zeros(shape, np.uint8)
-    thick = max(1, SLAB_VOXELS // (shape[1] * shape[2]))
-    reference = [1 / s for s in anatomy.scale]
-    for first in range(0, shape[0], thick):
-        slab = (slice(first, first + thick), slice(None), slice(None))
-        paint_brain(labels[slab], grid.part(slab).scaled(reference), anatomy, folds, depths)
+    labels = head_labels(grid, anatomy, folds, depths)
     rng = drawn["lesions"]
     # the gyri are narrow, so a lesion may lie against the cortex
     placed = [
         add_lesion(labels, grid, rng, Brain.LESION, (Brain.WHITE,), LESION_MM, margin=0.5) for _ in range(lesions)
     ]
     return labels, grid, placed
+
+
+def head_labels(grid: Grid, anatomy: BrainAnatomy, folds: Folds, depths: Folds) -> np.ndarray:
+    """Label map of a head, uint8 [z, y, x] of ``Brain``; ``grid`` in the patient's mm."""
+    shape = (grid.z.size, grid.y.size, grid.x.size)
+    labels = np.zeros(shape, np.uint8)
+    thick = max(1, SLAB_VOXELS // (shape[1] * shape[2]))
+    reference = [1 / s for s in anatomy.scale]
+    for first in range(0, shape[0], thick):
+        slab = (slice(first, first + thick), slice(None), slice(None))
+        paint_brain(labels[slab], grid.part(slab).scaled(reference), anatomy, folds, depths)
+    return labels
 
 
 def paint_brain(labels: np.ndarray, grid: Grid, anatomy: BrainAnatomy, folds: Folds, depths: Folds) -> None:
@@ -177,29 +184,6 @@ def paint_brain(labels: np.ndarray, grid: Grid, anatomy: BrainAnatomy, folds: Fo
 
 _SOFT = (Brain.SKIN, Brain.FAT, Brain.MUSCLE)
 _BRAIN = (Brain.CSF, Brain.GREY, Brain.WHITE)
-
-
-def depth_in(points, centre: Sequence[float], half_axes: Sequence[float]) -> np.ndarray:
-    """About how deep ``points`` (x, y, z) lie in an ellipsoid, in mm; negative outside."""
-    squares, slopes = np.float32(0), np.float32(0)
-    for p, c, a in zip(points, centre, half_axes, strict=True):
-        u = p - np.float32(c)
-        u *= np.float32(1 / a)
-        u *= u
-        squares = squares + u
-        u *= np.float32(1 / a**2)
-        slopes = slopes + u
-    radius = np.sqrt(squares, out=squares)
-    return (1 - radius) * radius / np.maximum(np.sqrt(slopes, out=slopes), np.float32(1e-4))
-
-
-def blend(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
-    """Union of two depths, rounded where they meet within ``width`` mm."""
-    over = a - b
-    h = np.clip(over * np.float32(0.5 / width) + np.float32(0.5), 0, 1)
-    over += np.float32(width) * (1 - h)
-    over *= h
-    return np.add(over, b, out=over)
 
 
 def _cranial_cavity(x: np.ndarray, y: np.ndarray, z: np.ndarray, anatomy: BrainAnatomy) -> np.ndarray:
@@ -233,7 +217,7 @@ def _paint_head(
 
 def _paint_face(labels: np.ndarray, grid: Grid, anatomy: BrainAnatomy) -> None:
     """What lies in front of and below the brain: jaws, orbits, sinuses, muscles of the temples."""
-    put = _Putter(labels, grid, anatomy)
+    put = Putter(labels, grid, anatomy)
     for s in (-1, 1):
         put.ellipsoid((s * 70, -18, -14), (10, 34, 40), Brain.MUSCLE, (Brain.FAT, Brain.MUSCLE))
         put.ellipsoid((s * 46, -68, -72), (13, 20, 24), Brain.FAT, _SOFT[1:])
@@ -270,7 +254,7 @@ def _paint_skull(labels: np.ndarray, z: np.ndarray, cavity: np.ndarray, voxel: f
 
 def _paint_spine(labels: np.ndarray, grid: Grid, anatomy: BrainAnatomy) -> None:
     """Vertebrae, their canal and the cord in it."""
-    put = _Putter(labels, grid, anatomy)
+    put = Putter(labels, grid, anatomy)
     onto = (*_SOFT, Brain.SKULL)
     put.tube([(0, 16, -72), (0, 22, -135)], [12, 12], Brain.SKULL, onto)
     put.tube([(0, 16, -74), (0, 22, -135)], [10, 10], Brain.MARROW, onto)
@@ -346,7 +330,7 @@ def _brain(
 
 def _paint_deep(labels: np.ndarray, grid: Grid, anatomy: BrainAnatomy) -> None:
     """Brainstem, corpus callosum, deep grey matter and ventricles."""
-    put = _Putter(labels, grid, anatomy)
+    put = Putter(labels, grid, anatomy)
     r = anatomy.brainstem
     n = anatomy.nuclei
     everything = (*_BRAIN, Brain.CEREBELLAR_GREY, Brain.CEREBELLAR_WHITE)
@@ -381,7 +365,7 @@ def _paint_deep(labels: np.ndarray, grid: Grid, anatomy: BrainAnatomy) -> None:
     put.ellipsoid((0, 28, -36), (7, 4.5, 9), Brain.VENTRICLE)
 
 
-class _Putter:
+class Putter:
     """Paints shapes that are given in the anatomy's coordinates: the head is turned on the grid."""
 
     def __init__(self, labels: np.ndarray, grid: Grid, anatomy: BrainAnatomy) -> None:

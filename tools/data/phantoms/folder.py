@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count as count_from
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tools.data.sections import is_held_out
 from tools.files import whole_folder
 
 AFFECTED = {"none": 0, "half": 2, "all": 1}
@@ -79,6 +82,25 @@ def held_out(count: int) -> int:
     """How many of ``count`` phantoms are for validation: a tenth, and not too few."""
     fewest = 4 if count >= 20 else 2 if count >= 4 else 1  # distances between sets need two volumes of each
     return max(fewest, round(count / 10))
+
+
+def numbered(count: int, name: Callable[[int], str], first: int = 1) -> list[tuple[int, int, bool]]:
+    """For each of ``count`` phantoms its number, its place among those on the same side of the split, and whether it is
+    for validation, by the hash of what ``name`` makes of the number.
+
+    On each side these are the first numbers that the split puts there, so more phantoms leave the others as they are.
+    """
+    validation = held_out(count)
+
+    def on(side: bool) -> Iterator[int]:
+        return (n for n in count_from(first) if is_held_out(name(n), one_in=10) == side)
+
+    sides = [
+        (number, place, side)
+        for side, size in ((False, count - validation), (True, validation))
+        for place, number in enumerate(islice(on(side), size))
+    ]
+    return sorted(sides)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> None:

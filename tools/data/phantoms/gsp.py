@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count as count_from
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from tools.data.phantoms.brain import DEFAULT_SHAPE, BrainPhantom, brain_t1
-from tools.data.phantoms.folder import checked_settings, held_out, is_affected, write_folder
+from tools.data.phantoms.folder import checked_settings, is_affected, numbered, write_folder
 from tools.data.phantoms.shapes import affine_of
-from tools.data.sections import is_held_out
 from tools.io.nifti import write_nifti
 
 VERSION = 1
@@ -65,17 +62,7 @@ def subject_numbers(count: int) -> list[tuple[int, int, bool]]:
 
     On each side these are the first numbers that the split puts there, so more volumes leave the others as they are.
     """
-    validation = held_out(count)
-    sides = [
-        (number, place, side)
-        for side, size in ((False, count - validation), (True, validation))
-        for place, number in enumerate(islice((n for n in count_from(1) if _is_held_out(n) == side), size))
-    ]
-    return sorted(sides)
-
-
-def _is_held_out(number: int) -> bool:
-    return is_held_out(f"Sub{number:04d}", one_in=10)
+    return numbered(count, lambda number: f"Sub{number:04d}")
 
 
 def phantom_volume(seed: int, number: int, shape: Sequence[int], affected: bool) -> BrainPhantom:

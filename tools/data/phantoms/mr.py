@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -62,6 +63,12 @@ class MPRAGE:
         return float(abs(tissue.density * np.sin(np.deg2rad(self.flip)) * middle * echo))
 
 
+class MRSequence(Protocol):
+    """What a tissue gives in the steady state; 1 would be all of the magnetisation of water."""
+
+    def signal(self, tissue: Any) -> float: ...
+
+
 @dataclass(frozen=True)
 class MRScanner:
     """One acquisition: ``gain`` (intensity of a signal of 1), ``noise`` (standard deviation, a signal), ``bias``
@@ -86,8 +93,8 @@ class MRScanner:
 
 def mr_image(
     labels: np.ndarray,
-    tissues: Mapping[int, MRTissue],
-    sequence: MPRAGE,
+    tissues: Mapping[int, Any],
+    sequence: MRSequence,
     scanner: MRScanner,
     rng: np.random.Generator,
     spacing: tuple[float, float, float],
@@ -96,7 +103,8 @@ def mr_image(
 
     Args:
         labels: label map [z, y, x].
-        tissues: tissue of every label in the map.
+        tissues: tissue of every label in the map, ``MRTissue`` or what else the sequence takes, with ``t1``, ``spread``
+            and ``texture``.
         sequence: gives a tissue's signal.
         scanner: the acquisition.
         rng: draws the patient's T1 of each tissue, the texture, the coils' sensitivity and the noise.
@@ -109,7 +117,7 @@ def mr_image(
     signal, texture = np.zeros(size, np.float32), np.zeros(size, np.float32)
     for label, tissue in sorted(tissues.items()):
         t1 = tissue.t1 * (1 + tissue.spread * np.clip(rng.standard_normal(), -2, 2))
-        signal[label] = sequence.signal(MRTissue(tissue.density, t1, tissue.t2_star))
+        signal[label] = sequence.signal(replace(tissue, t1=float(t1)))
         texture[label] = tissue.texture
     image = signal[labels]
     field = grain(rng, labels.shape, [2.5 / h for h in spacing])

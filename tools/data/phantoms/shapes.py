@@ -78,6 +78,29 @@ def ellipsoid(
     return box, sum((a[0] * offset[0] + a[1] * offset[1] + a[2] * offset[2]) ** 2 for a in axes) < 1
 
 
+def depth_in(points, centre: Sequence[float], half_axes: Sequence[float]) -> np.ndarray:
+    """About how deep ``points`` (x, y, z) lie in an ellipsoid, in mm; negative outside."""
+    squares, slopes = np.float32(0), np.float32(0)
+    for p, c, a in zip(points, centre, half_axes, strict=True):
+        u = p - np.float32(c)
+        u *= np.float32(1 / a)
+        u *= u
+        squares = squares + u
+        u *= np.float32(1 / a**2)
+        slopes = slopes + u
+    radius = np.sqrt(squares, out=squares)
+    return (1 - radius) * radius / np.maximum(np.sqrt(slopes, out=slopes), np.float32(1e-4))
+
+
+def blend(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
+    """Union of two depths, rounded where they meet within ``width`` mm."""
+    over = a - b
+    h = np.clip(over * np.float32(0.5 / width) + np.float32(0.5), 0, 1)
+    over += np.float32(width) * (1 - h)
+    over *= h
+    return np.add(over, b, out=over)
+
+
 @dataclass(frozen=True)
 class Segment:
     """A straight tube with round ends from ``start`` to ``end`` (x, y, z), radius tapering between ``radii``, in mm."""
