@@ -9,6 +9,7 @@ from monai.bundle import ConfigParser
 from tests.tiny import BUNDLES
 from tools.benchmark.training import read_config
 from tools.catalogue.cyclegan import TranslationBundle, configs, metadata
+from tools.catalogue.names import with_imports
 from tools.engines.draws import Draws
 from tools.engines.update import all_terms
 
@@ -48,7 +49,7 @@ def test_a_set_up_is_one_entry():
     """T1 in-phase and T2, which the paper does not have."""
     assert len(inspect.getsource(in_phase_and_t2).splitlines()) <= 25
     entry = in_phase_and_t2()
-    parser = ConfigParser(configs(entry)["train"] | SMALL)
+    parser = ConfigParser(with_imports(configs(entry))["train"] | SMALL)
     objective = parser.get_parsed_content("objective")
     images = torch.rand(1, 3, 64, 64) * 2 - 1
     drawn = objective.draw({"ct": images[:, :1], "mr": images[:, 1:]}, Draws(0, 0))

@@ -26,6 +26,7 @@ def test_options_have_the_new_defaults(tmp_path, capsys):
     assert config.get("learning_rates#generator") == 1e-4
     assert config.get("bundle_root") == str(folder)
     assert config.get("settings#bundle") == "mine"
+    assert "$from tools.layers.implementation import set_implementation" in config.get("imports")
     assert config.get_parsed_content("scale") == "paper"
     assert config.get_parsed_content("image_size") == 32
     assert {path.name for path in (folder / "configs").iterdir()} == {

@@ -115,7 +115,7 @@ def test_every_config_checks_its_options_first(bundle):
             assert config["initialize"][0] == "@check"
         assert "@device." not in path.read_text()  # which a device that is given as text has not
         if "run" in config:
-            assert config["run"][0].startswith("$engines.check_settings(") or path.name == "fine_tune.json"
+            assert config["run"][0].startswith("$check_settings(") or path.name == "fine_tune.json"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ METHOD = Method(
         "crf": "$0.0001 if @crf_nodes == 'slices' else 0.0004",
         "encoder": 0.0001,
     },
-    networks={"crf": {"_target_": "tools.layers.MeanFieldCRF", "num_nodes": "$@image_size // 4", "iterations": 10}},
+    networks={"crf": {"_target_": "tools.layers.crf.MeanFieldCRF", "num_nodes": "$@image_size // 4", "iterations": 10}},
     ready={"crf": "$@crf_def.to(@device)"},
     loss_options={
         "feedback": "blend",

@@ -43,7 +43,7 @@ METHOD = Method(
     computing=training_parts.renamed("lean", "@implementation == 'optimised' and @image_size >= 256"),
     learning_rates={"discriminator": 0.0004, "generator": 0.0001, "encoder": 0.0001, "sub_encoder": 0.0001},
     networks={"sub_encoder": sub_encoder()},
-    ready={"sub_encoder": "$layers.set_implementation(@sub_encoder_def, @implementation).to(@device)"},
+    ready={"sub_encoder": "$set_implementation(@sub_encoder_def, @implementation).to(@device)"},
     loss_computing={"checkpointing": "@checkpointing"},
     models={"encoders": "$torch.nn.ModuleDict({'encoder': @encoder, 'sub_encoder': @sub_encoder})"},
     updates=(learn("encoder", "@encoder"), learn("sub_encoder", "@sub_encoder", one_by_one="@checkpointing")),
@@ -60,18 +60,10 @@ METHOD = Method(
 def reconstruct(bundle: VolumeBundle) -> Config:
     """HA-GAN's encoders, then its generator: real volumes as the generator would make them."""
     return {
-        "imports": parts.imports(
-            "monai",
-            "torch",
-            "tools.data as data",
-            "tools.engines as engines",
-            "tools.layers as layers",
-            "tools.transforms as transforms",
-        ),
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/reconstruction'",
         "ckpt_path": "$@bundle_root + '/models/model.pt'",
-        "encoders_path": "$engines.weights_beside(@ckpt_path, 'encoders')",
+        "encoders_path": "$weights_beside(@ckpt_path, 'encoders')",
         "device": parts.DEVICE,
         "dataset_dir": None,
         "class_label": 0,
@@ -87,9 +79,9 @@ def reconstruct(bundle: VolumeBundle) -> Config:
             "encoder": "@encoder_def",
             "sub_encoder": "@sub_encoder_def",
         },
-        "network": "$layers.set_implementation(@network_def).to(@device)",
+        "network": "$set_implementation(@network_def).to(@device)",
         "datalist": "$[item | ({'label': @class_label} if @num_classes > 0 else {}) "
-        "for item in data.volume_datalist(@dataset_dir)]",
+        "for item in volume_datalist(@dataset_dir)]",
         "preprocessing": parts.compose(
             bundle.data.original_preprocessing,
             {

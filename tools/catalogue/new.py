@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.catalogue.layout import as_json
+from tools.catalogue.names import with_imports
 from tools.catalogue.readme import readme
 from tools.catalogue.write import REPOSITORY, bundles, files
 from tools.errors import did_you_mean
@@ -45,7 +46,7 @@ def new(name: str, like: str, output_dir: str | None = None, **own: Any) -> None
         if id not in changes:
             _set(configs["train"], id, value, also=entry_fields)
     root = str(folder if output_dir is not None else f"bundles/{name}")
-    for config, content in configs.items():
+    for config, content in with_imports(configs).items():
         if "bundle_root" in content:
             content["bundle_root"] = root
         texts[f"configs/{config}.json"] = as_json(content)

@@ -136,19 +136,18 @@ COMPUTED = {
     "$@bundle_root + '/reconstruction'": "`reconstruction` in `bundle_root`",
     "$@bundle_root + '/models'": "`models` in `bundle_root`",
     "$@bundle_root + '/cache'": "`cache` in `bundle_root`",
-    "$None if data.preprocessed_info(@data_dir) else @bundle_root + '/cache'": "`cache` in `bundle_root`; none for "
+    "$None if preprocessed_info(@data_dir) else @bundle_root + '/cache'": "`cache` in `bundle_root`; none for "
     "preprocessed data",
     "$@bundle_root + '/models/model.pt'": "`models/model.pt`",
     "$@bundle_root + '/models/model_ct2mr.pt'": "`models/model_ct2mr.pt`",
     "$@ckpt_dir + '/model.pt'": "`models/model.pt`",
-    "$engines.weights_beside(@ckpt_path, 'encoders')": "`encoders.pt` beside `ckpt_path`",
+    "$weights_beside(@ckpt_path, 'encoders')": "`encoders.pt` beside `ckpt_path`",
     "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')": "a GPU if there is one",
     "$os.path.join(@data_dir, 'labels.csv')": "`labels.csv` of the data",
-    "$engines.renamed('plain', @plain, 'implementation', 'optimised', {True: 'reference', False: 'optimised'})": ""
-    "`optimised`",
-    "$engines.renamed('lean', @lean, 'checkpointing', @implementation == 'optimised' and @image_size >= 256)": ""
+    "$renamed('plain', @plain, 'implementation', 'optimised', {True: 'reference', False: 'optimised'})": "`optimised`",
+    "$renamed('lean', @lean, 'checkpointing', @implementation == 'optimised' and @image_size >= 256)": ""
     "true from 256 on",
-    "$engines.renamed('structure_weight', @structure_weight, 'mind_weight', 0.0)": "0.0",
+    "$renamed('structure_weight', @structure_weight, 'mind_weight', 0.0)": "0.0",
     "$@max_epochs // 2": "half of `max_epochs`",
     "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
     "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",

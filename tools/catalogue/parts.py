@@ -10,14 +10,10 @@ Config = dict[str, Any]
 DEVICE = "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
 
 
-def imports(*statements: str) -> list[str]:
-    """What the expressions of a config use; the look at its command line comes first."""
-    return [f"$import {statement}" for statement in ("tools.bundle_command", *statements)]
-
-
 def check(*options: str) -> Config:
     """An id that refuses options which will not do, for `initialize`, before anything else is read."""
-    return {"check": {"_target_": "tools.engines.check_settings", **{option: f"@{option}" for option in options}}}
+    given = {option: f"@{option}" for option in options}
+    return {"check": {"_target_": "tools.engines.settings.check_settings", **given}}
 
 
 # --- inference ---
@@ -30,7 +26,7 @@ def trained(bundle: str, defaults: Config, chosen: Iterable[str], network: str =
     """
     return {
         "defaults": defaults,
-        "trained": f"$engines.model_settings(@ckpt_path, @defaults, '{bundle}', '{network}')",
+        "trained": f"$model_settings(@ckpt_path, @defaults, '{bundle}', '{network}')",
         **{setting: f"$@trained['{setting}']" for setting in chosen},
     }
 
@@ -38,7 +34,7 @@ def trained(bundle: str, defaults: Config, chosen: Iterable[str], network: str =
 def one_by_one(data: str) -> Config:
     """A dataset of `data`, and its loader."""
     return {
-        "dataset": {"_target_": "tools.data.usable_dataset", "data": data, "transform": "@preprocessing"},
+        "dataset": {"_target_": "tools.data.cache.usable_dataset", "data": data, "transform": "@preprocessing"},
         "dataloader": {
             "_target_": "DataLoader",
             "dataset": "@dataset",
@@ -119,7 +115,7 @@ def compose(*transforms: Any) -> Config:
 
 
 def load_model(path: str, network: str) -> Config:
-    return {"_target_": "tools.engines.ModelCheckpointLoader", "path": path, "network": network}
+    return {"_target_": "tools.engines.weights.ModelCheckpointLoader", "path": path, "network": network}
 
 
 def montage(filename: str, window: Any, **more: Any) -> Config:
@@ -136,7 +132,7 @@ def montage(filename: str, window: Any, **more: Any) -> Config:
 
 
 def progress(desc: str) -> Config:
-    return {"_target_": "tools.engines.Progress", "desc": desc}
+    return {"_target_": "tools.engines.logging.Progress", "desc": desc}
 
 
 def inference_engines(
@@ -175,7 +171,7 @@ def inference_engines(
 def start_inference(message: str) -> Config:
     return {
         "initialize": ["@check", "$monai.utils.set_determinism(seed=0)"],
-        "run": ["$engines.check_settings(output_dir=@output_dir)", "$@evaluator.run()", message],
+        "run": ["$check_settings(output_dir=@output_dir)", "$@evaluator.run()", message],
     }
 
 
@@ -199,9 +195,9 @@ def run_report() -> Config:
         "validate#handlers": [
             load_model("@ckpt_path", "@network"),
             "@report",
-            {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "desc": "Evaluation"},
+            {"_target_": "tools.engines.logging.Progress", "_disabled_": "$@rank > 0", "desc": "Evaluation"},
         ],
-        "run": ["$engines.check_settings(output_dir=@output_dir)", "$@validate#evaluator.run()"],
+        "run": ["$check_settings(output_dir=@output_dir)", "$@validate#evaluator.run()"],
     }
 
 

@@ -25,8 +25,8 @@ def where_training_writes(name: str) -> Config:
         "output_dir": "$@bundle_root + '/eval'",
         "ckpt_dir": "$@bundle_root + '/models'",
         "device": DEVICE,
-        "rank": "$engines.rank_and_world_size()[0]",
-        "writer": "$engines.tensorboard_writer(@output_dir)",
+        "rank": "$rank_and_world_size()[0]",
+        "writer": "$tensorboard_writer(@output_dir)",
         "seed": 0,
         "dataset_dir": None,
     }
@@ -49,7 +49,7 @@ def renamed(old: str, default: str, values: str = "") -> Config:
     """
     new = RENAMED[old]
     arguments = [repr(old), f"@{old}", repr(new), default, *([values] if values else [])]
-    return {old: None, new: f"$engines.renamed({', '.join(arguments)})"}
+    return {old: None, new: f"$renamed({', '.join(arguments)})"}
 
 
 def adam(parameters: str, learning_rate: str, **more: Any) -> Config:
@@ -65,7 +65,7 @@ def adam(parameters: str, learning_rate: str, **more: Any) -> Config:
 def update(name: str, networks: Config, optimizer: Config, loss: str, **more: Any) -> Config:
     """A line of the paper's algorithm: which networks learn, how, and by which loss."""
     return {
-        "_target_": "tools.engines.Update",
+        "_target_": "tools.engines.update.Update",
         "name": name,
         "networks": networks,
         "optimizer": optimizer,
@@ -80,7 +80,7 @@ def training_loader() -> Config:
         "dataset": "@train#dataset",
         "sampler": "@train#sampler",
         "batch_size": "@batch_size",
-        "drop_last": "$engines.full_batches(@train#sampler, @batch_size)",
+        "drop_last": "$full_batches(@train#sampler, @batch_size)",
         "num_workers": "@num_workers",
         "pin_memory": "$torch.device(@device).type == 'cuda'",
     }
@@ -99,7 +99,7 @@ def training_handlers(also: Config | None = None) -> list[Config]:
     """
     return [
         {
-            "_target_": "tools.engines.TrainingCheckpoint",
+            "_target_": "tools.engines.checkpoint.TrainingCheckpoint",
             "directory": "@ckpt_dir",
             "models": "@models",
             "settings": "@settings",
@@ -109,8 +109,12 @@ def training_handlers(also: Config | None = None) -> list[Config]:
             "resume": "@resume",
             **({"also": also} if also else {}),
         },
-        {"_target_": "tools.engines.TrackedSettings", "_disabled_": "$@rank > 0", "settings": "@settings"},
-        {"_target_": "tools.engines.Validation", "validator": "@validate#evaluator", "interval": "@val_interval"},
+        {"_target_": "tools.engines.tracking.TrackedSettings", "_disabled_": "$@rank > 0", "settings": "@settings"},
+        {
+            "_target_": "tools.engines.validation.Validation",
+            "validator": "@validate#evaluator",
+            "interval": "@val_interval",
+        },
         {
             "_target_": "StatsHandler",
             "_disabled_": "$@rank > 0",
@@ -127,13 +131,13 @@ def training_handlers(also: Config | None = None) -> list[Config]:
             "epoch_log": False,
             "output_transform": "$monai.handlers.from_engine('loss', first=True)",
         },
-        {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "losses": True},
+        {"_target_": "tools.engines.logging.Progress", "_disabled_": "$@rank > 0", "losses": True},
     ]
 
 
 def trainer(**more: Any) -> Config:
     return {
-        "_target_": "tools.engines.AlternatingTrainer",
+        "_target_": "tools.engines.trainer.AlternatingTrainer",
         "device": "@device",
         "max_epochs": "@max_epochs",
         "train_data_loader": "@train#dataloader",
@@ -155,7 +159,7 @@ def validation_data(data: str, preprocessing: Any) -> Config:
     return {
         "preprocessing": preprocessing,
         "dataset": {
-            "_target_": "tools.data.usable_dataset",
+            "_target_": "tools.data.cache.usable_dataset",
             "data": data,
             "transform": "@validate#preprocessing",
             "cache_dir": "@cache_dir",
@@ -182,7 +186,7 @@ def validation_data(data: str, preprocessing: Any) -> Config:
 def validation_handlers() -> list[Config]:
     return [
         {
-            "_target_": "tools.engines.BestModel",
+            "_target_": "tools.engines.weights.BestModel",
             "directory": "@ckpt_dir",
             "models": "@models",
             "settings": "@settings",
@@ -194,8 +198,12 @@ def validation_handlers() -> list[Config]:
             "summary_writer": "@writer",
             "iteration_log": False,
         },
-        {"_target_": "tools.engines.TensorBoardMontage", "_disabled_": "$@rank > 0", "summary_writer": "@writer"},
-        {"_target_": "tools.engines.Progress", "_disabled_": "$@rank > 0", "desc": "Validation"},
+        {
+            "_target_": "tools.engines.logging.TensorBoardMontage",
+            "_disabled_": "$@rank > 0",
+            "summary_writer": "@writer",
+        },
+        {"_target_": "tools.engines.logging.Progress", "_disabled_": "$@rank > 0", "desc": "Validation"},
     ]
 
 
@@ -209,7 +217,7 @@ def validator(network: str, **more: Any) -> Config:
         "inferer": "@validate#inferer",
         "key_val_metric": "@validate#key_metric",
         "additional_metrics": "@validate#additional_metrics",
-        "metric_cmp_fn": "$engines.is_smaller",
+        "metric_cmp_fn": "$is_smaller",
         "val_handlers": "@validate#handlers",
     }
 
@@ -218,10 +226,10 @@ def start_training() -> Config:
     return {
         "initialize": ["@check", "$monai.utils.set_determinism(seed=@seed)"],
         "run": [
-            "$engines.check_settings(ckpt_dir=@ckpt_dir, output_dir=@output_dir)",
-            "$engines.lock_folders(@ckpt_dir, @output_dir)",
+            "$check_settings(ckpt_dir=@ckpt_dir, output_dir=@output_dir)",
+            "$lock_folders(@ckpt_dir, @output_dir)",
             "$@train#trainer.run()",
-            "$data.print_left_out() if @rank == 0 else None",
+            "$print_left_out() if @rank == 0 else None",
         ],
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tools.catalogue import crf_gan, cyclegan, ha_gan, parts, training_parts
 from tools.catalogue.layout import as_json
+from tools.catalogue.names import with_imports
 from tools.catalogue.readme import readme
 from tools.files import whole_file
 
@@ -24,7 +25,7 @@ def bundles() -> dict[str, tuple[ModuleType, Any]]:
 def files(family: ModuleType, entry: Any) -> dict[str, str]:
     """Path in the bundle's folder -> text, of all that the catalogue states."""
     configs = family.configs(entry)
-    texts = {f"configs/{name}.json": as_json(content) for name, content in configs.items()}
+    texts = {f"configs/{name}.json": as_json(content) for name, content in with_imports(configs).items()}
     return texts | {
         "configs/multi_gpu_train.json": as_json(training_parts.multi_gpu_train()),
         "configs/metadata.json": as_json(family.metadata(entry)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tools.engines.trainer import rank_and_world_size
+from tools.engines.processes import rank_and_world_size
 
 
 def constant_then_linear(constant_epochs: int, max_epochs: int) -> Callable[[int], float]:

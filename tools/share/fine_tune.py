@@ -29,13 +29,20 @@ def fine_tune_config(train: Mapping[str, Any], models: Iterable[str]) -> dict[st
         train: the content of `train.json`.
         models: names of the packed weights, ids of `models` in ``train``.
     """
-    load = "engines.ModelCheckpointLoader(@pretrained_dir + '/{0}.pt', {1}).load()"
-    loads = ["$" + load.format(name, f"@models#{name}") for name in models]
+    networks = [(name, f"@models#{name}") for name in models]
     if "network" in train:  # of which models may hold a moving average only
-        loads.append("$" + load.format("model", "@network"))
+        networks.append(("model", "@network"))
     return {
         "pretrained_dir": "$@bundle_root + '/models'",
+        "pretrained": [
+            {
+                "_target_": "tools.engines.weights.ModelCheckpointLoader",
+                "path": f"$@pretrained_dir + '/{name}.pt'",
+                "network": network,
+            }
+            for name, network in networks
+        ],
         "ckpt_dir": "$@bundle_root + '/fine_tuned'",
         "output_dir": "$@bundle_root + '/fine_tuned'",
-        "run": [*loads, *train["run"]],
+        "run": ["$[part.load() for part in @pretrained]", *train["run"]],
     }

@@ -38,7 +38,7 @@ TRAIN_KEYS = (
 """Without `train#dataset#data`: the guide has it, MONAI's properties and the zoo's program do not require it, and what
 trains without pairs has two lists of data."""
 
-VALIDATION_HANDLERS = ("ValidationHandler", "tools.engines.Validation")
+VALIDATION_HANDLERS = ("ValidationHandler", "tools.engines.validation.Validation")
 """MONAI's and what is made of it here."""
 
 

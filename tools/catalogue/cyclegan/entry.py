@@ -51,21 +51,21 @@ class TranslationBundle:
     def mr_studies(self, part: str) -> str:
         pool = ", pool=True" if self.pool else ""
         extra = f", extra_dir=@{self.own_mr}" if self.own_mr else ""
-        return f"data.mr_studies(@data_dir, '{part}', @modalities{pool}{extra}, mr_dir=@mr_dir)"
+        return f"mr_studies(@data_dir, '{part}', @modalities{pool}{extra}, mr_dir=@mr_dir)"
 
     def ct_studies(self, part: str) -> str:
-        return f"data.ct_studies(@data_dir, '{part}', ct_dir=@ct_dir)"
+        return f"ct_studies(@data_dir, '{part}', ct_dir=@ct_dir)"
 
     def ct_slices(self, size: str, *more: str) -> str:
         axial_range = ["axial_range=@axial_range"] if self.whole_body_ct else []
-        return f"$transforms.ct_slices({', '.join([size, '@window', '@field_of_view', *more, *axial_range])})"
+        return f"$ct_slices({', '.join([size, '@window', '@field_of_view', *more, *axial_range])})"
 
     def phantoms(self, own: str = "") -> Config:
         """Phantoms where no data are given; ``own``: a dictionary of folders that stand in for the dataset."""
         return {
             "phantoms": {"count": 8, "seed": 0, "shape": [20, 96, 96], "contrast": self.contrast_ct},
-            "data_dir": "$data.dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', "
-            f"data.write_chaos_phantoms, {own}**@phantoms)",
+            "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', "
+            f"write_chaos_phantoms, {own}**@phantoms)",
         }
 
 

@@ -17,13 +17,6 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
     branches = len(bundle.branches)
     given, made = ("ct", bundle.branches) if to_mr else ("mr", ("ct",))
     return {
-        "imports": parts.imports(
-            "monai",
-            "torch",
-            "tools.data as data",
-            "tools.engines as engines",
-            "tools.transforms.slices as transforms",
-        ),
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/eval'",
         "ckpt_path": f"$@bundle_root + '/models/{weights}.pt'",
@@ -39,15 +32,15 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         **parts.trained(bundle.name, defaults(256), TRAINED, weights),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         **parts.check("device", "inference_batch_size", *TRAINED),
-        "studies": f"$data.translation_studies(@studies_dir, @modalities{pool})",
+        "studies": f"$translation_studies(@studies_dir, @modalities{pool})",
         "network_def": generator(1, branches) if to_mr else generator(branches, 1),
         "network": "$@network_def.to(@device)",
-        "preprocessing": "$transforms.ct_slices(@image_size, @window, @field_of_view)"
+        "preprocessing": "$ct_slices(@image_size, @window, @field_of_view)"
         if to_mr
-        else "$transforms.mr_slices(@image_size, @field_of_view)",
+        else "$mr_slices(@image_size, @field_of_view)",
         **parts.one_by_one("@studies"),
         "inferer": {
-            "_target_": "tools.engines.SlabInferer",
+            "_target_": "tools.engines.translation.SlabInferer",
             "slices": "@slices",
             "batch_size": "@inference_batch_size",
             "fuse": "@fuse",
@@ -102,18 +95,18 @@ def evaluate(bundle: TranslationBundle) -> Config:
     return {
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
         **parts.trained(bundle.name, defaults("$@scales[@scale]['image_size']"), TRAINED),
-        "truth": "$data.true_ct(@data_dir)",
+        "truth": "$true_ct(@data_dir)",
         "val_mr": f"${bundle.mr_studies('validation')}",
         "val_ct": f"${bundle.ct_studies('validation')}",
         **parts.spaces("untrained-slices"),
         "real": {
-            "_target_": "tools.data.usable_dataset",
+            "_target_": "tools.data.cache.usable_dataset",
             "data": "@val_ct",
             "transform": bundle.ct_slices("@image_size"),
         },
-        "validate#preprocessing": "$transforms.mr_slices(@image_size, @field_of_view)",
+        "validate#preprocessing": "$mr_slices(@image_size, @field_of_view)",
         "validate#dataset": {
-            "_target_": "tools.data.usable_dataset",
+            "_target_": "tools.data.cache.usable_dataset",
             "data": "@val_mr",
             "transform": "@validate#preprocessing",
         },

@@ -19,15 +19,6 @@ def train(bundle: TranslationBundle) -> Config:
     # the identity loss needs as many channels in as out
     identity = {"identity_weight": 0.5} if len(bundle.branches) == 1 else {}
     return {
-        "imports": parts.imports(
-            "os",
-            "monai",
-            "torch",
-            "tools.data as data",
-            "tools.engines as engines",
-            "tools.losses.mind as losses",
-            "tools.transforms.slices as transforms",
-        ),
         **training_parts.where_training_writes(bundle.name),
         **own,
         **training_parts.scales(
@@ -47,7 +38,7 @@ def train(bundle: TranslationBundle) -> Config:
         **bundle.phantoms("{'mr_dir': @mr_dir, 'ct_dir': @ct_dir}, "),
         "train_mr": f"${bundle.mr_studies('training')}",
         "train_ct": f"${bundle.ct_studies('training')}",
-        "val_data": f"$data.unpaired({bundle.mr_studies('validation')}, {bundle.ct_studies('validation')})",
+        "val_data": f"$unpaired({bundle.mr_studies('validation')}, {bundle.ct_studies('validation')})",
         "cache_dir": "$@bundle_root + '/cache'",
         "precision": "fp32",
         "compile": False,
@@ -84,7 +75,7 @@ def train(bundle: TranslationBundle) -> Config:
             "second_window": "@second_window",
         },
         "models": {"model": "@network", "model_ct2mr": "@generator_ct2mr"},
-        "provenance": "$data.data_provenance(@data_dir, @train_mr + @train_ct)",
+        "provenance": "$data_provenance(@data_dir, @train_mr + @train_ct)",
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle)["version"],
@@ -95,18 +86,22 @@ def train(bundle: TranslationBundle) -> Config:
         },
         "train": {
             "mr_slices": slice_store(
-                "$data.with_enough_slices(@train_mr, @train_ct, @batch_size)",
-                "$transforms.mr_slices(@load_size, @field_of_view)",
+                "$with_enough_slices(@train_mr, @train_ct, @batch_size)",
+                "$mr_slices(@load_size, @field_of_view)",
             ),
             "ct_slices": slice_store("@train_ct", bundle.ct_slices("@load_size")),
-            "dataset": {"_target_": "tools.data.UnpairedSlices", "mr": "@train#mr_slices", "ct": "@train#ct_slices"},
-            "sampler": training_parts.sampler("tools.data.UnpairedSampler"),
+            "dataset": {
+                "_target_": "tools.data.slices.UnpairedSlices",
+                "mr": "@train#mr_slices",
+                "ct": "@train#ct_slices",
+            },
+            "sampler": training_parts.sampler("tools.data.slices.UnpairedSampler"),
             "dataloader": training_parts.training_loader(),
-            "inferer": {"_target_": "tools.engines.SlabInferer", "slices": "@slices"},
+            "inferer": {"_target_": "tools.engines.translation.SlabInferer", "slices": "@slices"},
             "schedule": {
                 "_target_": "torch.optim.lr_scheduler.LambdaLR",
                 "_mode_": "callable",
-                "lr_lambda": "$engines.constant_then_linear(@constant_epochs, @max_epochs)",
+                "lr_lambda": "$constant_then_linear(@constant_epochs, @max_epochs)",
             },
             "updates": [
                 training_parts.update(
@@ -134,14 +129,12 @@ def train(bundle: TranslationBundle) -> Config:
         "validate": {
             **training_parts.validation_data(
                 "@val_data",
-                parts.compose(
-                    "$transforms.mr_slices(@image_size, @field_of_view)", bundle.ct_slices("@image_size", "'label'")
-                ),
+                parts.compose("$mr_slices(@image_size, @field_of_view)", bundle.ct_slices("@image_size", "'label'")),
             ),
             "key_metric": {
                 "mind": {
                     "_target_": "IgniteMetricHandler",
-                    "loss_fn": "$losses.volume_mind_loss",
+                    "loss_fn": "$volume_mind_loss",
                     "output_transform": "$monai.handlers.from_engine(['pred', 'image'])",
                     "save_details": False,
                 }
@@ -156,7 +149,7 @@ def train(bundle: TranslationBundle) -> Config:
 
 def slice_store(data: str, transform: str) -> Config:
     return {
-        "_target_": "tools.data.SliceStore",
+        "_target_": "tools.data.slices.SliceStore",
         "data": data,
         "transform": transform,
         "cache_dir": "@cache_dir",

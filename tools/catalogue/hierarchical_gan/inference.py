@@ -18,13 +18,6 @@ from tools.catalogue.parts import Config
 
 def inference(bundle: VolumeBundle, method: Method) -> Config:
     return {
-        "imports": parts.imports(
-            "monai",
-            "torch",
-            "tools.data as data",
-            "tools.engines as engines",
-            "tools.layers as layers",
-        ),
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/eval'",
         "ckpt_path": "$@bundle_root + '/models/model.pt'",
@@ -40,12 +33,12 @@ def inference(bundle: VolumeBundle, method: Method) -> Config:
         **parts.check(
             *("device", "seed", "num_volumes", "slab_length", "class_label", *SHAPE, "window", "field_of_view")
         ),
-        "datalist": f"$data.seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
+        "datalist": f"$seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
         "network_def": generator(method),
-        "network": "$layers.set_implementation(@network_def).to(@device)",
+        "network": "$set_implementation(@network_def).to(@device)",
         "preprocessing": parts.compose(latent_from_seed()),
         **parts.one_by_one("@datalist"),
-        "inferer": {"_target_": "tools.engines.OneByOneInferer", "slab_length": "@slab_length"},
+        "inferer": {"_target_": "tools.engines.generation.OneByOneInferer", "slab_length": "@slab_length"},
         **parts.inference_engines(
             load={"load_weights": parts.load_model("@ckpt_path", "@network")},
             making=[
@@ -83,17 +76,17 @@ def evaluate(bundle: VolumeBundle) -> Config:
         **trained(bundle, "$@scales[@scale]['image_size']"),
         "network": "$@network_def.to(@device)",
         "reference": "validation",
-        "real_files": "$data.reference_files(@reference, @train_files, @val_files)",
+        "real_files": "$reference_files(@reference, @train_files, @val_files)",
         "num_synthetic": "$len(@real_files)",
         **parts.spaces("untrained"),
         "real": {
-            "_target_": "tools.data.usable_dataset",
+            "_target_": "tools.data.cache.usable_dataset",
             "data": "@real_files",
             "transform": "@train#preprocessing",
             "cache_dir": "@cache_dir",
             "num_workers": "@num_workers",
         },
-        "synthetic": f"$data.seed_datalist(@num_synthetic, @seed, @num_classes, name='{bundle.name}')",
+        "synthetic": f"$seed_datalist(@num_synthetic, @seed, @num_classes, name='{bundle.name}')",
         "validate#preprocessing": latent_from_seed(),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",

@@ -101,4 +101,4 @@ def latent_from_seed() -> Config:
 
 
 def prepare_latents() -> Config:
-    return {"_target_": "tools.engines.PrepareLatents"}
+    return {"_target_": "tools.engines.generation.PrepareLatents"}

@@ -22,16 +22,8 @@ from tools.catalogue.parts import Config
 def train(bundle: VolumeBundle, method: Method) -> Config:
     data = bundle.data
     method = deepcopy(method)  # pieces of it become the config's, which may be changed
-    labelled = "data.with_labels(@{}_files, @labels, @num_classes) if @num_classes > 0 else @{}_files"
+    labelled = "with_labels(@{}_files, @labels, @num_classes) if @num_classes > 0 else @{}_files"
     return {
-        "imports": parts.imports(
-            "os",
-            "monai",
-            "torch",
-            "tools.data as data",
-            "tools.engines as engines",
-            "tools.layers as layers",
-        ),
         **training_parts.where_training_writes(bundle.name),
         **training_parts.scales(
             phantom={"image_size": 64, "max_epochs": 4, "batch_size": 4, "val_interval": 4, "num_workers": 0},
@@ -51,14 +43,14 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
             "shape": list(data.phantom_shape),
             data.classes: "$'half' if @num_classes > 0 else 'none'",
         },
-        "data_dir": "$data.dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms' + "
-        f"('_{data.classes}' if @num_classes > 0 else ''), data.{data.write_phantoms}, **@phantoms)",
+        "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms' + "
+        f"('_{data.classes}' if @num_classes > 0 else ''), {data.write_phantoms}, **@phantoms)",
         "labels": "$os.path.join(@data_dir, 'labels.csv')",
         "train_files": data.files("training"),
         "val_files": data.files("validation"),
         "train_data": "$" + labelled.format("train", "train"),
-        "val_data": f"$data.with_seeds({labelled.format('val', 'val')})",
-        "cache_dir": "$None if data.preprocessed_info(@data_dir) else @bundle_root + '/cache'",
+        "val_data": f"$with_seeds({labelled.format('val', 'val')})",
+        "cache_dir": "$None if preprocessed_info(@data_dir) else @bundle_root + '/cache'",
         "precision": "fp32",
         **training_parts.renamed("plain", "'optimised'", "{True: 'reference', False: 'optimised'}"),
         **method.computing,
@@ -85,12 +77,12 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
         },
         "encoder_def": encoder(),
         **{f"{name}_def": definition for name, definition in method.networks.items()},
-        "network": "$layers.set_implementation(@network_def, @implementation).to(@device)",
-        "discriminator": "$layers.set_implementation(@discriminator_def, @implementation).to(@device)",
-        "encoder": "$layers.set_implementation(@encoder_def, @implementation).to(@device)",
+        "network": "$set_implementation(@network_def, @implementation).to(@device)",
+        "discriminator": "$set_implementation(@discriminator_def, @implementation).to(@device)",
+        "encoder": "$set_implementation(@encoder_def, @implementation).to(@device)",
         **method.ready,
         "ema": {
-            "_target_": "tools.engines.ExponentialMovingAverage",
+            "_target_": "tools.engines.ema.ExponentialMovingAverage",
             "network": "@network",
             "decay": "@ema_decay",
         },
@@ -107,7 +99,7 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
             **method.loss_computing,
         },
         "models": {"model": "$@ema.module", **method.models},
-        "provenance": "$data.data_provenance(@data_dir, @train_data, @train#dataset, @num_workers)",
+        "provenance": "$data_provenance(@data_dir, @train_data, @train#dataset, @num_workers)",
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle, method)["version"],
@@ -119,15 +111,15 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
         "train": {
             "preprocessing": data.preprocessing,
             "dataset": {
-                "_target_": "tools.data.usable_dataset",
-                "data": "$engines.enough_for_a_batch(@train_data, @batch_size)",
+                "_target_": "tools.data.cache.usable_dataset",
+                "data": "$enough_for_a_batch(@train_data, @batch_size)",
                 "transform": "@train#preprocessing",
                 "cache_dir": "@cache_dir",
                 "num_workers": "@num_workers",
             },
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            "inferer": {"_target_": "tools.engines.OneByOneInferer"},
+            "inferer": {"_target_": "tools.engines.generation.OneByOneInferer"},
             "updates": [
                 learn("discriminator", "@discriminator"),
                 learn("generator", "@network"),
@@ -137,7 +129,7 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
             "trainer": training_parts.trainer(
                 ema="@ema",
                 max_epochs="$@max_epochs if @iterations is None else "
-                "engines.epochs_for(@iterations, len(@train#dataset), @batch_size)",
+                "epochs_for(@iterations, len(@train#dataset), @batch_size)",
             ),
         },
         "validate": {

@@ -19,10 +19,10 @@ class VolumeData:
         short: the same in the changelog.
         phantoms: what stands in for it.
         classes: what tells the classes of phantoms apart.
-        write_phantoms: function of `tools.data`.
+        write_phantoms: function that writes them.
         phantom_shape: slices, rows and columns of a phantom.
         options: ids of the config that only this dataset has.
-        datalist: function of `tools.data` and what it takes besides folder and part.
+        datalist: function that lists a part, and what it takes besides folder and part.
         preprocessing: expression for a folder of volumes, which may be preprocessed already.
         original_preprocessing: expression for volumes as published.
         window: grey values or HU of -1 and 1.
@@ -52,7 +52,7 @@ class VolumeData:
 
     def files(self, part: str) -> str:
         function, *more = self.datalist.split(", ")
-        return f"$data.{function}({', '.join(['@data_dir', repr(part), *more])})"
+        return f"${function}({', '.join(['@data_dir', repr(part), *more])})"
 
 
 CHEST_CT = VolumeData(
@@ -66,8 +66,8 @@ CHEST_CT = VolumeData(
     phantom_shape=(96, 112, 112),
     options={"validation_subsets": [9]},
     datalist="luna16_datalist, @validation_subsets",
-    preprocessing="$data.image_transforms(@data_dir, @image_size, @window)",
-    original_preprocessing="$transforms.ct_preprocessing(@image_size, @window)",
+    preprocessing="$image_transforms(@data_dir, @image_size, @window)",
+    original_preprocessing="$ct_preprocessing(@image_size, @window)",
     window=(-1024, 600),
     field_of_view=(320.0, 350.0, 350.0),
     intensities="hounsfield",
@@ -86,8 +86,8 @@ BRAIN_T1 = VolumeData(
     phantom_shape=(104, 124, 96),
     options={},
     datalist="gsp_datalist",
-    preprocessing="$data.t1_transforms(@data_dir, @image_size, @window)",
-    original_preprocessing="$transforms.t1_preprocessing(@image_size)",
+    preprocessing="$t1_transforms(@data_dir, @image_size, @window)",
+    original_preprocessing="$t1_preprocessing(@image_size)",
     window=(0, 1000),
     field_of_view=(200.0, 200.0, 200.0),
     intensities="magnitude",
