@@ -12,14 +12,19 @@ class Case:
 
     Args:
         table: "memory" or "speed" of training, or a key of `tools.benchmark.measure.MEASURES`.
-        bundle, image_size, batch_size, precision, overrides: what is trained or used.
-        device: of torch.
-        threads: that torch may use on the CPU.
-        steps, warmup: iterations (or repetitions) that are timed, and those before them; not for "memory".
-        plain: as the original algorithm is written, not as fast as the bundle can.
+        bundle: name of the bundle.
+        image_size: voxels or pixels a side.
+        batch_size: volumes or slices in a batch.
+        precision: "fp32", "bf16" or "fp16".
+        overrides: further entries of train.json.
+        device: device of torch.
+        threads: number of threads that torch may use on the CPU.
+        steps: iterations (or repetitions) that are timed; not for "memory".
+        warmup: iterations before those; not for "memory".
+        plain: True computes as the released code does, False as fast as the bundle can.
         slab_length: axial slices that are generated at a time, 0 for all.
-        profile: also record what the time is spent in, from the start to the end, which itself takes time.
-        tf32: whether a GPU may round the factors of fp32 products to 10 bits; None as torch has it by default: in
+        profile: True also records the time of every operation, from the start to the end, which itself takes time.
+        tf32: True lets a GPU round the factors of fp32 products to 10 bits; None leaves torch's default: in
             convolutions, but not in matrix products.
     """
 

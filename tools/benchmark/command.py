@@ -64,19 +64,19 @@ def benchmark(
         tables: parameters, memory or speed, or several, separated by commas.
         steps: iterations that are timed in each round; by default the paper's 1000 on a GPU, 10 on a CPU.
         warmup: iterations before those; by default 10 on a GPU, 2 on a CPU.
-        rounds: how often the speed of all bundles is measured in turn.
+        rounds: number of times that the speed of all bundles is measured, in turn.
         speed_batch_size: volumes in a batch, for speed; 2 in the paper.
         precision: fp32, bf16 or fp16.
         device: cuda, cuda:1, cpu ...; a GPU by default if there is one.
-        threads: for torch on the CPU; torch's own choice by default. On a machine that others use too, give fewer than
-            it has cores: threads wait for the slowest of them.
+        threads: threads of torch on the CPU; torch's own choice by default. On a machine that others use too, give
+            fewer than it has cores: threads wait for the slowest of them.
         overrides: further entries of train.json, such as "{'base_channels': 16}".
         output_dir: folder for the report.
         compare: training, generation, translation, preparation, or several, separated by commas. Training of CycleGANs
             has no plain form: only its seconds and memory are told.
-        slab_length: in a comparison, axial slices that the fast way generates at a time, 0 for all.
-        differences: whether a comparison also says how far the results of both ways are apart.
-        profile: whether a comparison also says what the time of both ways is spent in: output_dir/profile_*.txt.
+        slab_length: axial slices that the optimised implementation generates at a time in a comparison, 0 for all.
+        differences: True makes a comparison also say how far the results of both implementations are apart.
+        profile: True makes a comparison also say what the time of both is spent in: output_dir/profile_*.txt.
         plain: False leaves out of a comparison what would take hours, or more memory than there is, when it is only the
             fast way's seconds and memory that are wanted.
     """

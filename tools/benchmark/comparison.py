@@ -35,13 +35,21 @@ class Row:
     """One comparison.
 
     Args:
-        what, bundle, image_size, precision: what is compared; the precision is that of the fast way, plain is fp32.
-        plain, fast: seconds (of a training step, a volume, a scan), medians of the rounds; None if it did not work.
-        ratio, ratio_low, ratio_high: plain over fast, median and range over the rounds.
-        plain_peak, fast_peak: MB, the peak resident set of the process or what torch allocated on the GPU.
+        what: work that is compared.
+        bundle: name of the bundle.
+        image_size: voxels or pixels a side.
+        precision: precision of the optimised implementation; the reference has fp32.
+        plain: seconds (of a training step, a volume, a scan) of the reference, median of the rounds; None if it did not
+            work.
+        fast: seconds of the optimised implementation, likewise.
+        ratio: median over the rounds of reference over optimised.
+        ratio_low: least ratio of the rounds.
+        ratio_high: largest ratio of the rounds.
+        plain_peak: MB of the reference: the peak resident set of the process or what torch allocated on the GPU.
+        fast_peak: MB of the optimised implementation, likewise.
         peak_ratio: fast over plain.
-        difference: of what both compute, see ``DIFFERENCES``.
-        failed: whether something else than a lack of memory kept one of them from being measured.
+        difference: difference of the results of both, see ``DIFFERENCES``.
+        failed: True if something else than a lack of memory kept one of them from being measured.
     """
 
     what: str

@@ -36,14 +36,14 @@ def benchmark_distances(
     greatest, and by how much the two results differ. Both start from features and end with the distance.
 
     Args:
-        samples: in each of the two sets.
-        dims: of the features.
-        rounds: how often both are measured.
+        samples: number of samples in each of the two sets.
+        dims: dimensions of the features.
+        rounds: number of times that both are measured.
         decay: the k-th dimension's standard deviation falls as k to the power of -decay. From about 0.75 the
             covariances are so close to singular that this project's route takes singular values, which is slower.
-        seed: of the features, which are normal: the second set has another mean and covariance.
-        threads: of torch, on the CPU; torch's own choice by default. SciPy's and NumPy's are set before the start, by
-            OMP_NUM_THREADS. Give both the same: OMP_NUM_THREADS=1 with --threads 1.
+        seed: seed of the features, which are normal: the second set has another mean and covariance.
+        threads: threads of torch on the CPU; torch's own choice by default. SciPy's and NumPy's are set before the
+            start, by OMP_NUM_THREADS. Give both the same: OMP_NUM_THREADS=1 with --threads 1.
     """
     samples, dims = number("samples", samples, least=2), number("dims", dims)
     rounds, seed = number("rounds", rounds), number("seed", seed, least=0)

@@ -27,9 +27,10 @@ class Outcome:
 
     Args:
         status: ``OK``, ``OUT_OF_MEMORY`` or ``FAILED``.
-        value: what was measured, None unless OK.
-        before, peak: MB held before the case began, and at most, where that was measured.
-        message: what the process said, unless OK; of a case that was profiled, its profile.
+        value: measured value, None unless OK.
+        before: MB held before the case began, where that was measured.
+        peak: MB held at most, where that was measured.
+        message: message of the process, unless OK; the profile of a case that was profiled.
     """
 
     status: str

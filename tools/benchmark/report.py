@@ -40,14 +40,20 @@ class Row:
     """A bundle in one line of a table.
 
     Args:
-        table, image_size, batch_size, bundle: as in ``Key``.
+        table: table, see ``Key``.
+        image_size: voxels or pixels a side, see ``Key``.
+        batch_size: volumes or slices in a batch, see ``Key``.
+        bundle: name of the bundle, see ``Key``.
         value: median of the rounds; "-" if it does not fit into memory; "failed".
-        low, high: of the rounds.
-        paper: what the paper prints: a number, "-" or None.
+        low: least value of the rounds.
+        high: largest value of the rounds.
+        paper: value in the paper: a number, "-" or None.
         reference: bundle to which the ratios are, None where there are none.
-        ratio, ratio_low, ratio_high: median and range of the ratios, pair by pair: round by round.
+        ratio: median of the ratios, pair by pair: round by round.
+        ratio_low: least of the ratios.
+        ratio_high: largest of the ratios.
         paper_ratio: the same of the paper's values.
-        rounds: what was measured in each.
+        rounds: value of each round.
     """
 
     table: str
@@ -193,8 +199,8 @@ def write_report(folder: Path, rows: Sequence[Row], bundles: Sequence[str], abou
 
     Args:
         folder: made if need be.
-        rows: of ``make_rows``.
-        bundles: in the order of the columns, the reference first.
+        rows: result of ``make_rows``.
+        bundles: bundles in the order of the columns, the reference first.
         about: machine, versions, settings and date.
     """
     texts = {

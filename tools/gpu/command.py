@@ -48,10 +48,10 @@ def gpu(
         parts: life, equality, speed, memory or generation, or several, separated by commas.
         bundles: names of folders in `bundles`, separated by commas; by default one of every family.
         image_sizes: voxels or pixels a side, for speed and memory.
-        batch_sizes: for memory; speed has batches of 2.
+        batch_sizes: batch sizes for memory; speed has batches of 2.
         generation_sizes: voxels a side.
         equality_size: voxels or pixels a side, for equality.
-        steps: that are timed, after a quarter as many others.
+        steps: number of steps that are timed, after a quarter as many others.
         device: cuda, cuda:1 ...; cpu tries the command itself out, best with small sizes.
         overrides: further entries of train.json, such as "{'base_channels': 16}"; a bundle takes those that it has.
         output_dir: folder for the report.

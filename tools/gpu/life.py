@@ -41,9 +41,10 @@ class Step:
     """What a bundle did.
 
     Args:
-        bundle, name: whose and which step.
-        seconds: that its process took, mostly to start.
-        problem: why it does not count as done; empty if it does.
+        bundle: name of the bundle.
+        name: name of the step.
+        seconds: duration of its process, mostly of its start.
+        problem: reason why it does not count as done; empty if it does.
     """
 
     bundle: str
@@ -69,7 +70,7 @@ def life(bundle: str, folder: Path, device: str) -> Iterator[Step]:
 
     Args:
         bundle: its name.
-        folder: where it may write.
+        folder: folder to write into.
         device: cuda, cuda:1, cpu ...
     """
     config = train_config(bundle)

@@ -48,8 +48,9 @@ class Line:
     """A line of a table.
 
     Args:
-        cells: as they are shown.
-        value, peak: what was measured, and MB; None where nothing was.
+        cells: cells as they are shown.
+        value: measured value; None where nothing was measured.
+        peak: MB held at most; None where nothing was measured.
         problem: why it is not as it should be; empty if it is.
     """
 

@@ -12,7 +12,7 @@ def read_array(path: PathLike) -> np.ndarray:
     """[D, H, W] of a .npy file, float32; a channel of one is dropped.
 
     Raises:
-        VolumeError: it is no such file, is shorter than it says, or holds something else than real numbers.
+        VolumeError: the file is no such file, is shorter than it says, or holds something else than real numbers.
     """
     array = _mapped(path)
     check_memory(path, 4 * array.size)

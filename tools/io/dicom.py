@@ -41,7 +41,7 @@ class DicomSeries:
         affine: 4x4, voxel index (column, row, slice) to millimetres in RAS.
         shape: columns, rows, slices.
         modality: "CT", "MR", ...
-        echo_time: in ms, None if not given.
+        echo_time: echo time in ms, None if not given.
         description: SeriesDescription, "" if not given.
         skipped: files of the folder that are no slice of it, with the reason.
     """
@@ -59,15 +59,16 @@ def read_dicom_series(folder: str | os.PathLike, echo_time: float | None = None)
     """The volume in a folder of DICOM slices.
 
     Args:
-        folder: whose files, not those of its subfolders, are read.
-        echo_time: in ms, chooses between series of several echoes in one folder (T1 in-phase and out-of-phase); None if
-            there is one.
+        folder: folder whose files, without those of its subfolders, are read.
+        echo_time: echo time in ms, which chooses between series of several echoes in one folder (T1 in-phase and
+            out-of-phase); None if there is one.
 
     Returns:
         voxels [x, y, z], rescaled (HU for CT): int16 where slope and intercept are whole numbers, else float32.
 
     Raises:
-        FileNotFoundError, VolumeError: see `dicom_series`; or pixels that cannot be decoded.
+        FileNotFoundError: there is no such folder, see `dicom_series`.
+        VolumeError: the folder is refused, see `dicom_series`, or pixels cannot be decoded.
     """
     slices, series = _found(folder, echo_time)
     return np.stack([read_pixels(item) for item in slices], axis=-1), series
@@ -112,7 +113,8 @@ def any_slice(folder: str | os.PathLike) -> Dataset:
     """The header of a slice in a folder, the first by name.
 
     Raises:
-        FileNotFoundError, VolumeError: there is no such folder, or no slice in it.
+        FileNotFoundError: there is no such folder.
+        VolumeError: no slice is in the folder.
     """
     for file in _files(folder):
         with suppress(VolumeError):

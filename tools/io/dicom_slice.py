@@ -42,16 +42,17 @@ class DicomSlice:
     """What the header of a slice says, checked.
 
     Attributes:
-        file: where it is.
-        header: without pixels.
+        file: path of the file.
+        header: tags without the pixels.
         uids: PatientID, StudyInstanceUID and SeriesInstanceUID, "" if not given.
         modality: "CT", "MR", ...
-        rows, columns: number of pixels.
-        position: of the first pixel's centre, mm in LPS.
+        rows: number of pixel rows.
+        columns: number of pixel columns.
+        position: centre of the first pixel, mm in LPS.
         orientation: [2, 3], unit vectors in LPS along a row and along a column.
-        spacing: between rows and between columns, mm.
+        spacing: distance between rows and between columns, mm.
         step: SpacingBetweenSlices or else SliceThickness, mm; None if neither is given.
-        echo_time: in ms, None if not given.
+        echo_time: echo time in ms, None if not given.
         rescale: slope and intercept, None if one of them is not given.
     """
 
@@ -73,8 +74,8 @@ def read_slice(file: Path) -> DicomSlice:
     """The header of a slice.
 
     Raises:
-        VolumeError: it is not DICOM, not a grey image of one frame with a place in the patient, or a tag is broken; the
-            message names the tag.
+        VolumeError: the file is not DICOM, is not a grey image of one frame with a place in the patient, or has a
+            broken tag, which the message names.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of values that are refused below by name
@@ -98,7 +99,7 @@ def read_pixels(item: DicomSlice) -> np.ndarray:
     Compressed pixels for which pydicom has no decoder (JPEG Lossless, JPEG-LS) are decoded by GDCM in SimpleITK.
 
     Raises:
-        VolumeError: they cannot be decoded.
+        VolumeError: the pixels cannot be decoded.
     """
     folder, name = item.file.parent, as_text(item.file.name)
     try:

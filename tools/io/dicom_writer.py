@@ -43,27 +43,29 @@ def write_dicom_series(
     """Writes a synthetic volume as one DICOM series that says so, and that a planning system can load.
 
     Args:
-        folder: to create; it appears when it is complete.
+        folder: folder to create; it appears when it is complete.
         volume: [x, y, z], in HU for CT.
         affine: 4x4, voxel index to millimetres in RAS.
         modality: "CT" or "MR".
-        description: of the series.
+        description: description of the series.
         reference: a slice of the study that this was made from, or a folder with its slices, of one echo or several:
             patient, study and frame of reference are taken over, so that both lie in one study and one space.
         image_type: ORIGINAL or DERIVED, PRIMARY or SECONDARY, and so on.
         rescale: slope and intercept; value = slope * stored + intercept.
-        bits_stored: 12 or 16, of 16 allocated.
-        signed: whether stored values are.
-        echo_time, repetition_time: in ms, for MR; None leaves the tag out.
+        bits_stored: number of bits, 12 or 16, of 16 allocated.
+        signed: True for stored values with a sign.
+        echo_time: echo time in ms, for MR; None leaves the tag out.
+        repetition_time: repetition time in ms, for MR; None leaves the tag out.
         patient: name and id where there is no reference.
-        provenance: what made the volume, see `tools.io.provenance`.
-        series_per_file: give every file its own SeriesInstanceUID, as CHAOS's anonymisation did.
+        provenance: origin of the volume, see `tools.io.provenance`.
+        series_per_file: True gives every file its own SeriesInstanceUID, as CHAOS's anonymisation did.
         uid_seed: UIDs follow from it, and dates are fixed; None draws new ones.
-        names: of the files, formatted with the slice's number from 1.
+        names: pattern of the files' names, formatted with the slice's number from 1.
 
     Raises:
         FileExistsError: the folder holds something already.
-        FileNotFoundError, VolumeError: the reference is a folder that does not exist or has no slice.
+        FileNotFoundError: the reference is a folder that does not exist.
+        VolumeError: the reference has no slice.
         ValueError: another modality, a volume that is not 3D or empty, an affine that shears, or values that the stored
             type cannot hold.
     """

@@ -38,9 +38,9 @@ def inflate(
         data: the file that holds the stream.
         size: bytes that are wanted.
         out: uint8 [size] that takes them; None to count only.
-        start: where the stream begins in the file.
+        start: position in the file where the stream begins.
         skip: bytes of the stream before those that are wanted.
-        to_end: whether to go on to the checksum, which lies behind them.
+        to_end: True goes on to the checksum, which lies behind the bytes.
 
     Returns:
         the bytes that were found, those that were skipped not counted; more than ``size`` if there are more.

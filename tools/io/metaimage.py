@@ -45,11 +45,12 @@ class MetaImageFile:
 
     Attributes:
         header: its shape and affine.
-        dtype: of the voxels as they are stored.
-        files: that hold them, in order; the header's own if they follow it.
+        dtype: type of the voxels as they are stored.
+        files: files that hold the voxels, in order; the header's own if they follow it.
 
     Raises:
-        VolumeError: it is no MetaImage, no 3D volume with one number per voxel, or where its voxels lie is not known.
+        VolumeError: the file is no MetaImage or no 3D volume with one number per voxel, or does not say where its
+            voxels lie.
     """
 
     def __init__(self, path: str) -> None:

@@ -31,10 +31,11 @@ class NiftiFile:
 
     Attributes:
         header: its shape and affine.
-        dtype: of the voxels as they are stored.
+        dtype: type of the voxels as they are stored.
 
     Raises:
-        VolumeError: it is no NIfTI, no 3D volume with one number per voxel, or where its voxels lie is not known.
+        VolumeError: the file is no NIfTI or no 3D volume with one number per voxel, or does not say where its voxels
+            lie.
     """
 
     def __init__(self, path: str) -> None:
@@ -191,7 +192,7 @@ def nifti_image(voxels: np.ndarray, affine: np.ndarray, provenance: Record | Non
     Args:
         voxels: [x, y, z], stored in their own type.
         affine: 4x4, voxel index to RAS in mm. The qform cannot hold what shear it has.
-        provenance: where the volume comes from, which the header then says.
+        provenance: origin of the volume, which the header then names.
     """
     image = nib.Nifti1Image(voxels, affine, dtype=voxels.dtype)
     image.set_sform(affine, code="scanner")

@@ -30,7 +30,7 @@ class Provenance:
 
     Args:
         bundle: its name.
-        version: of the bundle.
+        version: version of the bundle.
         weights: the file of the network's weights; its SHA-256 is taken when it is first asked for.
     """
 

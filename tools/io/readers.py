@@ -81,7 +81,7 @@ def read_volume(path: PathLike) -> tuple[np.ndarray, VolumeHeader]:
         scales whole numbers; NaN stays), and the header.
 
     Raises:
-        VolumeError: as `read_header`, or the data are damaged.
+        VolumeError: the header is refused, see `read_header`, or the data are damaged.
     """
     file = _opened(path)
     with _one_error(path, "its voxels"):

@@ -51,7 +51,7 @@ class VolumeHeader:
         path: the file that was given.
         shape: voxels along the file's three axes, first axis fastest (x, y, z).
         affine: 4x4, voxel index (x, y, z) to millimetres in RAS, as nibabel gives it.
-        doubt: what the file leaves open about where its voxels lie; "" if nothing.
+        doubt: sentence on what the file leaves open about the place of its voxels; "" if nothing.
     """
 
     path: str
@@ -77,8 +77,8 @@ def check_geometry(path: PathLike, affine: np.ndarray, shape: tuple[int, ...]) -
     """Refuse an affine [4, 4] by which nobody knows where the voxels of a volume lie, or at no right angles.
 
     Raises:
-        VolumeError: it is not finite, a voxel's side is not within `VOXEL_SIZES`, or its shear moves a corner of the
-            volume by more than `SHEAR_TOLERANCE`.
+        VolumeError: the affine is not finite, a voxel's side is not within `VOXEL_SIZES`, or its shear moves a corner
+            of the volume by more than `SHEAR_TOLERANCE`.
     """
     if not np.isfinite(affine).all():
         raise VolumeError.of(path, "where its voxels lie is not known: its header holds NaN or infinite numbers there")

@@ -60,7 +60,7 @@ def volume_header(path: PathLike) -> VolumeHeader:
     """Shape and affine of a volume, without its voxels.
 
     Raises:
-        VolumeError: it cannot be used; see `read_header` and `dicom_series`.
+        VolumeError: the volume cannot be used; see `read_header` and `dicom_series`.
     """
     folder, echo = _parts(path)
     if not os.path.isdir(folder):
@@ -83,8 +83,8 @@ class VolumeReader(ImageReader):
     Gives what MONAI's `ITKReader` and `NibabelReader` give: axes (x, y, z), affine in RAS, no channel; HU for CT.
 
     Args:
-        axial_first: where z is the head-foot axis, give axes (z, y, x) with the affine that belongs to them: the order
-            in the file, in which no voxel has to be moved to have axial slices first.
+        axial_first: True gives axes (z, y, x), where z is the head-foot axis, with the affine that belongs to them: the
+            order in the file, in which no voxel has to be moved to have axial slices first.
         least: voxels that there must be along every axis.
 
     `LoadImage` catches what `read` raises and tries its other readers, which would accept a 4D or a truncated volume.
@@ -119,8 +119,8 @@ class VolumeReader(ImageReader):
             "modality" as DICOM gives it ("CT", "MR", ...; "" for other files).
 
         Raises:
-            VolumeError: it cannot be used, see `read_volume` and `read_dicom_series`; or it has fewer voxels along an
-                axis than ``least``.
+            VolumeError: the volume cannot be used, see `read_volume` and `read_dicom_series`; or it has fewer voxels
+                along an axis than ``least``.
         """
         folder, echo = _parts(img)
         if os.path.isdir(folder):

@@ -16,7 +16,7 @@ def check_implementation(implementation: str) -> str:
     """Return the name of an implementation if there is one of that name.
 
     Raises:
-        ValueError: it is not in ``IMPLEMENTATIONS``.
+        ValueError: the name is not in ``IMPLEMENTATIONS``.
     """
     if implementation not in IMPLEMENTATIONS:
         raise ValueError(f"implementation is {implementation!r}, expected 'optimised' or 'reference'.")

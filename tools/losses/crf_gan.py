@@ -27,7 +27,7 @@ class CRFGANObjective(HierarchicalObjective):
     Args:
         generator: G, whose parts are G1 and G2.
         discriminator: D.
-        encoder: hE.
+        encoder: half-encoder hE.
         crf: the CRF.
         latent_dim: size L of the latent vector.
         feedback: combination of D and the CRF in G's loss. "blend", the released code's way: cross-entropy of one
@@ -140,7 +140,7 @@ class CRFGANObjective(HierarchicalObjective):
         """Weight w of the CRF in the blend at an iteration, counted from 0, of a run of so many.
 
         Raises:
-            ValueError: it falls over the run, whose length is not given.
+            ValueError: the weight falls over the run, whose length is not given.
         """
         length = self.crf_iterations or iterations
         if length is None:

@@ -30,12 +30,12 @@ class HAGANObjective(HierarchicalObjective):
     Args:
         generator: G, whose parts are G1, G2 and GL.
         discriminator: D.
-        encoder: hE.
+        encoder: half-encoder hE.
         sub_encoder: the sub-encoder.
         latent_dim: size L of the latent vector.
         discriminator_class_weight: weight of the auxiliary classifier in D's loss, see `HierarchicalObjective`.
         generator_class_weight: weight of the auxiliary classifier in G's loss.
-        checkpointing: whether GL's activations are computed again in the backward pass instead of kept.
+        checkpointing: True computes GL's activations again in the backward pass, instead of keeping them.
     """
 
     def __init__(

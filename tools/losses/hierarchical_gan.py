@@ -30,7 +30,7 @@ class HierarchicalObjective(ABC):
     Args:
         generator: G, whose parts are G1 and G2.
         discriminator: D.
-        encoder: hE.
+        encoder: half-encoder hE.
         latent_dim: size L of the latent vector.
         discriminator_class_weight: weight of the auxiliary classifier's cross-entropy in D's loss, if D has one; 1 in
             the released code.

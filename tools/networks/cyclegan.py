@@ -33,10 +33,10 @@ class TranslationGenerator(SelfDescribed):
             the network sees, and makes, thin slabs (2.5D).
         channels: width of the first convolution.
         blocks: residual blocks that an image passes.
-        branch_blocks: how many of them lie in the branch.
+        branch_blocks: number of those that lie in the branch.
 
     Raises:
-        ValueError: for numbers that make no network.
+        ValueError: the numbers make no network.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ def check_image_size(image_size: int) -> int:
     """Return ``image_size`` if the family can be built for it.
 
     Raises:
-        ValueError: it is not a power of two from 32 to 1024.
+        ValueError: the size is not a power of two from 32 to 1024.
     """
     if image_size not in IMAGE_SIZES:
         raise ValueError(
@@ -81,7 +81,7 @@ class EmbeddingGenerator(nn.Module):
         image_size: S.
         latent_dim: size L of the latent vector.
         base_channels: c; A has 2c channels.
-        num_classes: 0, or the number of classes, whose one-hot code is appended to the latent.
+        num_classes: number of classes, whose one-hot code is appended to the latent; 0 for none.
     """
 
     def __init__(self, image_size: int, latent_dim: int = 1024, base_channels: int = 32, num_classes: int = 0):
@@ -301,7 +301,9 @@ class Reconstructor(nn.Module):
     """Encode volumes and generate them again: hE by slabs, the sub-encoder, the generator (HA-GAN).
 
     Args:
-        generator, encoder, sub_encoder: the trained networks.
+        generator: trained generator.
+        encoder: trained half-encoder hE.
+        sub_encoder: trained sub-encoder.
     """
 
     def __init__(self, generator: Generator, encoder: HalfEncoder, sub_encoder: SubEncoder):

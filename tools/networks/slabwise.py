@@ -58,7 +58,7 @@ class SlabwiseGenerator(nn.Module):
         """G2: pairs of an axial slice and the slab [B, 1, length, S, S] that begins there, from first to last.
 
         Args:
-            embedding: of `embed`.
+            embedding: result of `embed`.
         """
         (widen, norm, activation), last, squash = self.generator.decode
         hidden_slices = 2 * embedding.shape[2]

@@ -60,8 +60,8 @@ class Limits:
 
     Attributes:
         files: entries.
-        file_bytes: of one file, unpacked.
-        total_bytes: of all files, unpacked.
+        file_bytes: largest size of one file, unpacked.
+        total_bytes: largest size of all files together, unpacked.
         ratio: unpacked to packed size of a file.
     """
 
@@ -98,8 +98,8 @@ def check_archive(path: str | Path, limits: Limits = Limits(), checksum: str | N
     each file, none missing and none besides; that weights are tensors and nothing else.
 
     Args:
-        path: of the ZIP.
-        limits: what it may have.
+        path: path of the ZIP.
+        limits: largest sizes and numbers allowed.
         checksum: SHA-1 or SHA-256 in hexadecimal digits of the whole archive, from where you trust it.
 
     Returns:
@@ -131,7 +131,7 @@ def unpack(path: str | Path, output_dir: str | Path, limits: Limits = Limits()) 
 
     Raises:
         FileExistsError: the folder is there and not empty.
-        ArchiveError: see ``check_archive``.
+        ArchiveError: the archive is refused, see ``check_archive``.
     """
     name = check_archive(path, limits)
     folder = Path(output_dir) / name

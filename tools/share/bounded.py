@@ -33,11 +33,11 @@ def parse_config(path: str, content: bytes) -> Any:
     """What MONAI would read: mappings, lists, strings, switches, and None for other values of YAML.
 
     Args:
-        path: whose ending says, as it does to MONAI, whether it is JSON or YAML.
-        content: of the file; UTF-8, or UTF-16 or UTF-32, which some of MONAI's readers take.
+        path: path of the file, whose ending says, as it does to MONAI, whether it is JSON or YAML.
+        content: content of the file; UTF-8, or UTF-16 or UTF-32, which some of MONAI's readers take.
 
     Raises:
-        ValueError: it cannot be read, or not within bounds, so that what it does cannot be listed.
+        ValueError: the content cannot be read, or not within bounds, so that what it does cannot be listed.
     """
     is_json = path.lower().endswith("json")
     most = JSON_BYTES if is_json else YAML_BYTES

@@ -32,9 +32,9 @@ def model_card(
     """A section in Markdown.
 
     Args:
-        metadata: of the packed bundle.
+        metadata: metadata of the packed bundle.
         settings: the content of `models/model.json`.
-        training: of ``training_facts``.
+        training: result of ``training_facts``.
         report: the content of `eval/report.json`, None if the bundle was not evaluated.
     """
     data = settings.get("data", {})

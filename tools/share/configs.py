@@ -28,7 +28,7 @@ class Entry:
 
     Attributes:
         config: the file's name.
-        id: where it stands, as MONAI writes it: `train#dataset#data`.
+        id: place in the config, as MONAI writes it: `train#dataset#data`.
         kind: "import", "expression", "target", "name" (a dotted name elsewhere), "macro" or "reference".
         text: the string, without MONAI's "$" or "%".
     """
@@ -43,7 +43,7 @@ def load_config(path: Path) -> dict[str, Any]:
     """A config's content.
 
     Raises:
-        ValueError: it is not a JSON object.
+        ValueError: the content is not a JSON object.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -92,7 +92,7 @@ def expression_tree(text: str) -> ast.Expression:
     """The syntax tree of an expression, each reference a name.
 
     Raises:
-        ValueError: it is not a Python expression.
+        ValueError: the text is not a Python expression.
     """
     try:
         return ast.parse(REFERENCE.sub("_reference_", text).strip(), mode="eval")

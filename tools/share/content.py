@@ -33,10 +33,10 @@ class Trained:
     """A training run that is to be packed.
 
     Attributes:
-        folder: that holds `models` and `eval`.
-        names: of the weights, without ending; "model" is among them.
+        folder: folder that holds `models` and `eval`.
+        names: names of the weights, without ending; "model" is among them.
         settings: the content of `models/model.json`.
-        last: whether it is the last epoch's weights that are packed, `models/model_last.pt`, not the best.
+        last: True packs the last epoch's weights, `models/model_last.pt`, instead of the best.
     """
 
     folder: Path
@@ -135,8 +135,8 @@ def for_any_folder(name: str, content: Mapping[str, Any], train: Mapping[str, An
     MONAI resolves an import anew once its place in the list was run.
 
     Args:
-        name: of the file.
-        content: of the config.
+        name: name of the file.
+        content: content of the config.
         train: the content of `train.json`, whose imports serve overlays.
     """
     packed = dict(content)

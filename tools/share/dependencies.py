@@ -36,7 +36,7 @@ class Dependencies:
         data_files: other files that a needed module names, relative to ``root``.
         kept: names that each re-exporting package must still have.
         imports: packages other than ``tools`` that needed modules import, by their top-level name.
-        problems: what leads nowhere, each a line.
+        problems: names that lead nowhere, each a line.
     """
 
     root: Path

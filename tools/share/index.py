@@ -28,13 +28,13 @@ def index(directory: str, repo: str | None = None, tag: str | None = None, base_
     `get_all_bundles_list` find them.
 
     Args:
-        directory: that holds NAME_v<version>.zip, and the weights that are fetched separately.
+        directory: folder that holds NAME_v<version>.zip, and the weights that are fetched separately.
         repo: owner/name on GitHub.
-        tag: of the release.
-        base_url: where the archives will be instead, a folder's URL.
+        tag: tag of the release.
+        base_url: URL of a folder where the archives will be instead.
 
     Returns:
-        What was written, and what to look after.
+        Lines on what was written, and what to look after.
     """
     entries, remarks = model_info(Path(directory), release_url(repo, tag, base_url))
     path = Path(directory) / FILE
@@ -62,8 +62,8 @@ def model_info(directory: Path, base_url: str) -> tuple[dict[str, dict[str, str]
     """The content of `model_info.json`, and what its reader should know.
 
     Args:
-        directory: that holds the archives.
-        base_url: where they will be.
+        directory: folder that holds the archives.
+        base_url: URL of the folder where the archives will be.
 
     Returns:
         `<name>_v<version>` -> SHA-1 as `checksum` and URL as `source`; remarks, each a line.

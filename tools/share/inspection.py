@@ -240,7 +240,7 @@ def python_summary(source: bytes, own: Iterable[str] = ()) -> tuple[list[str], l
     """Modules that a Python file imports, and what deserves a look.
 
     Args:
-        source: as it lies in the file: Python decodes it by its `# coding:`, and so does this.
+        source: source as it lies in the file: Python decodes it by its `# coding:`, and so does this.
         own: first parts of the names of modules that lie in the bundle.
     """
     try:

@@ -23,10 +23,10 @@ def packed_metadata(
     The shapes are those of the trained network: `configs/metadata.json` in the repository describes the default one.
 
     Args:
-        metadata: of the repository.
+        metadata: metadata of the repository.
         settings: the content of `model.json`, how the network was trained.
         versions: distribution -> version of what the packed bundle needs.
-        version: of the archive; None takes that of the metadata.
+        version: version of the archive; None takes that of the metadata.
 
     Raises:
         ValueError: the version is missing, no version number, or not in the changelog.

@@ -26,8 +26,8 @@ def onnx(name: str, filepath: str = "model.onnx", trained: str | None = None, bu
     weights come from.
 
     Args:
-        name: of the bundle, a folder in bundles_dir.
-        filepath: of the ONNX file.
+        name: name of the bundle, a folder in bundles_dir.
+        filepath: path of the ONNX file.
         trained: the folder that holds `models`; by default the bundle's own.
         bundles_dir: the folder that holds the bundle, which may be packed; by default the repository's `bundles`.
 

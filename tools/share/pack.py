@@ -54,16 +54,16 @@ def pack(
     whose metadata does not verify, is refused.
 
     Args:
-        name: of the bundle, a folder in bundles_dir.
-        version: of the archive, a key of the changelog in metadata.json; by default the metadata's version.
-        output_dir: where the archive goes.
+        name: name of the bundle, a folder in bundles_dir.
+        version: version of the archive, a key of the changelog in metadata.json; by default the metadata's version.
+        output_dir: folder in which the archive is written.
         trained: the folder that holds `models` and `eval` of the training to pack; by default the bundle's own.
         bundles_dir: the folder that holds the bundle; by default the repository's `bundles`.
         filepath: a local copy of the metadata's schema. Without it the project's own copy is taken where the metadata
             name the schema that it is of; any other is fetched.
         large_file_mb: weights above this many megabytes (of 10^6 bytes) are written beside the archive, to be fetched
             by `python -m monai.bundle download_large_files`; by default all weights are in the archive.
-        base_url: where the large files will be, a folder's URL; needed with large_file_mb.
+        base_url: URL of the folder where the large files will be; needed with large_file_mb.
         model_info: the `model_info.json` of a release page; a version that it has is published and refused.
         last: pack the weights of the last epoch (`model_last.pt`), not those that validation found best.
 
@@ -160,7 +160,7 @@ def checked(name: str, files: Mapping[str, bytes], schema: str | os.PathLike | N
     """The network as TorchScript, made by the packed code in a folder that has nothing else.
 
     Raises:
-        ValueError: what is packed does not pass the checks of ``zoo`` there.
+        ValueError: the packed bundle does not pass the checks of ``zoo``.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve() / name

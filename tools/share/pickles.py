@@ -66,7 +66,7 @@ def code_inside(file: IO[bytes], depth: int = 0) -> str | None:
 
     Args:
         file: seekable, at its beginning.
-        depth: how many archives it lies in.
+        depth: number of archives around this one.
     """
     head = file.read(512)
     file.seek(0)

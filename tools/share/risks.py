@@ -111,9 +111,9 @@ def findings(tree: ast.AST, bound: Mapping[str, set[str]] | None = None, strings
     """What deserves a look in a tree, in the order of its lines.
 
     Args:
-        tree: of a file or an expression.
-        bound: what names stand for; None takes the tree's own imports.
-        strings: whether texts that are names, such as "os.system", and all names with two underscores count too.
+        tree: syntax tree of a file or an expression.
+        bound: meanings of names; None takes the tree's own imports.
+        strings: True counts texts that are names too, such as "os.system", and all names with two underscores.
     """
     bound = names_bound([tree]) if bound is None else bound
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}

@@ -17,7 +17,7 @@ def normalised(content: bytes, extra: Mapping[str, bytes] | None = None) -> byte
     """A TorchScript archive without what differs from machine to machine.
 
     Args:
-        content: as `torch.jit.save` writes it.
+        content: bytes as `torch.jit.save` writes them.
         extra: further files for `_extra_files` of `torch.jit.load`, by name.
 
     Dropped are the `.debug_pkl` records: they hold the paths of the source files, and serve error messages alone. The

@@ -132,8 +132,8 @@ def check_torchscript(folder: Path, export: str = "models/verify_model.ts") -> l
     """Whether the weights fit the network and export to TorchScript, and a given `models/model.ts` can be read.
 
     Args:
-        folder: of the bundle.
-        export: where the TorchScript goes, relative to ``folder``.
+        folder: folder of the bundle.
+        export: path of the TorchScript, relative to ``folder``.
     """
     given = folder / "models" / "model.ts"
     problems = _tried("models/model.ts cannot be read", torch.jit.load, str(given)) if given.is_file() else []
@@ -169,11 +169,11 @@ def check_bundle(folder: str | os.PathLike, schema: str | None = None) -> list[s
     """All checks.
 
     Args:
-        folder: of the bundle, which must be the first place where Python finds ``tools``.
+        folder: folder of the bundle, which must be the first place where Python finds ``tools``.
         schema: a local copy of the metadata's schema, see `check_schema`.
 
     Returns:
-        What is wrong, each a line; empty if nothing is.
+        Problems, each a line; empty if there are none.
     """
     folder = Path(folder)
     problems = check_files(folder)
@@ -184,8 +184,8 @@ def check_in_place(folder: Path, export: str | None = None) -> list[str]:
     """All checks but that of the schema; those that run the network only if the others found nothing.
 
     Args:
-        folder: as of ``check_bundle``.
-        export: where the TorchScript goes, relative to ``folder``; None throws it away.
+        folder: folder of the bundle, as for ``check_bundle``.
+        export: path of the TorchScript, relative to ``folder``; None throws it away.
     """
     problems = check_files(folder)
     if problems:

@@ -42,13 +42,13 @@ class Settings:
     """What all studies have in common.
 
     Attributes:
-        seed: of all draws.
+        seed: seed of all draws.
         title: shown to readers.
-        language: of the page.
-        planes: to show slices in.
+        language: language of the page.
+        planes: planes to show slices in.
         window: lowest and highest value shown; None finds out.
         volumes: readers scroll through whole volumes instead of seeing one slice.
-        as_stored: take voxels for cubes, as the papers do.
+        as_stored: True takes voxels for cubes, as the papers do.
         image_size: resize every volume to a cube of so many voxels a side; None leaves them as they are.
         readers: names of readers, for the administrator and the analysis.
     """
@@ -81,7 +81,7 @@ def build_2afc(
         models: name -> folder of generated volumes; two for section 2.
         real_pairs: pairs of section 1.
         model_pairs: pairs of section 2.
-        settings: see `Settings`.
+        settings: settings of the study, see `Settings`.
         against: models that real images are paired with, in turn; None takes the first model, as the paper does.
 
     Raises:

@@ -51,21 +51,21 @@ class StudyCommands:
             kind: 2afc (which of two images is real, which of two models' images is more realistic) or survey (real,
                 synthetic or cannot tell).
             real: folder of real volumes (NIfTI, MetaImage, .npy, or folders of DICOM or PNG slices).
-            models: for 2afc, folders of generated volumes as a=DIR,b=DIR.
-            synthetic: for a survey, folder of synthetic volumes.
-            real_pairs: for 2afc, pairs of a real and a generated image.
-            model_pairs: for 2afc, pairs of the two models.
-            scans: for a survey, an even number; half of them are real.
+            models: folders of generated volumes as a=DIR,b=DIR, for 2afc.
+            synthetic: folder of synthetic volumes, for a survey.
+            real_pairs: number of pairs of a real and a generated image, for 2afc.
+            model_pairs: number of pairs of the two models, for 2afc.
+            scans: number of scans, even, for a survey; half of them are real.
             readers: number of readers, or their names separated by commas.
-            seed: of the draw of volumes, planes and positions.
+            seed: seed of the draw of volumes, planes and positions.
             window: LOW,HIGH, the values that are black and white. Without it sets in HU take -1024,600.
             volumes: readers scroll through whole volumes in three planes and set the window.
             planes: axial,coronal,sagittal or some of them.
-            against: for 2afc, models that real images are paired with, in turn; the first without it.
-            as_stored: take voxels for cubes, if volumes differ only in the voxel size they state.
+            against: models that real images are paired with, in turn, for 2afc; the first without it.
+            as_stored: True takes voxels for cubes, for volumes that differ only in the voxel size they state.
             image_size: resize every volume of all sets to a cube of so many voxels a side, if they differ in shape.
             title: shown to readers.
-            language: of the page.
+            language: language of the page.
         """
         names = readers if isinstance(readers, int) else listed(readers)
         settings = building.Settings(
@@ -106,13 +106,13 @@ class StudyCommands:
         """Serve a study until stopped with Ctrl+C, and print the links to send once the port is taken.
 
         Args:
-            study_dir: as built.
+            study_dir: folder that `study build` wrote.
             host: network interface; 0.0.0.0 for all.
-            port: to listen at.
+            port: port of the server.
             database: file of the answers; answers.sqlite in the study folder without it.
             proxies: number of proxies before the server (1 behind one that does TLS).
-            address: that readers open and that all links begin with, such as https://study.example.org, if it is
-                another one.
+            address: address that readers open and that all links begin with, such as https://study.example.org, where
+                it differs from the server's own.
         """
         own = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         address = address or f"http://{own}:{port}"
@@ -127,10 +127,10 @@ class StudyCommands:
         """Write report.json, answers.csv and report.html.
 
         Args:
-            study_dir: as served; several surveys, separated by commas, are compared with each other.
+            study_dir: folder that was served; several surveys, separated by commas, are compared with each other.
             output_dir: folder for the report; "analysis" in the (first) study folder without it.
             database: file of the answers, if it is not in the study folder.
-            seed: of bootstraps and permutations.
+            seed: seed of bootstraps and permutations.
         """
         from tools.study.report import write_report
 
@@ -160,10 +160,10 @@ class StudyCommands:
             readers: numbers of readers to try.
             pairs: numbers of pairs to try.
             power: share of studies that shall find it at p < 0.05.
-            reader_sd: how much readers differ in their preference, in logits.
-            pair_sd: how much pairs differ, in logits; by default as in the CRF-GAN paper.
+            reader_sd: standard deviation of readers' preferences, in logits.
+            pair_sd: standard deviation of pairs, in logits; by default as in the CRF-GAN paper.
             simulations: studies for each number of readers and pairs.
-            seed: of the simulations.
+            seed: seed of the simulations.
             output: file to write as JSON.
         """
         from tools.study.planning import PAIR_SD, READER_SD, plan_text, power_table

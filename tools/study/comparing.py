@@ -37,7 +37,7 @@ class Volumes:
     """Reads volumes as they are shown.
 
     Attributes:
-        as_stored: take voxels for cubes, whatever size the file states.
+        as_stored: True takes voxels for cubes, whatever size the file states.
         image_size: resize every volume to a cube of so many voxels a side; None leaves it as it is.
     """
 
@@ -48,7 +48,7 @@ class Volumes:
         """A volume, float32 [D, H, W], and its geometry.
 
         Raises:
-            VolumeError: it cannot be read, shows nothing, or holds NaN.
+            VolumeError: the volume cannot be read, shows nothing, or holds NaN.
         """
         volume, spacing = read_image(file)
         if not np.isfinite(volume).all():
@@ -64,7 +64,7 @@ class Volumes:
 
         Args:
             drawn: volumes.
-            known: what was found out before, which is not read again.
+            known: results of volumes that were read before, which are not read again.
         """
         found, unusable = dict(known), {}
         for file in dict.fromkeys(one.file for one in drawn):

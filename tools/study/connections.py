@@ -52,7 +52,7 @@ def limited_server(app: Callable, of_one: int | None, **options: Any) -> BaseWSG
     Args:
         app: the application.
         of_one: connections that an address may have; None for any number. A network /64 of IPv6 is one address.
-        options: of waitress.
+        options: options of waitress.
     """
     server = create_server(app, channel_timeout=IDLE_S, cleanup_interval=CLEANUP_S, **options)
     for one in server.map.values() if isinstance(server, MultiSocketServer) else [server]:

@@ -67,10 +67,12 @@ class Sitting:
         id: unique, from 1.
         reader: number of the reader.
         state: "open", "finished" or "abandoned".
-        reason: why it was abandoned.
-        cookie, page: what only the browser, and only the page in it, knows.
-        started, ended: seconds since 1970.
-        released: whether the administrator allowed another sitting after it.
+        reason: reason why it was abandoned.
+        cookie: secret that only the browser knows.
+        page: secret that only the page in the browser knows.
+        started: time of the start in seconds since 1970.
+        ended: time of the end in seconds since 1970.
+        released: True if the administrator allowed another sitting after this one.
     """
 
     id: int
@@ -89,12 +91,12 @@ class Answer:
     """What a reader answered.
 
     Attributes:
-        number: of the question in the reader's order.
+        number: number of the question in the reader's order.
         question: id in the manifest.
         images: names of the images, left first, separated by a space.
         choice: name of the chosen image, or one of `tools.study.folder.SURVEY_ANSWERS`.
         difficulty: 1 (extremely subtle) to 5 (obvious), where it is asked.
-        reason: in the reader's words.
+        reason: reason in the reader's words.
         client_ms: time from when the images were there to the answer, as the browser measured it.
         server_ms: time between sending the question and receiving the answer.
     """
@@ -113,8 +115,8 @@ class Database:
     """The answers of a study. May be used from several threads and processes at once.
 
     Args:
-        path: of the file, made if need be.
-        fingerprint: of the study's manifest.
+        path: path of the file, made if need be.
+        fingerprint: fingerprint of the study's manifest.
 
     Raises:
         ValueError: the file holds answers of another study.

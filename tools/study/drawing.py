@@ -36,8 +36,8 @@ class Draws:
 
     Args:
         sets: name -> volumes.
-        planes: to take slices in, in turn.
-        seed: of the draws and of the opaque names.
+        planes: planes to take slices in, in turn.
+        seed: seed of the draws and of the opaque names.
 
     Attributes:
         images: opaque name -> what was drawn for it, of all questions so far.

@@ -41,7 +41,7 @@ class Question:
         section: one of `SECTIONS`.
         images: names of the files, in an order that says nothing.
         plane: "axial", "coronal" or "sagittal", shown first where readers can scroll.
-        position: of the slice along its plane's axis, 0 to 1.
+        position: position of the slice along its plane's axis, 0 to 1.
     """
 
     id: str
@@ -56,14 +56,14 @@ class Study:
     """The manifest of a study, see `tools.study.build`.
 
     Attributes:
-        folder: where it lies.
+        folder: folder of the study.
         kind: one of `KINDS`.
         title: shown to readers.
-        language: of the page, unless a reader chooses another.
-        sections: in the order they are read in.
-        questions: of all sections.
-        display: how images are shown: width and height in pixels, or shape, spacing and values of volumes.
-        fingerprint: of the manifest; answers belong to one study only.
+        language: language of the page, unless a reader chooses another.
+        sections: sections in the order they are read in.
+        questions: questions of all sections.
+        display: form of the images: width and height in pixels, or shape, spacing and values of volumes.
+        fingerprint: fingerprint of the manifest; answers belong to one study only.
     """
 
     folder: Path
@@ -90,8 +90,8 @@ class Reader:
     """Someone who reads, by a personal link.
 
     Attributes:
-        number: from 1.
-        name: for the administrator and the analysis.
+        number: number of the reader, from 1.
+        name: name of the reader for the administrator and the analysis.
         token: the secret part of the link.
         sides: a 0 or 1 for every question of the manifest; 1 shows its images the other way round.
     """
@@ -116,7 +116,7 @@ def load_study(folder: str | os.PathLike) -> Study:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is of another version.
+        ValueError: the study is of another version.
     """
     text = _text(Path(folder), MANIFEST)
     content = json.loads(text)

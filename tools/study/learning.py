@@ -29,11 +29,11 @@ def trend(
     as likely as another, and permuting them within readers gives the exact distribution of the slope.
 
     Args:
-        readers: of every answer.
+        readers: reader of every answer.
         order: number of the question in the reader's order.
-        outcome: 1 for right and 0 for wrong, or a time, or any number.
-        permutations: to draw.
-        seed: of the permutations.
+        outcome: outcome of every answer: 1 for right and 0 for wrong, or a time, or any number.
+        permutations: number of permutations to draw.
+        seed: seed of the permutations.
 
     Raises:
         ValueError: different lengths, or no reader with two answers.

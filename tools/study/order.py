@@ -15,10 +15,11 @@ class Asked:
     """A question as one reader sees it.
 
     Attributes:
-        number: from 1, over all sections.
-        question: what is asked.
+        number: number of the question from 1, over all sections.
+        question: question that is asked.
         images: names of the files, left (or above) first.
-        number_in_section, section_total: for the page.
+        number_in_section: number of the question in its section, for the page.
+        section_total: number of questions in the section, for the page.
     """
 
     number: int
@@ -58,9 +59,10 @@ def balanced_sides(sections: Sequence[str], first_listed: Sequence[bool], reader
     second reader of two sees every pair mirrored, which balances each pair. Drawn from the system's randomness.
 
     Args:
-        sections: of every question.
-        first_listed: whether the real image, or that of the first model, is the first one listed in the manifest.
-        readers: how many.
+        sections: section of every question.
+        first_listed: True for every question whose real image, or image of the first model, is listed first in the
+            manifest.
+        readers: number of readers.
     """
     rng, plans = random.SystemRandom(), []
     for number in range(readers):

@@ -50,9 +50,9 @@ def slice_picture(grey: np.ndarray, geometry: Geometry, plane: str, index: int) 
 
     Args:
         grey: uint8 [D, H, W], from feet to head.
-        geometry: of the volume.
+        geometry: geometry of the volume.
         plane: one of `PLANES`.
-        index: of the slice.
+        index: number of the slice.
 
     Returns:
         uint8 [h, w], see `Geometry.picture_size`.

@@ -36,12 +36,12 @@ def power(
 
     Args:
         preference: share of votes for the first model; at 0.5 any finding counts, so that the result is the size.
-        readers: numbers of readers and of pairs, 2 at least; every reader reads every pair.
-        pairs: see readers.
+        readers: number of readers, 2 at least; every reader reads every pair.
+        pairs: number of pairs, 2 at least.
         reader_sd: standard deviation of readers' effects, in logits.
-        pair_sd: that of pairs' effects.
+        pair_sd: standard deviation of pairs' effects.
         simulations: number of studies.
-        seed: of the simulation.
+        seed: seed of the simulation.
 
     Raises:
         ValueError: numbers out of range.

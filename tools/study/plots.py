@@ -52,7 +52,7 @@ def shares_plot(shares: Mapping[str, Mapping[str, float]], label: str) -> str:
 
     Args:
         shares: name -> {"value", "low", "high"}.
-        label: of the axis.
+        label: label of the axis.
     """
     names = list(shares)
 

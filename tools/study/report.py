@@ -33,13 +33,13 @@ def write_report(
     """Analyse studies and write the three files, each as a whole.
 
     Args:
-        folders: of the studies; surveys are compared with each other.
+        folders: folders of the studies; surveys are compared with each other.
         output_dir: made if need be.
         database: file of the answers, of a single study.
-        seed: of bootstraps and permutations.
+        seed: seed of bootstraps and permutations.
 
     Returns:
-        what `report.json` holds.
+        The content of `report.json`.
 
     Raises:
         FileNotFoundError: a study, its key or its answers are not there.

@@ -19,15 +19,20 @@ class Scored:
 
     Attributes:
         reader: name.
-        number: of the question in the reader's order, from 1.
-        section, question, plane: what was asked.
-        left, right: where the images come from: "real" or a model; right is empty for a scan.
-        left_source, right_source: the volumes.
-        choice: where the chosen image comes from, or the answer of a survey.
-        correct: whether it was right; None for a preference. "Cannot tell" is not right.
-        difficulty: 1 to 5, in section 1.
-        reason: in words.
-        client_ms, server_ms: time taken, see `tools.study.database.Answer`.
+        number: number of the question in the reader's order, from 1.
+        section: section of the question.
+        question: question that was asked.
+        plane: plane of the images.
+        left: origin of the left image: "real" or a model.
+        right: origin of the right image; empty for a scan.
+        left_source: volume of the left image.
+        right_source: volume of the right image.
+        choice: origin of the chosen image, or the answer of a survey.
+        correct: True if the choice was right; None for a preference. "Cannot tell" is not right.
+        difficulty: rating from 1 to 5, in section 1.
+        reason: reason in words.
+        client_ms: time taken in the browser, see `tools.study.database.Answer`.
+        server_ms: time taken as the server sees it.
     """
 
     reader: str
@@ -52,12 +57,12 @@ class Result:
     """What a study has found.
 
     Attributes:
-        folder: of the study.
+        folder: folder of the study.
         study: its manifest.
         models: names, the first one first.
-        answers: of the sittings that count.
+        answers: answers of the sittings that count.
         sittings: every sitting: reader, state, reason, answered, counted, and which of the reader's it is.
-        closed: whether the study is closed.
+        closed: True if the study is closed.
     """
 
     folder: Path

@@ -71,11 +71,13 @@ def make_app(
     Args:
         study_dir: folder written by `tools.study.build`.
         database: file of the answers; None takes `answers.sqlite` in the study folder.
-        proxies: how many proxies stand before the server, whose X-Forwarded headers are then believed.
-        address: that readers open; the links on the administrator's page begin with it, whatever a request's Host says.
+        proxies: number of proxies before the server, whose X-Forwarded headers are then believed.
+        address: address that readers open; the links on the administrator's page begin with it, whatever a request's
+            Host says.
 
     Raises:
-        FileNotFoundError, ValueError: no study, or a database of another one.
+        FileNotFoundError: there is no study.
+        ValueError: the database is that of another study.
     """
     study, access = load_study(study_dir), load_access(study_dir)
     answers = Database(database or Path(study_dir) / ANSWERS, study.fingerprint)
@@ -382,8 +384,8 @@ def listening(app: Flask, host: str, port: int, proxies: int = 0) -> BaseWSGISer
     """A server that listens, without telling with what, and is not running yet; ``proxies`` as for `make_app`.
 
     Raises:
-        ValueError: it cannot listen there: another program does, the port is not for everybody, or the host is none of
-            this computer.
+        ValueError: the server cannot listen there: another program does, the port is not for everybody, or the host is
+            none of this computer.
     """
     try:
         return limited_server(

@@ -20,7 +20,7 @@ class TestResult(NamedTuple):
 
     Attributes:
         statistic: Chi-squared; of an exact test the observed share.
-        degrees_of_freedom: of the Chi-squared distribution; None of an exact test.
+        degrees_of_freedom: degrees of freedom of the Chi-squared distribution; None for an exact test.
         p: probability of so great a deviation, or a greater one, if the null hypothesis holds.
     """
 
@@ -79,7 +79,7 @@ def origin_test(counts: Counts) -> TestResult:
             "synthetic" (the paper's binomial version), or also "cannot tell" (multinomial).
 
     Raises:
-        ValueError: see `homogeneity_test`; a column that nobody chose has to be left out.
+        ValueError: the table is refused, see `homogeneity_test`; a column that nobody chose has to be left out.
     """
     result = stats.chi2_contingency(_counts(counts, "counts", "[origin, answer]"))
     return TestResult(float(result.statistic), int(result.dof), float(result.pvalue))
@@ -89,7 +89,8 @@ def survey_test(first: Sequence[int], second: Sequence[int]) -> TestResult:
     """Whether the answers of two surveys are divided differently (Crespi et al., Table 3); see `origin_test`.
 
     Args:
-        first, second: numbers of every answer, or of right and wrong answers, in the same order.
+        first: numbers of every answer, or of right and wrong answers, in one survey.
+        second: numbers of the same answers in the other survey, in the same order.
     """
     if len(first) != len(second):
         raise ValueError(f"surveys with {len(first)} and {len(second)} kinds of answers cannot be compared")
@@ -116,9 +117,9 @@ def preference_estimate(choices: np.ndarray, level: float = 0.95, resamples: int
 
     Args:
         choices: [readers, pairs], 1 for the first model, 0 for the second, NaN for no answer.
-        level: of the interval.
+        level: confidence level of the interval.
         resamples: number of draws.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         ValueError: another shape, other values, or fewer than 2 readers or pairs.
@@ -145,7 +146,7 @@ def clustered_test(choices: np.ndarray) -> TestResult:
     are readers or pairs, whichever are fewer. With 3 readers it is timid, and says nothing about a weak preference.
 
     Args:
-        choices: see `preference_estimate`.
+        choices: answers, see `preference_estimate`.
 
     Returns:
         the t statistic, its degrees of freedom and the two-sided p.

@@ -28,7 +28,7 @@ class CropAxiald(MapTransform):
     """Keeps the slices of one part of the body, of a whole-body CT for instance.
 
     Args:
-        keys: of CT in HU, [1, axial, H, W], from feet to head.
+        keys: keys of CT in HU, [1, axial, H, W], from feet to head.
         axial_range: lowest and highest position in mm along the head-foot axis, or "abdomen" for `abdomen_slices`.
 
     Raises:
@@ -82,7 +82,7 @@ def abdomen_slices(hu: np.ndarray, slice_spacing: float) -> tuple[int, int]:
 
     Args:
         hu: [axial, H, W] from feet to head.
-        slice_spacing: in mm.
+        slice_spacing: distance of neighbouring slices in mm.
     """
     filled = np.array([_air_in_body(section) for section in hu[:, ::2, ::2]])
     runs, count = ndimage.label(filled > LUNG_FRACTION)

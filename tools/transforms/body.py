@@ -59,7 +59,7 @@ class ClearOutsideBodyd(MapTransform):
     `TABLE_MM` around the body's smoothed outline is kept, so that no skin is lost.
 
     Args:
-        keys: of CT in HU, [1, axial, H, W].
+        keys: keys of CT in HU, [1, axial, H, W].
 
     Left as they are: a volume in which nothing that is as thick as a body is denser than -500 HU, and one that was cut
     out of a body, whose lungs may be open to the border and then look like air around it.

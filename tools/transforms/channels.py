@@ -137,8 +137,8 @@ class Channels:
         """A batch of samples [B, channels, ...] of images [B, images, ...] in [-1, 1] and class indices [B, 1, ...].
 
         Args:
-            label: may be missing where there are no classes. `UNKNOWN` voxels become 0, which is neither inside nor
-                outside, in all label channels.
+            label: label map; may be missing where there are no classes. `UNKNOWN` voxels become 0, which is neither
+                inside nor outside, in all label channels.
             known: bool [B, classes], see `known`. The channel of a class that is not known is 0 everywhere; with one
                 channel for all classes nothing else than all known will do.
 

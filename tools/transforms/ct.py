@@ -247,7 +247,7 @@ class PrepareCTd(MapTransform):
     whole; and there are so few such numbers that what becomes of each is computed once and looked up.
 
     Args:
-        keys: of volumes [1, axial, H, W] in HU, int16 or float32, as `ReplaceNaNd` leaves them.
+        keys: keys of volumes [1, axial, H, W] in HU, int16 or float32, as `ReplaceNaNd` leaves them.
         image_size: voxels a side of the cube.
         window: lowest and highest HU.
     """

@@ -35,7 +35,7 @@ def chain_digest(transform: Callable | Sequence[Callable]) -> str:
         transform: a `Compose`, a transform or a list of them.
 
     Raises:
-        TypeError: it holds something whose content cannot be named, such as a lambda.
+        TypeError: the chain holds something whose content cannot be named, such as a lambda.
     """
     chain = Compose(transform).flatten().transforms
     random = (k for k, t in enumerate(chain) if isinstance(t, RandomizableTrait) or not isinstance(t, Transform))

@@ -20,13 +20,13 @@ class LatentFromSeedd(MapTransform):
     or the global random state.
 
     Args:
-        seed_key: of the seed, an integer in [0, 2^32).
-        latent_key: under which the latent is added: float32 [latent_dim], standard normal, on the CPU.
+        seed_key: key of the seed, an integer in [0, 2^32).
+        latent_key: key under which the latent is added: float32 [latent_dim], standard normal, on the CPU.
         latent_dim: length of the latent.
 
     Raises:
-        KeyError: when an item has no seed.
-        ValueError: when a seed is not an integer in [0, 2^32).
+        KeyError: an item has no seed.
+        ValueError: a seed is not an integer in [0, 2^32).
 
     Example::
 

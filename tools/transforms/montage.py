@@ -47,7 +47,7 @@ def triplanar(volume: Volume) -> Planes:
         axial [H, W], coronal [D, W] and sagittal [D, H] as arrays. First rows are anterior, superior and superior.
 
     Raises:
-        ValueError: for another number of axes, an empty volume, or NaN and infinite voxels in a plane.
+        ValueError: the image has another number of axes, is empty, or has NaN or infinite voxels in a plane.
     """
     if volume.ndim != 3 or min(volume.shape) == 0:
         raise ValueError(f"a montage takes volumes [depth, height, width], got shape {tuple(volume.shape)}")
@@ -73,15 +73,15 @@ def triplanar_montage(
         volumes: list of [D, H, W], axes to S, P, L; sizes may differ.
         window: (low, high) shown as black and white. None: each volume's own least and greatest value.
         titles: a text per volume, written at the upper left of its row.
-        spacing: of the voxels along S, P, L (mm). Planes are resampled to square pixels of the smallest of the
-            three, so that thick slices do not look squashed. None: voxels are cubes.
+        spacing: side lengths of the voxels along S, P, L (mm). Planes are resampled to square pixels of the smallest of
+            the three, so that thick slices do not look squashed. None: voxels are cubes.
 
     Returns:
         uint8 [rows * cell, 3 * cell].
 
     Raises:
-        ValueError: for no volumes, other shapes, voxels that are not finite, an empty window, or numbers of titles
-            or spacings that do not fit.
+        ValueError: there are no volumes, their shapes differ, a voxel is not finite, the window is empty, or the number
+            of titles or spacings does not fit.
     """
     return _montage([_render(triplanar(volume), window, spacing) for volume in volumes], titles)
 
@@ -102,18 +102,18 @@ class MontageSaver:
     Args:
         output_dir: folder for the picture, made if need be.
         filename: name of the picture.
-        pred_key: of the prediction, [channels, D, H, W], axes to S, P, L or as `turn` says.
+        pred_key: key of the prediction, [channels, D, H, W], axes to S, P, L or as `turn` says.
         window: (low, high) in the units of the predictions; (-1024, 600) HU shows a whole CT, (-1350, 150) the lungs,
             None each volume's own range.
         spacing: mm along S, P, L; None: that of the prediction if it is a MetaTensor, otherwise cubes.
         max_volumes: the first so many are shown.
-        provenance: what makes the volumes; the picture says so in its text chunks.
+        provenance: origin of the volumes, which the picture names in its text chunks.
         beside: key -> (low, high) of images [channels, D, H, W] to show at the left of the prediction: what it was
             made from.
-        names: of the prediction's channels; its key without them.
+        names: names of the prediction's channels; its key without them.
         view_size: pixels that the longer side of a plane has at least; smaller ones are enlarged, and columns and rows
             are named. 0 leaves a pixel to a voxel, and no names.
-        turn: whether images are turned by their affine until their axes run to S, P, L; one without is left as it is.
+        turn: True turns images by their affine until their axes run to S, P, L; one without an affine is left as it is.
 
     Example::
 
@@ -164,7 +164,7 @@ class MontageSaver:
         """Keep the mid planes of the engine's predictions.
 
         Raises:
-            ValueError: when the output is not a list of dictionaries with [channels, D, H, W] under `pred_key`.
+            ValueError: the output is not a list of dictionaries with [channels, D, H, W] under `pred_key`.
         """
         if idist.get_rank() != 0 or len(self._rows) >= self.max_volumes:
             return

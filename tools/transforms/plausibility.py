@@ -196,7 +196,7 @@ def judge(image: torch.Tensor, modality: str) -> None:
         modality: "CT" or "MR".
 
     Raises:
-        VolumeError: with the reason, and what to do.
+        VolumeError: the volume is not plausible; the message says why, and what to do.
     """
     meta = image.meta if isinstance(image, MetaTensor) else {}
     name = str(meta.get("filename_or_obj", "a volume"))

@@ -52,7 +52,7 @@ def sample_slices(
     """From an item with paths to square slices of `image_size` pixels.
 
     Args:
-        channels: of the sample.
+        channels: channels of the sample.
         image_size: side of the squares in pixels.
         field_of_view: side of the squares in mm; None takes the longer side of the slices. 256 pads BraTS's 240 pixels
             of 1 mm to 256.
@@ -74,7 +74,7 @@ class LoadSampled(MapTransform):
     """Paths of co-registered images and of their label -> "image" and "label" on the grid of the first image.
 
     Args:
-        channels: whose images are read, in their order, and whose classes the label's values become.
+        channels: channels whose images are read, in their order, and whose classes the label's values become.
         modality: "MR" or "CT", see `sample_slices`.
 
     Raises:
@@ -253,7 +253,7 @@ def random_samples(
         shift: greatest shift along each axis, relative to its length.
         gamma: range of exponents of intensities, taken from an image's least to its greatest value.
         noise: greatest standard deviation of Gaussian noise.
-        prob: with which moving, contrast and noise are applied, each by itself.
+        prob: probability with which moving, contrast and noise are applied, each by itself.
     """
     keys = ("image", "label")
     turn = np.deg2rad(degrees)

@@ -29,10 +29,11 @@ class SaveTranslationd(MapTransform):
     Args:
         keys: keys of volumes [channels, x, y, z] from `ToSourceAxesd`, in whole numbers.
         output_dir: made if need be.
-        names: of the channels.
+        names: names of the channels.
         modality: "CT" (HU) or "MR" (not negative), of the DICOM series.
-        dicom: whether to write them. Patient, study and frame of reference are those of the source if that is DICOM.
-        provenance: what made the volumes; every file says so.
+        dicom: True writes a DICOM series too. Its patient, study and frame of reference are those of the source if that
+            is DICOM.
+        provenance: origin of the volumes, which every file names.
     """
 
     def __init__(

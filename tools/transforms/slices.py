@@ -90,8 +90,8 @@ class LoadStudyd(MapTransform, Judging):
     [modalities, x, y, z] of one grid, with its affine.
 
     Args:
-        keys: of a path, an image, or a list of them.
-        background: of what a resampled modality does not cover.
+        keys: keys of a path, an image, or a list of them.
+        background: value where a resampled modality does not reach.
         modality: "MR" or "CT". A volume that is not so by its values or its DICOM files is refused, see `judge`; None
             takes every volume.
 
@@ -158,7 +158,7 @@ def image_in_memory(image: torch.Tensor | np.ndarray) -> MetaTensor:
     """A MetaTensor [x, y, z] or [modalities, x, y, z] as a file of it would be read: channels first, affine in RAS.
 
     Raises:
-        VolumeError: it has no affine, so that nobody knows how it lies, or another number of axes.
+        VolumeError: the image has no affine, so that its orientation is not known, or another number of axes.
     """
     if not isinstance(image, MetaTensor) or image.ndim not in (3, 4):
         found = f"{type(image).__name__} of shape {tuple(image.shape)}"

@@ -60,7 +60,7 @@ def checked_size(image_size: int) -> int:
     """`image_size` as an integer.
 
     Raises:
-        ValueError: it is not a positive whole number.
+        ValueError: the size is not a positive whole number.
     """
     if image_size != int(image_size) or image_size < 1:
         raise ValueError(f"image_size is {image_size}, expected a number of voxels such as 64, 128 or 256")

@@ -30,7 +30,7 @@ class SquareSlicesd(MapTransform):
     Squares that are larger than the slices are filled up with -1. The number of slices stays.
 
     Args:
-        keys: of MetaTensors [channels, axial, H, W] in [-1, 1].
+        keys: keys of MetaTensors [channels, axial, H, W] in [-1, 1].
         image_size: side of the squares in pixels.
         field_of_view: side of the squares in mm; None takes the longer side of the slices.
     """
@@ -71,7 +71,7 @@ class ToSourceGridd(MapTransform):
     """Brings what was made of a study's slices back to the study's own voxels: the way back of `SquareSlicesd`.
 
     Args:
-        keys: of predictions [channels, axial, S, S].
+        keys: keys of predictions [channels, axial, S, S].
         source: key of the study that they were made from, as `mr_slices` or `ct_slices` left it.
         outside: value of voxels that lay outside the squares.
     """

@@ -27,9 +27,9 @@ class PlaceVolumed(MapTransform):
     Axes run to the head, the back and the left, as in the training volumes; the centre is the origin.
 
     Args:
-        keys: of the volumes.
+        keys: keys of the volumes.
         field_of_view: extent of a volume in mm [axial, rows, columns].
-        name_key: of the name that a writer uses for the file.
+        name_key: key of the name that a writer uses for the file.
     """
 
     def __init__(self, keys: KeysCollection, field_of_view: Sequence[float], name_key: str = "name") -> None:
@@ -56,9 +56,9 @@ class StateProvenanced(MapTransform):
     """Put into the metadata of volumes where they come from, for `WholeFileWriter`.
 
     Args:
-        keys: of MetaTensors.
-        provenance: what made them.
-        seed_key: of the number that a volume follows from; may be missing.
+        keys: keys of MetaTensors.
+        provenance: origin of the volumes.
+        seed_key: key of the number that a volume follows from; may be missing.
     """
 
     def __init__(self, keys: KeysCollection, provenance: Provenance, seed_key: str = "seed") -> None:
@@ -102,7 +102,7 @@ class NameByIdd(MapTransform):
     often all named alike. Slashes become underscores.
 
     Args:
-        keys: of MetaTensors; the item has their name under "id".
+        keys: keys of MetaTensors; the item has their name under "id".
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
