@@ -1,4 +1,4 @@
-"""Reads CT and MR volumes in single files (.mhd, .mha, .nii, .nii.gz), and refuses those that are damaged.
+"""Reads CT and MR volumes in files (.mhd, .mha, .nii, .nii.gz, .nrrd, .nhdr), and refuses those that are damaged.
 
 One exception leaves the functions here whatever is in a file: VolumeError.
 """
@@ -18,6 +18,7 @@ from tools.files import as_text
 from tools.io import left_out
 from tools.io.metaimage import MetaImageFile
 from tools.io.nifti import NiftiFile
+from tools.io.nrrd_file import NrrdFile
 from tools.io.volume import VolumeError, VolumeHeader
 
 __all__ = [
@@ -31,7 +32,14 @@ __all__ = [
     "volume_suffix",
 ]
 
-KINDS = {".mhd": MetaImageFile, ".mha": MetaImageFile, ".nii": NiftiFile, ".nii.gz": NiftiFile}
+KINDS = {
+    ".mhd": MetaImageFile,
+    ".mha": MetaImageFile,
+    ".nii": NiftiFile,
+    ".nii.gz": NiftiFile,
+    ".nrrd": NrrdFile,
+    ".nhdr": NrrdFile,
+}
 SUFFIXES = tuple(KINDS)
 
 
@@ -42,13 +50,13 @@ def volume_suffix(path: PathLike) -> str | None:
 
 
 def data_files(path: PathLike) -> list[Path]:
-    """The files that hold the volume: `path` itself, and those that a .mhd names.
+    """The files that hold the volume: `path` itself, and those that a .mhd or .nhdr names.
 
     Raises:
         VolumeError: the header that should name them cannot be read.
     """
     path = Path(path)
-    if volume_suffix(path) not in (".mhd", ".mha"):
+    if volume_suffix(path) not in (".mhd", ".mha", ".nhdr"):
         return [path]
     return [path, *(file for file in _opened(path).files if file != path)]
 
@@ -88,7 +96,7 @@ def read_volume(path: PathLike) -> tuple[np.ndarray, VolumeHeader]:
         return file.voxels(), file.header
 
 
-def _opened(path: PathLike) -> MetaImageFile | NiftiFile:
+def _opened(path: PathLike) -> MetaImageFile | NiftiFile | NrrdFile:
     path = os.fspath(path)
     suffix = volume_suffix(path)
     if suffix is None:
