@@ -30,6 +30,7 @@ from monai.transforms import (
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
+from tools.io.pictures import read_pictures
 from tools.io.readers import VolumeError
 from tools.io.volume_reader import VolumeReader
 from tools.transforms.channels import UNKNOWN, Channels, scaled
@@ -274,4 +275,30 @@ def random_samples(
             RandAdjustContrastd("image", prob=prob, gamma=gamma),
             RandGaussianNoised("image", prob=prob, std=noise),
         ]
+    )
+
+
+class LoadPicturesd(MapTransform):
+    """Pictures, which have no place and no unit, as a sample's "image" [1, pictures, H, W] of grey values.
+
+    An item is `{"image": zip or folder, "names": [name, ...]}`, see `tools.io.pictures`.
+
+    Raises:
+        VolumeError: a picture cannot be read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("image")
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        grey = read_pictures(d["image"], d["names"]).astype(np.float32)
+        d["image"] = MetaTensor(torch.from_numpy(grey)[None], meta={"filename_or_obj": str(d["image"])})
+        return d
+
+
+def sample_pictures(channels: Channels, image_size: int) -> Compose:
+    """From pictures to squares of `image_size` pixels, as `sample_slices` does it from volumes; without labels."""
+    return Compose(
+        [LoadPicturesd(), CountForegroundd(), ScaleImagesd(channels), SquareSamplesd(checked_size(image_size))]
     )
