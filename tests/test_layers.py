@@ -8,11 +8,12 @@ import pytest
 
 from tests.tiny import REPOSITORY
 
-FILES = ("errors", "files", "quiet", "torch_files")
+FILES = ("errors", "files", "former", "quiet", "torch_files")
 
 LAYERS = {
     # what a file of any kind needs
     "errors": (),
+    "former": (),
     "quiet": (),
     "files": (),
     "options": (),
@@ -27,7 +28,7 @@ LAYERS = {
     "features": FILES,
     "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features"),
     # networks and their training
-    "layers": (),
+    "layers": ("former",),
     "networks": ("layers",),
     "engines": (*FILES, "io", "transforms", "metrics", "networks"),
     "losses": (*FILES, "layers", "networks", "engines"),

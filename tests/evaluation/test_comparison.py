@@ -13,14 +13,8 @@ from tools.evaluation.profile import profile_of, sets_of
 from tools.evaluation.report import COLUMNS, write_report
 from tools.features.radiomics import RadiomicFeatures
 from tools.features.untrained import UntrainedFeatures, UntrainedSliceFeatures
-from tools.metrics import (
-    density_coverage,
-    frechet_distance,
-    kernel_distance,
-    maximum_mean_discrepancy,
-    precision_recall,
-)
-from tools.metrics.distances import median_distance
+from tools.metrics.distances import frechet_distance, kernel_distance, maximum_mean_discrepancy, median_distance
+from tools.metrics.neighbours import density_coverage, precision_recall
 
 NOISE = (0.05, 0.15, 0.3, 0.45, 0.7)
 

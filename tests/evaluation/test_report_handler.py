@@ -13,7 +13,7 @@ from tests.processes import in_two_processes
 from tools.evaluation.comparison import compare
 from tools.evaluation.profile import profile_of, sets_of
 from tools.evaluation.report_handler import EvaluationReport
-from tools.metrics import ms_ssim_diversity
+from tools.metrics.diversity import ms_ssim_diversity
 
 
 class Spread:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from tools.features.inception import INCEPTION, InceptionFeatures, _inception_v3
 from tools.features.weights import file_sha256
-from tools.metrics import inception_score
+from tools.metrics.inception import inception_score
 
 
 @pytest.fixture(scope="module")

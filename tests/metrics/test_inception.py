@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.metrics.reference import isc_features_to_metric
-from tools.metrics import inception_score
+from tools.metrics.inception import inception_score
 
 
 @pytest.mark.parametrize("splits", [1, 3, 10])

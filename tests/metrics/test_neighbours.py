@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.metrics.reference import prc_features_to_metric
-from tools.metrics import density_coverage, precision_recall
 from tools.metrics import neighbours as module
+from tools.metrics.neighbours import density_coverage, precision_recall
 
 
 @pytest.fixture

@@ -13,13 +13,10 @@ from monai.engines import SupervisedEvaluator
 from monai.metrics import MultiScaleSSIMMetric
 
 from tests.processes import in_two_processes
-from tools.metrics import (
-    histogram_correlation,
-    histogram_intersection,
-    ms_ssim_diversity,
-    spectral_correlation,
-)
+from tools.metrics.diversity import ms_ssim_diversity
+from tools.metrics.histograms import histogram_correlation, histogram_intersection
 from tools.metrics.set_scores import DiversityMetric, LayerScoreMetric
+from tools.metrics.spectra import spectral_correlation
 
 
 def volumes(count, seed, noise):

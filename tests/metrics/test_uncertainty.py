@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tools.metrics import (
+from tools.metrics.distances import frechet_distance, kernel_distance, maximum_mean_discrepancy
+from tools.metrics.neighbours import density_coverage, precision_recall
+from tools.metrics.uncertainty import (
     bootstrap_interval,
-    density_coverage,
     extrapolated_frechet_distance,
-    frechet_distance,
-    kernel_distance,
-    maximum_mean_discrepancy,
-    precision_recall,
     sample_size_warning,
     small_sample_bias,
 )
