@@ -1,9 +1,9 @@
 """What ``python -m monai.bundle`` leaves to the user: options that no config has, and errors in a hundred lines.
 
 Every config imports this module first. On a command line of ``monai.bundle`` the import refuses options that the
-configs do not know, before anything else is read, and has errors that a user can mend end with their own message in one
-line; ``--traceback True`` shows where they come from. ``~`` is the home folder in any option. In any other process it
-does nothing.
+configs do not know, before anything else is read, and has errors that the user can correct end with their message in
+one line; ``--traceback True`` shows where they come from. ``~`` is the home folder in any option. In any other process
+it does nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def unknown_option(options: Mapping[str, Any]) -> str | None:
 
 
 def _missing(config: Mapping[str, Any], id: str) -> str | None:
-    """Which part of a nested id the config lacks, and the nearest that it has."""
+    """Return which part of a nested id the config lacks, and the nearest that it has."""
     node: Any = config
     parts = id.replace("::", "#").split("#")
     for depth, part in enumerate(parts):
@@ -112,7 +112,7 @@ def _parameters(function: Any) -> Iterable[str]:
 
 
 def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Python's way to show an error that ends the process, but for errors that a user can mend: those take a line."""
+    """Show an error that ends the process as Python does, but in one line if the user can correct it."""
     message = mendable_message(error)
     if message is None or options_of(sys.argv).get("traceback"):
         sys.__excepthook__(kind, error, trace)

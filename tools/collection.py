@@ -50,8 +50,8 @@ class Bundle:
     """A bundle of the collection.
 
     Attributes:
-        name: of its folder.
-        folder: where it is.
+        name: name of its folder.
+        folder: path of its folder.
     """
 
     name: str
@@ -98,7 +98,7 @@ def bundles(folder: str | os.PathLike | None = None) -> list[Bundle]:
     """All bundles, with their metadata, by name.
 
     Args:
-        folder: that holds them; None takes the repository's.
+        folder: folder that holds them; None takes the repository's.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -147,10 +147,10 @@ def generate(
     """Synthetic volumes, as `inference.json` writes them, without writing them.
 
     Args:
-        name: of the bundle.
-        n: how many, 1 or more.
-        seed: of the first; volume i follows from ``seed + i`` alone.
-        folder: that holds the bundles; None takes the repository's.
+        name: name of the bundle.
+        n: number of volumes, 1 or more.
+        seed: seed of the first; volume i follows from ``seed + i`` alone.
+        folder: folder that holds the bundles; None takes the repository's.
         trained: the folder that holds `models` with the weights; None takes the bundle's.
         overrides: other ids of `inference.json`: `class_label`, `device`, `ckpt_path`.
 
@@ -196,9 +196,9 @@ class SyntheticVolumes(Dataset):
     The network is loaded with the first item, in each process that loads items.
 
     Args:
-        bundle: that generates.
-        n: how many volumes there are.
-        seed: of the first.
+        bundle: bundle that generates.
+        n: number of volumes.
+        seed: seed of the first.
         trained: the folder that holds `models`; None takes the bundle's.
         transform: applied to each item.
         overrides: other ids of `inference.json`.
@@ -277,7 +277,7 @@ class SyntheticVolumes(Dataset):
 
 
 def _has_unit(value: Any) -> bool:
-    """Whether an output is an image that was made, and not what it was made from."""
+    """Return whether an output is an image that was made, and not what it was made from."""
     return isinstance(value, MetaTensor) and UNIT in value.meta
 
 

@@ -34,12 +34,12 @@ class UsageError(Exception):
 def run_command(commands: Mapping[str, str], arguments: list[str]) -> None:
     """Run a command, or list all of them.
 
-    What a user can mend (a misspelt option, a missing file) ends with its message in one line, the last on the screen;
-    ``--traceback`` anywhere on the line shows the traceback instead.
+    An error that the user can correct (a misspelt option, a missing file) ends with its message in one line, the last
+    on the screen; ``--traceback`` anywhere on the line shows the traceback instead.
 
     Args:
         commands: name -> "module:function", or "module:class" whose methods are steps.
-        arguments: those of the command line.
+        arguments: words of the command line.
     """
     traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]

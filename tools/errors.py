@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how they are shown: their own message, in one line."""
+"""Errors that the user can correct, and how they are shown: their own message, in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOOLS = str(Path(__file__).resolve().parent)
 
 
 def mendable_message(error: BaseException) -> str | None:
-    """What a user has to read, in one line; None for a fault of the program, which needs its traceback.
+    """Return what a user has to read, in one line; None for a fault of the program, which needs its traceback.
 
     An error of the files (missing, not readable, no space) is the user's to mend, and so is what this project raises
     itself: its messages say what was given, what was expected and what to do.

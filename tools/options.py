@@ -18,8 +18,8 @@ def named_folders(
 
     Args:
         option: name of the option, for the message.
-        given: what the user said.
-        expected: what the message says is expected.
+        given: value that the user gave.
+        expected: description of the value that is expected, for the message.
 
     Raises:
         ValueError: a model without a name or a folder, one that is named twice, or one that is called "real".

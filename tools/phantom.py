@@ -37,11 +37,11 @@ class Phantoms:
         anatomy: part of the body.
         write: called with a folder, count, seed, shape and ``fixed``.
         shape: slices, rows and columns unless others are asked for.
-        count: of volumes, likewise.
+        count: number of volumes, likewise.
         what: the volumes are, in words.
-        where: those for validation are, in words.
-        label: what class 1 is, in words.
-        window: of the preview's CT.
+        where: place of the volumes for validation, in words.
+        label: meaning of class 1, in words.
+        window: window of the preview's CT.
         fixed: further arguments.
     """
 
@@ -126,13 +126,14 @@ def phantom(
         count: number of volumes, or of bodies for the abdomen; at least 2, for the abdomen 4. By default 24, of those
             with pathology 8.
         seed: other seeds give other patients.
-        nodules: for thorax, which volumes have lung nodules: "none" (the default), "half" or "all".
+        nodules: volumes of the thorax that have lung nodules: "none" (the default), "half" or "all".
         image_size: slices, rows and columns, or one number for all three; (96, 112, 112) for thorax,
             (104, 124, 96) for brain and (28, 96, 96) for the MR of the abdomen by default, (155, 240, 240) for brats.
-        lesions: for brain, which volumes have lesions in the white matter: "none" (the default), "half" or "all".
-        contrast: for abdomen, whether CT is in the portal venous phase (the default) or without contrast agent.
-        dataset: whose layout to write, instead of ``anatomy``: "luna16", "gsp" or "chaos", which are those of the three
-            anatomies, or one with pathology.
+        lesions: volumes of the brain that have lesions in the white matter: "none" (the default), "half" or "all".
+        contrast: True for CT of the abdomen in the portal venous phase (the default), False for CT without contrast
+            agent.
+        dataset: dataset whose layout is written, instead of ``anatomy``: "luna16", "gsp" or "chaos", which are those of
+            the three anatomies, or one with pathology.
     """
     name = _dataset(anatomy, dataset)
     kind = DATASETS[name]
@@ -175,7 +176,7 @@ def _dataset(anatomy: str | None, dataset: str | None) -> str:
 
 
 def _shown(folder: Path, volumes: Sequence[dict], kind: Phantoms) -> list[tuple[Path, Window]]:
-    """What to preview: the first four volumes, or all images of the abdomen that was held out last."""
+    """Return what to preview: the first four volumes, or all images of the abdomen that was held out last."""
     if kind.anatomy != "abdomen":
         return [(folder / v["image"], kind.window) for v in volumes[:4]]
     images = {name: path for v in volumes[-2:] for name, path in v["images"].items()}
@@ -187,7 +188,7 @@ def preview(volumes: Sequence[tuple[Path, Window]], height: int = 240) -> Image.
 
     Args:
         volumes: files that SimpleITK reads, or folders of DICOM slices, each with its window.
-        height: of a row, in pixels.
+        height: height of a row, in pixels.
     """
     rows = [_row(_read(path), window, height) for path, window in volumes]
     width = max(row.shape[1] for row in rows)
@@ -199,10 +200,10 @@ def labelled_preview(folder: Path, volumes: Sequence[dict], window: Window = Non
     coronal one of the last image with the labels' outlines.
 
     Args:
-        folder: of the phantoms.
-        volumes: of ``phantom.json``, with ``images`` and ``annotation``, which lie on one grid.
-        window: of the images.
-        height: of a row, in pixels.
+        folder: folder of the phantoms.
+        volumes: entries of ``phantom.json``, with ``images`` and ``annotation``, which lie on one grid.
+        window: window of the images.
+        height: height of a row, in pixels.
     """
     rows = []
     for volume in volumes:

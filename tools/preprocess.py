@@ -124,7 +124,7 @@ def preprocess(
 
 
 def _doubts(entry: dict[str, Any]) -> list[str]:
-    """What looks wrong with a volume that is used, by its entry in the manifest."""
+    """Return what looks wrong with a volume that is used, by its entry in the manifest."""
     found = [entry["doubt"]] if entry.get("doubt") else []
     if not entry.get("hu_calibrated", True):
         peak = entry["air_peak"]
@@ -136,7 +136,7 @@ def _doubts(entry: dict[str, Any]) -> list[str]:
 
 
 def _relative(volume: Volume, source: Path) -> str:
-    """Where a volume lies below the dataset, as text."""
+    """Return where a volume lies below the dataset, as text."""
     return as_text(volume.path.relative_to(source).as_posix())
 
 
@@ -183,7 +183,7 @@ def _write_manifest(output: Path, manifest: dict[str, Any]) -> None:
 
 
 def _is_done(source: Path, output: Path, volume: Volume, entry: dict[str, Any]) -> bool:
-    """Whether the volume is as it was when it was preprocessed, and the result is there."""
+    """Return whether the volume is as it was when it was preprocessed, and the result is there."""
     try:
         same = entry["source"] == _relative(volume, source) and entry["stamp"] == volume_stamp(volume.path)
         return same and bool(read_header(output / entry["image"]))
@@ -240,7 +240,7 @@ def _materialise(task: tuple) -> tuple[str, dict[str, Any] | None, str | None]:
 
 
 def _measured(kind: str, meta: dict[str, Any]) -> dict[str, Any]:
-    """What the preprocessing found out about a volume, for its entry in the manifest."""
+    """Return what the preprocessing found out about a volume, for its entry in the manifest."""
     if kind == "t1":
         return {"white": round(meta["white"], 3)}
     air_peak = meta["air_peak"]

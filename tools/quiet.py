@@ -7,7 +7,7 @@ import warnings
 
 
 def quiet() -> None:
-    """For a command line's own process; a library leaves warnings to the program that uses it."""
+    """Silence warnings in a command line's own process; a library leaves warnings to the program that uses it."""
     # MONAI tries a decoder for NVIDIA GPUs whenever an image is read. These bundles read DICOM by pydicom and GDCM,
     # with and without a GPU, so that nothing is missing.
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)

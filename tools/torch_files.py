@@ -36,11 +36,11 @@ def read_torch_file(file: str | os.PathLike | IO[bytes], name: str | None = None
 
     Args:
         file: a path, or an open file.
-        name: for messages; None takes the path.
+        name: name for messages; None takes the path.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is none of torch's, damaged, or would run code; the message names it and says which.
+        ValueError: the file is none of torch's, damaged, or would run code; the message names it and says which.
     """
     if isinstance(file, str | os.PathLike):
         path = Path(file)
@@ -72,7 +72,8 @@ def read_state_dict(file: str | os.PathLike | IO[bytes], name: str | None = None
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: see ``read_torch_file``; or it holds something else, as a whole training checkpoint.
+        ValueError: the file is refused, see ``read_torch_file``, or holds something else, such as a whole training
+            checkpoint.
     """
     content = read_torch_file(file, name)
     name = name or str(file)
@@ -99,10 +100,10 @@ def read_state_dict(file: str | os.PathLike | IO[bytes], name: str | None = None
 
 
 def write_torch_file(path: str | os.PathLike, content: Any) -> None:
-    """What `torch.save` writes, whole or not at all; the bytes do not depend on the file's name.
+    """Write a file as `torch.save` does, whole or not at all; the bytes do not depend on the file's name.
 
     Raises:
-        OSError: it cannot be written, see `tools.files.whole_file`.
+        OSError: the file cannot be written, see `tools.files.whole_file`.
     """
     # given a path, torch says "iostream error" of a full disk
     with whole_file(path) as partial, partial.open("wb") as file:
@@ -110,7 +111,7 @@ def write_torch_file(path: str | os.PathLike, content: Any) -> None:
 
 
 def is_state_dict(content: Any) -> bool:
-    """Whether it is a mapping of names to tensors."""
+    """Return whether it is a mapping of names to tensors."""
     return (
         isinstance(content, Mapping)
         and bool(content)
@@ -119,7 +120,7 @@ def is_state_dict(content: Any) -> bool:
 
 
 def is_checkpoint(content: Any) -> bool:
-    """Whether it is what `tools.engines.TrainingCheckpoint` writes."""
+    """Return whether it is what `tools.engines.TrainingCheckpoint` writes."""
     return isinstance(content, Mapping) and {"networks", "epoch"} <= content.keys()
 
 
@@ -130,7 +131,7 @@ def _common_prefix(state: Mapping[str, Tensor]) -> str | None:
 
 
 def _what_else(beginning: bytes) -> str | None:
-    """What a file is by its first bytes, with advice, if it is certainly not torch's."""
+    """Return what a file is by its first bytes, with advice, if it is certainly not torch's."""
     text = beginning.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
         return f"it is empty, a download or copy failed. {AGAIN}."
@@ -153,7 +154,9 @@ def _what_else(beginning: bytes) -> str | None:
 
 
 def _what_zip(file: IO[bytes]) -> str | None:
-    """What is wrong with a ZIP archive, as torch's files are since 1.6, with a checksum for each of their records."""
+    """Return what is wrong with a ZIP archive, as torch's files are since 1.6, with a checksum for each of their
+    records.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
@@ -168,7 +171,7 @@ def _what_zip(file: IO[bytes]) -> str | None:
 
 
 def _why_refused(error: Exception) -> str:
-    """What an error of `torch.load` means, without its advice to load unsafely."""
+    """Return what an error of `torch.load` means, without its advice to load unsafely."""
     text = str(error)
     code = re.search(r"GLOBAL ([\w.]+)|([\w.]+) was not an allowed global", text)
     if code:

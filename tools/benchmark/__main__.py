@@ -21,7 +21,7 @@ def main(case: str) -> None:
 
 
 def victim_first() -> None:
-    """When Linux runs out of memory it kills: let it be this process and none of the user's others."""
+    """Let Linux, where memory runs out, kill this process and none of the user's others."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

@@ -146,7 +146,7 @@ def benchmark(
 
 
 def _memory_note(outcomes: Mapping[Key, Sequence[Outcome]], on_gpu: bool) -> str:
-    """What the figures of memory mean."""
+    """Return what the figures of memory mean."""
     if on_gpu:
         return "the most that torch allocated on the GPU, in MB of 2^20 bytes"
     before = [outcome.before for tries in outcomes.values() for outcome in tries if outcome.before is not None]

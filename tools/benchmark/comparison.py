@@ -91,7 +91,7 @@ def comparisons(
     overrides: Mapping[str, Any],
     **common: Any,
 ) -> list[Comparison]:
-    """What is to be compared; ``common`` are fields of ``Case`` that all share.
+    """Return what is to be compared; ``common`` are fields of ``Case`` that all share.
 
     Raises:
         ValueError: none of the bundles can do it.
@@ -115,7 +115,9 @@ def comparisons(
 
 
 def abilities(bundle: str) -> set[str]:
-    """What of a bundle can be compared; CycleGANs train in one way only, of which the seconds and memory are told."""
+    """Return what of a bundle can be compared; CycleGANs train in one way only, of which the seconds and memory are
+    told.
+    """
     if translates(bundle):
         return {"training", "translation"}
     made = bundle_metadata(bundle)["network_data_format"]["outputs"]["pred"]
@@ -248,5 +250,5 @@ def write(folder: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
-    """What failed, in words."""
+    """Return what failed, in words."""
     return [f"{r.what} of {r.bundle} at {r.image_size}" for r in rows if r.failed]

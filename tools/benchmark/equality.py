@@ -1,4 +1,4 @@
-"""That the fast way computes what the plain one does: outputs, losses and gradients side by side."""
+"""Differences of the optimised implementation from the reference: outputs, losses and gradients."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _is_real(value: object) -> bool:
 
 
 def losses_and_gradients(trainer: AlternatingTrainer, batch: dict) -> list[Tensor]:
-    """For every update its loss and, flattened, its gradient; ``batch`` as drawn."""
+    """Loss and, flattened, gradient of every update; ``batch`` as drawn."""
     results = []
     precision = PRECISIONS[trainer.precision]
     for update in trainer.updates:

@@ -34,7 +34,7 @@ BATCH = 8
 """Slices that are translated together."""
 
 SLICES = 16
-"""Of the volumes that are translated; the papers' MR have 25 to 45."""
+"""Number of slices of the volumes that are translated; the papers' MR have 25 to 45."""
 
 
 def generation(case: Case, device: torch.device) -> float:

@@ -100,14 +100,14 @@ def peak_memory(device: torch.device) -> int:
         # Linux lets a new program inherit ru_maxrss of the one that started it; this peak is the program's own
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
-    import resource  # which Windows has not, and other commands shall work there
+    import resource  # not on Windows, where the other commands work without it
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kB
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or one from which it was raised, says that memory ran out."""
+    """Return whether an error, or one from which it was raised, says that memory ran out."""
     return any(
         isinstance(cause, MemoryError | torch.OutOfMemoryError) or any(words in str(cause) for words in NO_MEMORY)
         for cause in causes(error)
@@ -115,7 +115,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def attempt(case: Case) -> dict[str, Any]:
-    """What was measured, or "out_of_memory" with the allocator's words. Other errors are raised."""
+    """Return what was measured, or "out_of_memory" with the allocator's words. Other errors are raised."""
     try:
         return measure(case)
     except (MemoryError, RuntimeError) as error:

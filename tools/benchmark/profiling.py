@@ -15,11 +15,13 @@ T = TypeVar("T")
 LINES = 25
 
 STEPS = "transforms|readers|inferer"
-"""In the paths of Python's functions that are shown: what a chain of preprocessing and an inferer call."""
+"""Parts of the paths of the Python functions that are shown: what a chain of preprocessing and an inferer call."""
 
 
 def profiled(act: Callable[[], T]) -> tuple[T, str]:
-    """What an action returns, and a text with the time that torch's operators and the project's steps took in it."""
+    """Run an action; return its result, and a text with the time that torch's operators and the project's steps took in
+    it.
+    """
     activities = [torch.profiler.ProfilerActivity.CPU]
     if torch.cuda.is_available():
         activities.append(torch.profiler.ProfilerActivity.CUDA)

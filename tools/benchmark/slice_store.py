@@ -64,7 +64,7 @@ def benchmark_slices(
         bits: 16, 8 or both.
         workers: numbers of loading processes to try.
         batch_size: slices of a batch.
-        seconds: for each measurement.
+        seconds: duration of each measurement.
         store_dir: folder for the store, which stays; None takes a temporary one.
     """
     for option, given in (("--count", count), ("--image_size", image_size), ("--batch_size", batch_size)):

@@ -40,12 +40,12 @@ def bundle_metadata(bundle: str) -> dict[str, Any]:
 
 
 def translates(bundle: str) -> bool:
-    """Whether a bundle is trained on slices of MR and CT, and not on volumes."""
+    """Return whether a bundle is trained on slices of MR and CT, and not on volumes."""
     return bundle_metadata(bundle)["kind"] == "translate"
 
 
 def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, Any]) -> int:
-    """How many parameters the bundle's updates train, in all their networks together.
+    """Return how many parameters the bundle's updates train, in all their networks together.
 
     The networks are built without memory for their weights, so that it costs a moment at any size.
 
@@ -115,7 +115,7 @@ def _batches(bundle: str, parser: ConfigParser) -> dict[str, Any]:
 def unpaired_batches(
     image_size: int, batch_size: int, mr_channels: int, ct_channels: int, pin_memory: bool = False
 ) -> Sequence[dict[str, torch.Tensor]]:
-    """As `synthetic_batches`, for translation: "mr" and "ct", slices [B, channels, image_size, image_size]."""
+    """Batches as `synthetic_batches`, for translation: "mr" and "ct", slices [B, channels, image_size, image_size]."""
     batch = {
         name: torch.empty(batch_size, channels, image_size, image_size).uniform_(-1, 1)
         for name, channels in (("mr", mr_channels), ("ct", ct_channels))

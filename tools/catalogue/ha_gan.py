@@ -129,7 +129,7 @@ def metadata(bundle: VolumeBundle) -> Config:
 
 
 def facts(bundle: VolumeBundle) -> Config:
-    """What the README says of this bundle besides its entry's fields."""
+    """Return what the README says of this bundle besides its entry's fields."""
     return {"method": METHOD.name, "network": METHOD.generator}
 
 

@@ -38,7 +38,7 @@ def metadata(
     """The content of a ``metadata.json``.
 
     Args:
-        kind: what the bundle does, one of `KINDS`.
+        kind: ability of the bundle, one of `KINDS`.
         changelog: version -> what is new in it, the newest first; this is the bundle's version.
         says: name, task, description, authors, data and intended use, in the words of `metadata.json`.
         inputs: the network's input, as ``network_data_format`` has it.

@@ -23,7 +23,7 @@ def new(name: str, like: str, output_dir: str | None = None, **own: Any) -> None
     Example: python -m tools new my_chest --like crf_gan_luna16 --dataset_dir /data/mine --window [-1000,400]
 
     Args:
-        name: of the new bundle: letters, digits and underscores.
+        name: name of the new bundle: letters, digits and underscores.
         like: the bundle of the collection whose networks, losses and options it takes.
         output_dir: folder in which the bundle's folder goes; the repository's ``bundles`` without it.
         own: options of train.json and fields of the entry, with their values.

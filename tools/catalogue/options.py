@@ -195,7 +195,7 @@ def table(config: Config, sentences: Mapping[str, str]) -> str:
 
 
 def found(config: Config, id: str) -> Any:
-    """What a config has by an id, nested ones with #; `MISSING` if nothing."""
+    """Return what a config has by an id, nested ones with #; `MISSING` if nothing."""
     node: Any = config
     for key in id.split("#"):
         if not isinstance(node, Mapping) or key not in node:

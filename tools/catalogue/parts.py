@@ -20,7 +20,8 @@ def check(*options: str) -> Config:
 
 
 def trained(bundle: str, defaults: Config, chosen: Iterable[str], network: str = "model") -> Config:
-    """What the weights say of themselves, and an id for each of it; those of another bundle or network are refused.
+    """Return what the weights say of themselves, and an id for each of it; those of another bundle or network are
+    refused.
 
     ``defaults`` stand in for what they do not say; in a packed bundle these are the settings of its own weights.
     """
@@ -76,7 +77,7 @@ def to_ras() -> Config:
 
 
 def origin(name: str, version: str) -> Config:
-    """What every file that is written says of where it comes from."""
+    """Return what every file that is written says of where it comes from."""
     return {
         "origin": {
             "_target_": "tools.io.provenance.Provenance",

@@ -35,8 +35,8 @@ def readme(
         entry: the bundle.
         configs: name -> content of its configs, from which the tables of options are made.
         root: the bundle's folder as commands name it; ``bundles/<name>`` if None.
-        like: for a user's own bundle, the bundle of the collection that it is like; its texts are the family's alone.
-        own: what of it differs from that bundle.
+        like: bundle of the collection that a user's own bundle is like; its texts are the family's alone.
+        own: differences from that bundle.
 
     Raises:
         jinja2.UndefinedError: a text speaks of something that the entry does not have.

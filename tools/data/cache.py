@@ -53,7 +53,7 @@ def usable_dataset(
 
     Args:
         data: datalist, `[{"image": path, "id": ..., ...}, ...]`.
-        transform: as for `cached_dataset`.
+        transform: transform, as for `cached_dataset`.
         cache_dir: the same. Without a cache volumes are read once more, but not preprocessed copies (a chain in which
             nothing is `Judging`), which have been looked at.
         num_workers: processes that compute, as for a ``DataLoader``; 0 for this one alone.
@@ -86,7 +86,7 @@ def _leave_out_unusable(dataset: Dataset, num_workers: int) -> None:
 
 
 class _Tried(torch.utils.data.Dataset):
-    """For every item the reason why it cannot be computed, "" if it can."""
+    """Reason why an item cannot be computed, "" if it can, for every item."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -115,8 +115,8 @@ def values_of(dataset: Dataset, key: str, num_workers: int = 0) -> list[Any]:
     Several processes share the work and wait for one another, if there is a cache that they share.
 
     Args:
-        dataset: what `cached_dataset` returned.
-        key: of a tensor in its items.
+        dataset: result of `cached_dataset`.
+        key: key of a tensor in its items.
         num_workers: processes that compute, as for a ``DataLoader``; 0 for this one alone.
     """
     return _of_all(_Values(dataset, key), isinstance(dataset, _CachedDataset), num_workers)

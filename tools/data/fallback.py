@@ -21,11 +21,11 @@ def dataset_or_phantoms(
 
     Args:
         dataset_dir: the user's data, or None.
-        phantom_dir: where phantoms go.
+        phantom_dir: folder for the phantoms.
         write: writes them, (folder, **settings).
         own: options that name folders in the place of parts of the dataset, with their values. Where all of them are
             given there is nothing left to take from a dataset or from phantoms, and None is returned.
-        settings: for ``write``.
+        settings: arguments of ``write``.
 
     Raises:
         ValueError: some of ``own`` are given, but not all, and no dataset: a part of the data would be phantoms.

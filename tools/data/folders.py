@@ -25,8 +25,8 @@ def walk(root: str | os.PathLike, expected_labels: bool = False) -> Iterator[tup
     however many links lead to it: one that leads to a folder above it makes no circle.
 
     Args:
-        root: where to begin; its own name does not matter.
-        expected_labels: whether the dataset is known to hold label maps, which then need not be named.
+        root: folder to begin in; its own name does not matter.
+        expected_labels: True for a dataset that is known to hold label maps, which then need not be named.
     """
     seen: set[tuple[int, int]] = set()
     for place, subfolders, names in os.walk(root, followlinks=True, onerror=_unreadable):

@@ -46,7 +46,7 @@ class ImageFile:
 
     Attributes:
         id: unique in its set: the path below the set's folder, without suffix.
-        path: of the file, or of the folder with the slices; of one of several echoes `folder#echo=<ms>`.
+        path: path of the file, or of the folder with the slices; of one of several echoes `folder#echo=<ms>`.
         kind: "volume", "array", "dicom" or "png", see `KINDS`.
     """
 
@@ -99,14 +99,15 @@ def read_image(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float]
     a folder of PNGs are in the order of the numbers in their names, 2 before 10.
 
     Args:
-        image: from `find_images`.
+        image: image found by `find_images`.
 
     Returns:
         float32 [D, H, W] in the unit of the file (HU for CT in DICOM), and the voxel size (D, H, W) in mm, None for
         arrays and PNGs.
 
     Raises:
-        VolumeError: it cannot be read, is no volume, is in colour, or has one value everywhere. NaN are left in it.
+        VolumeError: the image cannot be read, is no volume, is in colour, or has one value everywhere. NaN are left in
+            it.
     """
     voxels, spacing = _read(image)
     check_content(image.path, voxels)
@@ -145,7 +146,7 @@ def image_stamp(image: ImageFile) -> list[list[int]]:
     """Size in bytes and time of change in ns of every file that an image is stored in: it changes when the image does.
 
     Raises:
-        FileNotFoundError: it is no longer there.
+        FileNotFoundError: the image is no longer there.
     """
     if image.kind != "png":
         return volume_stamp(image.path)
@@ -184,7 +185,7 @@ def _is_png(name: str) -> bool:
 
 
 def _holds_slices(place: Path, names: Sequence[str], without_slices: list[str]) -> bool:
-    """Whether there is a DICOM slice in a folder. One with DICOM but no slice joins ``without_slices``."""
+    """Return whether there is a DICOM slice in a folder. One with DICOM but no slice joins ``without_slices``."""
     other = False
     for name in names:
         if volume_suffix(name) or name.lower().endswith((".npy", ".png")):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SEPARATORS = (",", ";", "\t")
-"""Of columns in tables of spreadsheets: Excel takes semicolons where the decimal sign is a comma, tabs in UTF-16."""
+"""Separators of columns in tables: Excel takes semicolons where the decimal sign is a comma, tabs in UTF-16."""
 
 COLUMNS = ("id", "label")
 
@@ -23,8 +23,8 @@ def with_labels(datalist: Sequence[dict], labels_file: str | Path, num_classes: 
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such table; a volume of the datalist has no label, one that is not a class, or two that
-            differ.
+        ValueError: the file is no such table; a volume of the datalist has no label, one that is not a class, or two
+            that differ.
     """
     path = Path(labels_file)
     if not path.is_file():

@@ -21,7 +21,7 @@ from tools.io.volume_reader import echo_of, source_path, volume_names
 MODALITIES = ("in_phase", "out_phase", "t2", "ct")
 
 LONGEST_PHASE = 15.0
-"""In ms: fat and water agree before this in their first period at any field strength in use (13.8 ms at 0.5 T)."""
+"""Echo time in ms: fat and water agree before this in their first period at any field strength (13.8 ms at 0.5 T)."""
 
 
 def find_series(folder: str | os.PathLike) -> dict[str, str]:
@@ -119,7 +119,7 @@ def _named(name: str, alone: bool = False) -> tuple[str, str | None]:
 
 
 def _phases(volumes: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Of folders that hold two echoes of T1, and whose names say nothing, the study and phase of each by its name.
+    """Study and phase of each folder that holds two echoes of T1 and whose name says nothing, by its name.
 
     Fat opposes water in the first echo and agrees with it in the second.
     """

@@ -97,7 +97,7 @@ def _in_words(settings: Mapping[str, Any]) -> str:
 
 
 def rerun_command(settings: Mapping[str, Any], output_dir: str | os.PathLike) -> str:
-    """What to type for preprocessing a dataset with these settings."""
+    """Return what to type for preprocessing a dataset with these settings."""
     command = (
         f"python -m tools preprocess --dataset_dir <original> --output_dir {output_dir} --kind {settings['kind']} "
         f"--image_size {settings['image_size']}"
@@ -167,11 +167,11 @@ def data_provenance(
     dataset: Dataset | None = None,
     num_workers: int = 0,
 ) -> dict[str, Any]:
-    """Where training data come from, for a checkpoint: numbers, strings, lists and dicts only.
+    """Return where training data come from, for a checkpoint: numbers, strings, lists and dicts only.
 
     Args:
         dataset_dir: their folder; None where data of one's own need none.
-        datalist: what is trained on.
+        datalist: items that are trained on.
         dataset: the same as the networks see it, where they see cubes of whole volumes (`image_transforms`,
             `t1_transforms`). Cutting away blank slices, or all around a head, changes what space a cube covers, so
             that this is known only when a volume has been read: all are, and kept in the dataset's cache.
@@ -208,7 +208,7 @@ def data_provenance(
 
 
 def phantom_info(dataset_dir: str | os.PathLike | None) -> Any:
-    """What the phantom.json of a folder of phantoms holds; None if there is none."""
+    """Return what the phantom.json of a folder of phantoms holds; None if there is none."""
     path = None if dataset_dir is None else Path(dataset_dir) / "phantom.json"
     return None if path is None or not path.is_file() else json.loads(path.read_text(encoding="utf-8"))
 

@@ -88,10 +88,10 @@ class SampleStore(Dataset):
     Args:
         data: datalist, `[{"image": {name: path}, "label": path, "id": ..., "subject": ...}, ...]`; "class" may give a
             class for the volume, or one for each of its slices from the feet up.
-        transform: from an item to its slices, see `tools.transforms.samples.sample_slices`.
-        channels: of a sample.
+        transform: transform from an item to its slices, see `tools.transforms.samples.sample_slices`.
+        channels: channels of a sample.
         store_dir: folder in which they are kept; None for memory.
-        choice: which slices are part of it; others are stored, too. Slices that show nothing never are.
+        choice: slices that are part of it; others are stored, too. Slices that show nothing never are.
         bits: 16 keeps images as float16 (steps of at most 1/2048 in [-1, 1]), 8 as 256 grey values, in half the space.
         num_workers: processes that compute.
         augment: random transform of a sample before it is handed out, such as
@@ -141,7 +141,7 @@ class SampleStore(Dataset):
             raise ValueError(f"none of {stored} slices in {len(kept)} volumes is as {choice} asks; ask for less")
 
     def __getstate__(self) -> dict[str, Any]:
-        """For processes that are not forked: they map the files themselves, and nothing of them is copied."""
+        """Give processes that are not forked the files' names: they map the files themselves, and nothing is copied."""
         names = [[os.fspath(a.filename) if isinstance(a, np.memmap) else a for a in arrays] for arrays in self._arrays]
         return vars(self) | {"_arrays": names}
 
@@ -214,7 +214,7 @@ def balanced_weights(groups: Sequence[np.ndarray], shares: Sequence[float]) -> T
 
     Args:
         groups: bool [slices] each, such as ``store.pixels(["tumour"]) > 0`` or ``store.classes()[:, 2] == 1``.
-        shares: of samples, at most 1 together.
+        shares: shares of samples, at most 1 together.
 
     Raises:
         ValueError: a group in which there is no slice, or shares that are no shares.
@@ -245,8 +245,8 @@ class BalancedSampler(DistributedSampler):
     whose state no checkpoint holds, and every process from a part of the slices only.
 
     Args:
-        dataset: whose indices are drawn.
-        weights: of all indices, see `balanced_weights`.
+        dataset: dataset whose indices are drawn.
+        weights: weights of all indices, see `balanced_weights`.
         num_replicas: processes; None asks torch.distributed.
         rank: number of this process; None asks torch.distributed.
         seed: random seed of the draws.
@@ -361,7 +361,7 @@ class _Maker:
         return volume, (_packed(values, self.bits), index)
 
     def _kept(self, index: int, verify: bool) -> tuple[_Volume, tuple] | None:
-        """What is kept of a volume; None if there is nothing, or not what was written."""
+        """Return what is kept of a volume; None if there is nothing, or not what was written."""
         path = self._path(index)
         if not path.is_file():
             return None
@@ -408,7 +408,7 @@ def _check_names(choice: SliceChoice, channels: Channels) -> None:
 
 
 def _chosen(volume: _Volume, choice: SliceChoice, channels: Channels) -> np.ndarray:
-    """Which slices of a volume are used, bool [axial]."""
+    """Return which slices of a volume are used, bool [axial]."""
     wanted = volume.brightest > BLANK
     if choice.foreground is not None:
         column = list(channels.images).index(choice.foreground)

@@ -14,7 +14,7 @@ def check_section(section: str) -> None:
 
 
 def is_held_out(name: str, one_in: int) -> bool:
-    """Whether ``name`` is one of the ``one_in``-th part of all names that is for validation.
+    """Return whether ``name`` is one of the ``one_in``-th part of all names that is for validation.
 
     It depends on the name alone, so that adding one never moves another.
     """

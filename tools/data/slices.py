@@ -33,10 +33,12 @@ class SliceStore(Dataset):
 
     Args:
         data: datalist, `[{"image": paths, "id": ...}, ...]`.
-        transform: from an item to one with "image" [modalities, axial, H, W] in [-1, 1]; see `tools.transforms.slices`.
-        cache_dir: where to keep them; None for memory.
-        slices: of a slab, odd; 1 for single slices. Beyond the ends of a volume its last slice is repeated.
-        keep_blank: whether slices that show nothing are part of it.
+        transform: transform from an item to one with "image" [modalities, axial, H, W] in [-1, 1]; see
+            `tools.transforms.slices`.
+        cache_dir: folder to keep them in; None for memory.
+        slices: number of slices of a slab, odd; 1 for single slices. Beyond the ends of a volume its last slice is
+            repeated.
+        keep_blank: True includes slices that show nothing.
 
     Raises:
         VolumeError: no study can be used.
@@ -156,9 +158,10 @@ class UnpairedSampler(DistributedSampler):
     several processes each takes every n-th pair, so that together they draw what one process would.
 
     Args:
-        dataset: whose sets are drawn from.
-        num_replicas, rank: processes and this one's number; None asks torch.distributed.
-        seed: of the order.
+        dataset: dataset whose sets are drawn from.
+        num_replicas: number of processes; None asks torch.distributed.
+        rank: number of this process; None asks torch.distributed.
+        seed: seed of the order.
     """
 
     def __init__(
@@ -173,7 +176,7 @@ class UnpairedSampler(DistributedSampler):
         return iter(pairs[self.rank : self.total_size : self.num_replicas])
 
     def _repeated(self, size: int, generator: torch.Generator) -> list[int]:
-        """As many indices below ``size`` as all processes need, permutation after permutation."""
+        """Draw as many indices below ``size`` as all processes need, permutation after permutation."""
         rounds = -(-self.total_size // size)
         return torch.cat([torch.randperm(size, generator=generator) for _ in range(rounds)])[: self.total_size].tolist()
 

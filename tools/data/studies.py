@@ -46,8 +46,8 @@ def mr_studies(
     Args:
         dataset_dir: the folder with `Train_Sets`, or with the patients of `MR`; None where ``mr_dir`` is given.
         section: "training" or "validation".
-        modalities: "in_phase", "out_phase", "t2", in the order in which a network takes them.
-        pool: make a study of every single volume, whatever its modality ("All-in").
+        modalities: names such as "in_phase", "out_phase", "t2", in the order in which a network takes them.
+        pool: True makes a study of every single volume, whatever its modality ("All-in").
         extra_dir: a folder with more T1 volumes from elsewhere, to train on ("In-phase+"); for studies of one volume.
         mr_dir: a folder with MR in any layout, in the place of CHAOS's: files, or folders of DICOM slices. The
             modalities of a study are told by their names, see `tools.data.own_folders`.
@@ -90,21 +90,21 @@ def ct_studies(
 
 
 def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool: bool = False) -> list[Study]:
-    """What there is to translate at a path, every study with all modalities.
+    """Return what there is to translate at a path, every study with all modalities.
 
     A path is a folder of CHAOS or of one of its patients; a folder of DICOM slices or a file, for one modality; a
     folder with the two echoes of a T1; or a folder whose volumes say by their names what they are, see
     `tools.data.own_folders`. With one modality, volumes whose names say nothing are taken too.
 
     Args:
-        path: see above.
+        path: path, see above.
         modalities: names, in the order in which the network takes them; ["ct"] for the way back.
         pool: translate each of the modalities by itself ("All-in").
 
     Raises:
         FileNotFoundError: nothing is there, or nothing that could be translated.
         VolumeError: a study lacks a modality, or none can be used; those that cannot be used are named in a warning.
-        ValueError: what is made of two studies would have one file name.
+        ValueError: two studies would have results of one file name.
     """
     path = Path(path)
     if not path.exists():

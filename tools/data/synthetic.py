@@ -14,9 +14,9 @@ def seed_datalist(
     jobs that share a range of seeds make the classes in equal parts together.
 
     Args:
-        num_volumes: how many.
-        seed: of the first, 0 or more.
-        num_classes: of the generator, 0 if it is not conditional.
+        num_volumes: number of volumes.
+        seed: seed of the first, 0 or more.
+        num_classes: number of classes of the generator, 0 if it is not conditional.
         class_label: class of all volumes; None takes the seed's remainder after division by the number of classes.
         name: first part of the volumes' names.
 
@@ -52,7 +52,8 @@ def reference_files(reference: str, training: Sequence[dict], validation: Sequen
     Args:
         reference: "validation", volumes that were not trained on, or "training", as the code of HA-GAN's and CRF-GAN's
             papers has it: more volumes, which a generator that repeats them is close to.
-        training, validation: the datalists.
+        training: datalist for training.
+        validation: datalist for validation.
 
     Raises:
         ValueError: ``reference`` is neither.

@@ -38,7 +38,7 @@ class Volume:
         id: its name without suffix; in LUNA16 the SeriesInstanceUID. Where that says only what the image is, the name
             of its folder: `s0000` of TotalSegmentator's `s0000/ct.nii.gz`. Of a folder of DICOM its path below the
             dataset, since these are often named alike.
-        path: where it is.
+        path: path of the volume.
         folders: names of the folders between the dataset and the file, from the outside in.
     """
 
@@ -52,9 +52,9 @@ class Layout:
     """What a dataset looks like on disk.
 
     Attributes:
-        description: of what is looked for, for error messages.
+        description: description of the volumes that are looked for, for error messages.
         roles: names of files that say only that they are the dataset's images; a folder is then a subject.
-        is_wanted: whether a volume with this id is one of the dataset's images; None if all are.
+        is_wanted: function of a volume's id: True for one of the dataset's images; None if all are.
     """
 
     description: str
@@ -77,9 +77,9 @@ def split_datalist(
     Args:
         dataset_dir: the folder, an original or what `python -m tools preprocess` made of one.
         section: "training" or "validation".
-        layout: what is looked for.
-        is_validation: whether a volume is for validation; must depend on that volume alone, so that adding one never
-            moves another.
+        layout: layout of the volumes that are looked for.
+        is_validation: function of a volume: True if it is for validation; must depend on that volume alone, so that
+            adding one never moves another.
         rule: says so in words, for messages.
 
     Raises:

@@ -42,12 +42,12 @@ class TrainingCheckpoint:
     Attach it before the ``Validation``, so that a validation that fails costs no epoch.
 
     Args:
-        directory: where the files go.
+        directory: folder for the files.
         models: the networks that inference needs, by name.
-        settings: what is needed to rebuild them and to tell where it came from; primitives only.
+        settings: values needed to rebuild the models and to tell where they came from; primitives only.
         evaluator: the validation engine, whose best metric is kept over a resume.
         save_interval: epochs between two checkpoints.
-        n_saved: how many checkpoints are kept.
+        n_saved: number of checkpoints that are kept.
         resume: None, "auto" (the newest whole checkpoint in ``directory``, a new run if there is none) or a path.
         also: whatever else has a state, by name: pools of past images, schedules that are no update's.
     """
@@ -204,7 +204,7 @@ class TrainingCheckpoint:
         write_torch_file(self._path(state["epoch"], state.get("pass") is not None, state["iteration"]), state)
 
     def _has_best(self, state: dict) -> bool:
-        """Whether the best model that a checkpoint knows of is the one in the folder."""
+        """Return whether the best model that a checkpoint knows of is the one in the folder."""
         if self.evaluator is None or state["best"] is None:
             return False
         metric, epoch = state["best"]
@@ -261,7 +261,7 @@ def read_checkpoint(path: Path) -> dict:
 
 
 def run_files(directory: Path) -> list[Path]:
-    """What a run has written: checkpoints, models and their settings."""
+    """Return what a run has written: checkpoints, models and their settings."""
     return [*directory.glob("*.pt"), *directory.glob("*.json")]
 
 

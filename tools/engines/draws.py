@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 VERSION = 2
-"""Of the numbers that follow from a seed. In 1, before checkpoints said so, all rows of a batch shared one stream."""
+"""Version of the numbers that a seed gives. In 1, before checkpoints said so, all rows of a batch shared one stream."""
 
 
 class Draws:
@@ -23,9 +23,10 @@ class Draws:
     Args:
         seed: the run's seed.
         iteration: counted from 0.
-        device: where tensors are returned. They are drawn on the CPU, so that devices agree.
-        rank, world_size: this process and how many share the batch.
-        iterations: of the whole run; None where nobody needs to know.
+        device: device on which tensors are returned. They are drawn on the CPU, so that devices agree.
+        rank: number of this process.
+        world_size: number of processes that share the batch.
+        iterations: number of iterations of the whole run; None where nobody needs to know.
     """
 
     def __init__(

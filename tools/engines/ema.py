@@ -16,7 +16,7 @@ class ExponentialMovingAverage(AveragedModel):
 
     Args:
         network: the network that is trained.
-        decay: of the average per update, in [0, 1).
+        decay: decay of the average per update, in [0, 1).
     """
 
     def __init__(self, network: nn.Module, decay: float = 0.999) -> None:

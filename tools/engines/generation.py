@@ -27,9 +27,9 @@ class PrepareLatents(PrepareBatch):
     The evaluator's output then has "image" (latents), "label" (real volumes or None) and "pred" (generated volumes).
 
     Args:
-        latent_key: of latents in the batch, [B, L].
-        real_key: of real volumes, [B, 1, D, H, W]; may be missing in the batch.
-        class_key: of class indices for a conditional generator, [B]; may be missing.
+        latent_key: key of latents in the batch, [B, L].
+        real_key: key of real volumes, [B, 1, D, H, W]; may be missing in the batch.
+        class_key: key of class indices for a conditional generator, [B]; may be missing.
     """
 
     def __init__(self, latent_key: str = "latent", real_key: str = "image", class_key: str = "label") -> None:
@@ -96,7 +96,7 @@ def write_by_slabs(
         field_of_view: extent in mm [axial, rows, columns].
         label: class index [1] for a conditional generator.
         slab_length: axial slices at a time.
-        provenance: what makes the volume, which the file says: `Provenance(...).record(seed)`.
+        provenance: origin of the volume, which the file says: `Provenance(...).record(seed)`.
 
     Raises:
         ValueError: several latents, or a path with another ending.

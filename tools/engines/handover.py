@@ -41,13 +41,13 @@ class Handover:
         self._left.update({row: (kept, place) for place, row in enumerate(self.rows)})
 
     def take(self, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        """What was left for these rows, which is then gone.
+        """Return what was left for these rows, which is then gone.
 
         Where something is missing, because the update that leaves it did not run in this iteration or had its turn
         later, it is made anew.
 
         Args:
-            make: makes what ``put`` would have been given.
+            make: function that makes what ``put`` would have been given.
         """
         found = [self._left.pop(row, None) for row in self.rows]
         if not found or None in found:

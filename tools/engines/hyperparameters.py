@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 UNSAID = ("params", "initial_lr")
-"""Of a group of parameters: no hyperparameters, or said by "lr"."""
+"""Entries of a group of parameters that are no hyperparameters, or are said by "lr"."""
 
 
 def load_optimizer(optimizer: Optimizer, saved: dict) -> None:
@@ -18,11 +18,11 @@ def load_optimizer(optimizer: Optimizer, saved: dict) -> None:
     A rate that a schedule has moved is moved as far from the rate that is given now.
 
     Args:
-        optimizer: as the run's config makes it.
+        optimizer: optimizer as the run's config makes it.
         saved: the ``state_dict`` of an optimizer of the same parameters.
 
     Raises:
-        ValueError: it is of other parameters.
+        ValueError: the state is of other parameters.
     """
     groups = []
     for now, then in zip(optimizer.param_groups, saved["param_groups"], strict=False):
@@ -41,7 +41,7 @@ def load_schedule(schedule: LRScheduler, saved: dict) -> None:
     Its optimizer must be loaded before, see ``load_optimizer``.
 
     Args:
-        schedule: as the run's config makes it.
+        schedule: schedule as the run's config makes it.
         saved: the ``state_dict`` of a schedule of the same kind.
     """
     made_with = {*inspect.signature(type(schedule).__init__).parameters} - {"optimizer", "last_epoch"}

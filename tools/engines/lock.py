@@ -35,10 +35,10 @@ class Holder:
 
     Attributes:
         host: name of the machine.
-        space: of process numbers: containers of one machine have their own.
+        space: space of process numbers: containers of one machine have their own.
         process: number of the process.
-        process_start: when it began, in the kernel's clock ticks, which tells it from a later one of the same number;
-            None where the kernel does not say.
+        process_start: time of its start, in the kernel's clock ticks, which tells it from a later process of the same
+            number; None where the kernel does not say.
         started: date and time at which it took the lock.
     """
 
@@ -54,11 +54,11 @@ class Holder:
         return Holder(socket.gethostname(), _process_space(), os.getpid(), _process_start(os.getpid()), now)
 
     def is_near(self) -> bool:
-        """Whether its process would be seen from here."""
+        """Return whether its process would be seen from here."""
         return (self.host, self.space) == (socket.gethostname(), _process_space())
 
     def lives(self) -> bool:
-        """Whether its process, if it is near, still runs."""
+        """Return whether its process, if it is near, still runs."""
         try:
             os.kill(self.process, 0)
         except ProcessLookupError:
@@ -200,7 +200,7 @@ def _refusal(path: Path, holder: Holder | None) -> str:
 
 
 def _read(path: Path) -> Holder | None:
-    """Who is named in a lock's file; None if nobody is, or it was not written to its end."""
+    """Return who is named in a lock's file; None if nobody is, or it was not written to its end."""
     try:
         return Holder(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
@@ -208,7 +208,7 @@ def _read(path: Path) -> Holder | None:
 
 
 def _is_touched(path: Path) -> bool:
-    """Whether the file changes within three beats. Its own times are compared, so that no clocks must agree."""
+    """Return whether the file changes within three beats. Its own times are compared, so that no clocks must agree."""
     before = _touched(path)
     logger.warning(f"{path} is of a training on another machine. Looking whether that lives: {3 * BEAT:g} seconds.")
     for _ in range(6):
@@ -238,7 +238,7 @@ def _process_space() -> str:
 
 
 def _process_start(process: int) -> int | None:
-    """In clock ticks since the machine's start: field 22 of proc(5)'s stat, the 20th after the name in brackets."""
+    """Start of a process, in clock ticks: field 22 of proc(5)'s stat, the 20th after the name in brackets."""
     try:
         return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):

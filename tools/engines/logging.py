@@ -29,7 +29,7 @@ class Progress(ProgressBar):
 
     Args:
         losses: show the losses of each update in the bar, and how long the run will take.
-        tqdm_options: for tqdm, for instance ``desc``.
+        tqdm_options: options of tqdm, for instance ``desc``.
     """
 
     def __init__(self, losses: bool = False, **tqdm_options: Any) -> None:
@@ -51,12 +51,12 @@ class Progress(ProgressBar):
 
 
 def remaining(engine: Engine, iteration: int, seconds: float, now: float | None = None) -> str:
-    """How long an engine's run will still take, as text.
+    """Return how long an engine's run will still take, as text.
 
     Args:
-        engine: that runs.
+        engine: engine that runs.
         iteration: its iteration when the run began, 0 unless it was resumed.
-        seconds: when that was, on the clock of ``time.monotonic``.
+        seconds: time at that point, on the clock of ``time.monotonic``.
         now: the time on that clock, which is looked at if None.
     """
     now = time.monotonic() if now is None else now
@@ -81,8 +81,8 @@ class TensorBoardMontage(MontageSaver):
     """Write the predictions of every validation to TensorBoard as one tri-planar montage.
 
     Args:
-        summary_writer: of TensorBoard.
-        tag: of the pictures.
+        summary_writer: writer of TensorBoard.
+        tag: tag of the pictures.
         window: values shown black and white.
         max_volumes: the first so many are shown.
     """

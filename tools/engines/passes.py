@@ -39,7 +39,7 @@ class Passes:
 
         Args:
             began: the attribute of this name, in the pass that is taken up.
-            batches: how many were used.
+            batches: number of batches that were used.
             now: random states after the last of them was used.
         """
         self._taken_up = began, batches, now

@@ -18,7 +18,7 @@ def rank_and_world_size() -> tuple[int, int]:
 
 
 def decided_by_first(decide: Callable[[], Decision]) -> Decision:
-    """What ``decide`` returns in process 0, in every process; an error there is raised in all."""
+    """Return what ``decide`` returns in process 0, in every process; an error there is raised in all."""
     rank, world_size = rank_and_world_size()
     if world_size == 1:
         return decide()

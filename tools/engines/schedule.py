@@ -11,9 +11,9 @@ def constant_then_linear(constant_epochs: int, max_epochs: int) -> Callable[[int
     """CycleGAN's schedule as a factor for ``torch.optim.lr_scheduler.LambdaLR`` (Zhu et al. 2017, section 4).
 
     Args:
-        constant_epochs: how many epochs the rate stays; over the others it falls linearly, so that it would reach 0 in
-            the epoch after the last. As many as ``max_epochs``, or more, and it never falls.
-        max_epochs: of the whole training.
+        constant_epochs: number of epochs for which the rate stays; over the others it falls linearly, so that it would
+            reach 0 in the epoch after the last. As many as ``max_epochs``, or more, and it never falls.
+        max_epochs: number of epochs of the whole training.
 
     Returns:
         epoch, counted from 0 -> factor in (0, 1].
@@ -32,12 +32,12 @@ def constant_then_linear(constant_epochs: int, max_epochs: int) -> Callable[[int
 
 
 def epochs_for(iterations: int, items: int, batch_size: int) -> int:
-    """How many epochs have at least so many iterations.
+    """Return how many epochs have at least so many iterations.
 
     Args:
         iterations: wanted.
-        items: of the training data.
-        batch_size: for each process; what does not fill a batch is left out of an epoch.
+        items: number of items of the training data.
+        batch_size: batch size of each process; items that do not fill a batch are left out of an epoch.
     """
     if iterations < 1:
         raise ValueError(f"iterations is {iterations}, expected 1 or more, or nothing for max_epochs")

@@ -64,7 +64,7 @@ def renamed(old: str, value: Any, new: str, default: Any, values: Mapping[Any, A
 
 
 def enough_for_a_batch(images: Images, batch_size: int) -> Images:
-    """What is given, a list of images or a sampler of them, if a batch can be made of it.
+    """Return what is given, a list of images or a sampler of them, if a batch can be made of it.
 
     Raises:
         ValueError: there is not enough.

@@ -18,7 +18,7 @@ class TrackedSettings:
     where an interrupted run goes on, what it was begun with stays.
 
     Args:
-        settings: of the training, as weights and checkpoints have them; dictionaries within go by "a.b".
+        settings: settings of the training, as weights and checkpoints have them; dictionaries within go by "a.b".
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -46,7 +46,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _rates(engine: AlternatingTrainer) -> dict[str, Any]:
-    """Of each update's optimizer, before any schedule."""
+    """Learning rate of each update's optimizer, before any schedule."""
     found = {}
     for update in engine.updates:
         group = update.optimizer.param_groups[0]

@@ -47,21 +47,22 @@ class AlternatingTrainer(SupervisedTrainer):
     then save it, and ``stopping`` is the signal's number.
 
     Args:
-        device: where the networks are.
+        device: device of the networks.
         max_epochs: number of epochs.
         train_data_loader: batches, dictionaries whose tensors are all of shape [B, ...], and other values.
-        updates: in the order in which they run.
+        updates: updates in the order in which they run.
         draw: (batch, Draws) -> batch with all random numbers of the iteration, the objective's ``draw``.
-        seed: of the draws.
+        seed: seed of the draws.
         precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales its losses).
-        compile: compile the networks' passes by TorchInductor, which needs a C++ compiler, and minutes before the first
-            step: for long runs. Validation, whose shapes differ, is not compiled.
-        accumulation: split each batch into this many parts, one after the other, and step once: less memory, the
-            same gradient.
+        compile: True compiles the networks' passes by TorchInductor, which needs a C++ compiler, and minutes before the
+            first step: for long runs. Validation, whose shapes differ, is not compiled.
+        accumulation: number of parts into which a batch is split; they pass one after the other before one step: less
+            memory, the same gradient.
         ema: average of a network's weights, moved after each update of that network.
         epoch_length: iterations per epoch, the loader's length if None.
         train_handlers: MONAI or ignite handlers.
-        network: that inference uses; None takes the one that ``ema`` averages, or else the first of the first update.
+        network: network that inference uses; None takes the one that ``ema`` averages, or else the first of the first
+            update.
     """
 
     def __init__(
@@ -267,8 +268,8 @@ def split(batch: dict, parts: int, size: int) -> Iterator[tuple[dict, float]]:
     cutoffs, tables of noise levels. A table that has by chance as many rows belongs into the objective instead.
 
     Args:
-        batch: as the objective has drawn it.
-        parts: how many.
+        batch: batch as the objective has drawn it.
+        parts: number of parts.
         size: number of rows of the batch, see ``rows``.
     """
     if parts > size:
@@ -289,7 +290,7 @@ def rows(batch: dict) -> int:
     """Number of rows of a loader's batch, which is the length of all tensors in it.
 
     Raises:
-        ValueError: they have none, or not the same.
+        ValueError: the tensors have no rows, or not the same number.
     """
     lengths = {key: len(value) for key, value in batch.items() if isinstance(value, Tensor) and value.ndim > 0}
     if len(set(lengths.values())) != 1:

@@ -20,7 +20,7 @@ class SlabInferer(Inferer):
     translation. The slabs at both ends repeat the last slice.
 
     Args:
-        slices: of a slab, odd; what the network was built with.
+        slices: number of slices of a slab, odd; the one that the network was built with.
         batch_size: slabs that go through the network together; None takes 8 on a GPU and 1 on a CPU, where batches are
             no faster and take more memory.
         fuse: average all predictions of a slice; False keeps the one from the slab that is centred on it.

@@ -24,22 +24,22 @@ class Update:
     """A line of the paper's algorithm box.
 
     Args:
-        name: what is updated, for logs, messages and checkpoints.
+        name: name of the update, for logs, messages and checkpoints.
         networks: the networks that are trained, by the names that a checkpoint gives them; all others stand still.
         optimizer: over the parameters of these networks, and of no others.
         loss: batch -> terms of the loss by name; their sum is minimised. A generator function may yield them one after
             the other, those in one dictionary that share a graph: each dictionary has its own backward pass, before the
             next is computed, so that one graph is held at a time. What it yields twice under one name is added.
-        every: run in every n-th iteration only (lazy updates), beginning with the first.
-        max_grad_norm: clip the gradient to this Euclidean norm; None does not clip.
-        one_by_one: pass the rows of a batch through the networks one after the other, and take one step with their
-            mean gradient: for a loss that is a mean over rows the same step, in the memory of one row. Not for networks
-            that change with every pass, as by spectral normalisation.
+        every: interval in iterations: 1, or more for lazy updates, which begin with the first iteration.
+        max_grad_norm: Euclidean norm to which the gradient is clipped; None does not clip.
+        one_by_one: True passes the rows of a batch through the networks one after the other, and takes one step with
+            their mean gradient: for a loss that is a mean over rows the same step, in the memory of one row. Not for
+            networks that change with every pass, as by spectral normalisation.
         schedule: optimizer -> schedule of its learning rate, for instance a ``torch.optim.lr_scheduler.LambdaLR`` with
             all other arguments given. The trainer steps it after every epoch, and checkpoints have its state.
 
     Attributes:
-        schedule: of the learning rate, None for a rate that stays.
+        schedule: schedule of the learning rate, None for a rate that stays.
     """
 
     def __init__(
@@ -77,5 +77,5 @@ class Update:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def is_due(self, iteration: int) -> bool:
-        """Whether the update runs in an iteration, counted from 0."""
+        """Return whether the update runs in an iteration, counted from 0."""
         return iteration % self.every == 0

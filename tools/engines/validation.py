@@ -92,7 +92,7 @@ class Validation(ValidationHandler):
             self(engine)
 
     def is_due(self, engine: Engine) -> bool:
-        """Whether the engine's present epoch is one that is validated."""
+        """Return whether the engine's present epoch is one that is validated."""
         return engine.state.epoch % self.interval == 0 or engine.state.epoch == engine.state.max_epochs
 
     def __call__(self, engine: Engine) -> None:

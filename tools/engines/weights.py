@@ -23,9 +23,9 @@ class BestModel:
     """Handler of a validation engine that keeps the networks of the best key metric as ``<name>.pt``.
 
     Args:
-        directory: where the files go.
+        directory: folder for the files.
         models: the networks that inference needs, by name; "model" is the one that is validated.
-        settings: what is needed to rebuild them.
+        settings: values needed to rebuild the networks.
     """
 
     def __init__(self, directory: str, models: dict[str, nn.Module], settings: dict) -> None:
@@ -52,10 +52,10 @@ def save_model(path: Path, network: nn.Module, settings: dict, name: str | None 
     ``_metadata`` that `torch.save` keeps; see ``settings_in``.
 
     Args:
-        path: of the weights.
-        network: whose they are.
-        settings: what is needed to rebuild it; primitives only.
-        name: of the network among those of the bundle, as in ``models`` of its `train.json`.
+        path: path of the weights.
+        network: network whose weights they are.
+        settings: values needed to rebuild it; primitives only.
+        name: name of the network among those of the bundle, as in ``models`` of its `train.json`.
     """
     settings = json.loads(json.dumps(settings))  # a tuple or a number of NumPy would not be what is read again
     state = network.state_dict()
@@ -66,19 +66,23 @@ def save_model(path: Path, network: nn.Module, settings: dict, name: str | None 
 
 
 def last_weights(path: str | Path) -> Path:
-    """Where a training keeps the weights of its last epoch, beside those of the best at ``path``."""
+    """Return where a training keeps the weights of its last epoch, beside those of the best at ``path``."""
     path = Path(path)
     return path.with_name(f"{path.stem}_last{path.suffix}")
 
 
 def weights_beside(path: str | Path, name: str) -> str:
-    """Where the weights ``name`` are that belong to those of the model at ``path``: of the same epoch, best or last."""
+    """Return where the weights ``name`` are that belong to those of the model at ``path``: of the same epoch, best or
+    last.
+    """
     path = Path(path)
     return str(path.with_name(f"{name}{'_last' if path.stem.endswith('_last') else ''}{path.suffix}"))
 
 
 def no_weights(path: str | Path) -> str:
-    """What to say where there are no weights at ``path``: what to do, and whether there are those of the last epoch."""
+    """Return what to say where there are no weights at ``path``: what to do, and whether there are those of the last
+    epoch.
+    """
     last = last_weights(path)
     if last.is_file():
         return (
@@ -102,10 +106,10 @@ def model_settings(
     then says so, and another one where the two files disagree; what is in the weights' own file holds.
 
     Args:
-        path: of a state dict; if there is none yet, ``default`` is returned.
+        path: path of a state dict; if there is none yet, ``default`` is returned.
         default: settings by name.
-        bundle: whose weights are expected.
-        network: which of the bundle's networks is expected, as in ``models`` of its `train.json`.
+        bundle: bundle whose weights are expected.
+        network: name of the network that is expected, as in ``models`` of the bundle's `train.json`.
 
     Raises:
         ValueError: the file holds no weights (see `tools.torch_files`), or those of another bundle or network.
@@ -149,8 +153,8 @@ class ModelCheckpointLoader:
     from the server.
 
     Args:
-        path: of a state dict, for instance ``model.pt``.
-        network: that they belong to.
+        path: path of a state dict, for instance ``model.pt``.
+        network: network that the weights belong to.
     """
 
     def __init__(self, path: str, network: nn.Module) -> None:
@@ -163,8 +167,8 @@ class ModelCheckpointLoader:
     def load(self) -> None:
         """
         Raises:
-            FileNotFoundError: there are no weights yet.
-            ValueError: they are of another network, or the file holds none; see `tools.torch_files`.
+            FileNotFoundError: no weights are there yet.
+            ValueError: the weights are of another network, or the file holds none; see `tools.torch_files`.
         """
         if not self.path.exists():
             raise FileNotFoundError(no_weights(self.path))

@@ -67,15 +67,15 @@ def evaluate(
             or of 8 bit are taken as they are.
         image_size: resample all volumes to cubes with so many voxels a side first.
         layers: number of axial layers.
-        pairs: of images, successive ones in random order, whose similarity is the measure of diversity; 0 leaves it
-            out.
-        resamples: for the intervals of distances; 0 leaves them out.
-        bandwidth: of MMD's kernel, the same for all models; without it the median distance of each model's images and
-            the real ones, as the papers' code has it.
-        processes: that read and measure images at the same time.
+        pairs: number of pairs of images, successive ones in random order, whose similarity is the measure of diversity;
+            0 leaves it out.
+        resamples: number of bootstrap samples for the intervals of distances; 0 leaves them out.
+        bandwidth: bandwidth of MMD's kernel, the same for all models; without it the median distance of each model's
+            images and the real ones, as the papers' code has it.
+        processes: number of processes that read and measure images at the same time.
         cache_dir: folder to keep measurements in, instead of beside the images.
-        device: where features are computed; a GPU if there is one.
-        seed: of halves, intervals, pairs and untrained networks.
+        device: device on which features are computed; a GPU if there is one.
+        seed: seed of halves, intervals, pairs and untrained networks.
     """
     folders = {"real": str(real), **models_of(synthetic)}
     images = {name: _images(name, folder) for name, folder in folders.items()}

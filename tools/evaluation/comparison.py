@@ -68,15 +68,15 @@ def compare(
         real: profile of the real set, of two images or more.
         models: name -> profile of its images, two or more.
         spaces: the feature spaces of the profiles.
-        resamples: for intervals of the distances; 0 for none.
-        seed: of what is drawn for intervals and extrapolation.
-        bandwidth: of the MMD's kernel, one for all models. None, the papers' way, takes for each model the median
-            distance between the samples of the real set and its own, so that its MMD depends on nothing else in the
-            report; a model so far from the real set that this hardly says how far is warned of.
-        unit: of the sets, in which warnings speak of values.
+        resamples: number of bootstrap samples for intervals of the distances; 0 for none.
+        seed: seed of the draws for intervals and extrapolation.
+        bandwidth: bandwidth of the MMD's kernel, one for all models. None, the papers' way, takes for each model the
+            median distance between the samples of the real set and its own, so that its MMD depends on nothing else in
+            the report; a warning names a model so far from the real set that this hardly says how far.
+        unit: unit of the sets, in which warnings speak of values.
 
     Returns:
-        what goes into `report.json`:
+        The content of `report.json`:
 
         - "conclusion": what came out, see `tools.evaluation.conclusion.conclusion`;
         - "sets": name -> images, shapes, value_range (in the set's own unit);
@@ -239,7 +239,7 @@ def _in_space(
 
 
 def _bandwidth(given: float | None, rows: np.ndarray, name: str, missing: Callable[[str, str], None]) -> float | None:
-    """That of the MMD's kernel: what is given, or the median distance of the samples; None where they are all alike."""
+    """Bandwidth of the MMD's kernel: that given, or the median distance of the samples; None where all are alike."""
     if given is not None:
         return given
     try:

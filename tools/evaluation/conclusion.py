@@ -10,16 +10,17 @@ NAMES = {"kid": "KID", "fid": "FID"}
 
 
 def conclusion(spaces: Mapping[str, Any], layers: Mapping[str, Any], images: Mapping[str, int]) -> str:
-    """Which model is closest to the real images, by which distance, how sure that is, and what real images have to
-    each other.
+    """Return which model is closest to the real images, by which distance, how sure that is, and what real images have
+    to each other.
 
     The first feature space that was asked for is spoken of, and the others if they disagree. "Sure" is whether 95
     percent intervals lie apart. Models of equally many images are compared by their FID, which has one bias then, and
     others by their KID, which has none.
 
     Args:
-        spaces, layers: see `tools.evaluation.comparison.compare`.
-        images: how many each model has.
+        spaces: results by feature space, see `tools.evaluation.comparison.compare`.
+        layers: results by layer, see there.
+        images: number of images of each model.
     """
     leading = ("fid",) if len(set(images.values())) == 1 else ("kid", "fid")
     rankings = {name: found for name, space in spaces.items() if (found := _ranking(space, leading))}
@@ -72,7 +73,7 @@ def _how_sure(best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
 
 
 def _verdict(number: Mapping[str, Any], own: float) -> str:
-    """Of a single model."""
+    """Sentence on a single model."""
     if number.get("low") is None or not math.isfinite(own):
         return "was compared with the real images; how sure the distance is was not measured"
     if number["low"] > max(own, 0.0):

@@ -83,7 +83,7 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
 
     @property
     def names(self) -> list[str]:
-        """Of the distances."""
+        """Names of the distances."""
         return list(self.distances)
 
     def reset(self) -> None:
@@ -97,7 +97,7 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
         Both are [B, 1, D, H, W] or lists of [1, D, H, W].
 
         Raises:
-            ValueError: for volumes that are missing, hold NaN or infinite values, or are in other units.
+            ValueError: volumes are missing, hold NaN or infinite values, or are in other units.
         """
         self._summary = None
         # All is checked before anything is computed, so that the message can name both ranges.
@@ -110,7 +110,7 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
     _compute_list = _compute_tensor
 
     def count(self) -> int:
-        """How many volumes of each set all processes have seen."""
+        """Return how many volumes of each set all processes have seen."""
         own = 0 if self._buffers is None else len(self._buffers[0])
         return int(evenly_divisible_all_gather(torch.tensor([own])).sum())
 
@@ -118,7 +118,7 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
         """The distances by name, over all processes.
 
         Raises:
-            ValueError: when there are no volumes, or fewer than 2, in all processes or in one.
+            ValueError: all processes together, or one of them, have no volumes or fewer than 2.
         """
         return dict(self.summary()["distances"])
 
@@ -130,7 +130,7 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
             value_range [min, max].
 
         Raises:
-            ValueError: see `aggregate`.
+            ValueError: too few volumes, see `aggregate`.
         """
         if self._summary is None:
             check_counts(volumes=0 if self._buffers is None else len(self._buffers[0]))
@@ -179,7 +179,7 @@ class SetMetric(IgniteMetricHandler):
     All parts share one metric, which sees every volume once.
 
     Args:
-        metric_fn: whose `aggregate()` is a dictionary of the numbers that its `names` announces.
+        metric_fn: metric whose `aggregate()` is a dictionary of the numbers that its `names` announces.
         output_transform: `engine.state.output` -> (synthetic, real) volumes.
     """
 
@@ -206,10 +206,10 @@ class FeatureDistances(SetMetric):
     Of a single volume there are none: they are nan, with a warning, so that a training on so little still ends.
 
     Args:
-        features: see `FeatureDistanceMetric`.
-        distances: see `FeatureDistanceMetric`.
+        features: feature space, see `FeatureDistanceMetric`.
+        distances: names of distances, see `FeatureDistanceMetric`.
         output_transform: `engine.state.output` -> (synthetic, real) volumes.
-        value_range: see `FeatureDistanceMetric`.
+        value_range: range of values, see `FeatureDistanceMetric`.
     """
 
     def __init__(

@@ -39,13 +39,13 @@ class Measuring:
     """How images are measured; what a cached profile depends on.
 
     Attributes:
-        unit: of the values.
+        unit: unit of the values.
         image_size: side of the cube that volumes are resampled to; None measures them as they are.
         layers: number of axial layers.
         spaces: names of feature spaces, see `tools.features.spaces.make_space`.
-        weights: of those that need them.
-        seed: of untrained ones.
-        device: where features are computed.
+        weights: weights of the feature spaces that need them.
+        seed: seed of untrained ones.
+        device: device on which features are computed.
     """
 
     unit: Unit
@@ -100,12 +100,12 @@ def measured(
     none, if an image cannot be read or measured.
 
     Args:
-        images: of the set.
-        measuring: how.
-        spaces: what ``measuring.make_spaces`` returned, for this process.
+        images: images of the set.
+        measuring: settings of the measurement.
+        spaces: result of ``measuring.make_spaces``, for this process.
         cache_dir: folder for profiles; None for no cache.
-        processes: that read and measure at the same time.
-        name: of the set, for the progress bar.
+        processes: number of processes that read and measure at the same time.
+        name: name of the set, for the progress bar.
     """
     labels = [space.name for space in spaces]
     tasks = [(image, measuring, labels, cache_dir) for image in images]
@@ -231,8 +231,8 @@ class _Cache:
 
 
 def cache_folder(folder: str | os.PathLike, cache_dir: str | os.PathLike | None) -> Path | None:
-    """Where the profiles of a set are kept: in a hidden folder of the set, or in ``cache_dir``; None if neither can be
-    written to, with a warning.
+    """Return where the profiles of a set are kept: in a hidden folder of the set, or in ``cache_dir``; None if neither
+    can be written to, with a warning.
     """
     wanted = Path(cache_dir) if cache_dir is not None else Path(folder) / CACHE
     try:

@@ -31,8 +31,8 @@ def layers_plot(
 
     Args:
         curves: model -> a score per layer, None where there is none.
-        label: of the scores.
-        baseline: what real scores against real, one for all layers or one per layer.
+        label: label of the scores.
+        baseline: scores of real against real, one for all layers or one per layer.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.2), layout="constrained")

@@ -27,7 +27,7 @@ class ImageProfile:
     """One image, reduced.
 
     Attributes:
-        id: of the image in its set.
+        id: id of the image in its set.
         shape: [D, H, W] as it was measured.
         value_range: least and greatest value, in the set's own unit.
         layers: histograms and spectra.
@@ -65,7 +65,7 @@ class ImageProfile:
 
     @classmethod
     def load(cls, path: str | os.PathLike, name: str) -> ImageProfile:
-        """What `save` wrote, under the id ``name``; any error of NumPy's for a damaged file."""
+        """Return what `save` wrote, under the id ``name``; any error of NumPy's for a damaged file."""
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
 
@@ -101,10 +101,10 @@ def profile_of(
         layers: number of axial layers.
         spacing: (D, H, W) in mm, for pictures in proportion; None takes cubes.
         value_range: least and greatest value in the unit of the file; None takes those of the volume.
-        device: where features are computed.
+        device: device on which features are computed.
 
     Raises:
-        ValueError: it is no volume, holds NaN or infinite values, lies outside [-1, 1], or has fewer slices than
+        ValueError: the volume is none, holds NaN or infinite values, lies outside [-1, 1], or has fewer slices than
             layers.
     """
     volume = np.ascontiguousarray(volume, np.float32)
@@ -136,10 +136,10 @@ class SetProfile:
     """A set of images, reduced: grows by features and a picture or two per image only.
 
     Args:
-        name: of the set, for messages and tables.
-        ids: of its images. They decide which half an image belongs to, see `tools.metrics.layers.halves`.
+        name: name of the set, for messages and tables.
+        ids: ids of its images. They decide which half an image belongs to, see `tools.metrics.layers.halves`.
         layers: number of axial layers.
-        seed: of the halves.
+        seed: seed of the halves.
 
     Attributes:
         images: number of images that were added.
@@ -196,7 +196,7 @@ class SetProfile:
 
     @property
     def layer_profile(self) -> LayerProfile:
-        """Of the whole set."""
+        """Layer profile of the whole set."""
         return self.half_profiles[0] + self.half_profiles[1]
 
     def features(self, space: str) -> np.ndarray:
@@ -204,15 +204,15 @@ class SetProfile:
         return np.concatenate(self._features[space])
 
     def groups(self, space: str) -> np.ndarray:
-        """For every row of `features` the number of its image."""
+        """Number of the image of every row of `features`."""
         return np.repeat(np.arange(self.images), [len(rows) for rows in self._features[space]])
 
     def positions(self, space: str) -> np.ndarray | None:
-        """For every row of `features` the place of its axial slice; None for a space of volumes."""
+        """Place of the axial slice of every row of `features`; None for a space of volumes."""
         return np.concatenate(self._positions[space]) if space in self._positions else None
 
     def half(self, space: str) -> np.ndarray:
-        """For every row of `features` whether its image is in the first half."""
+        """True for every row of `features` whose image is in the first half."""
         return np.asarray(self._in_first)[self.groups(space)]
 
 

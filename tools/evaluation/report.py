@@ -65,13 +65,13 @@ def write_report(
 
     Args:
         output_dir: made if need be.
-        comparison: what `tools.evaluation.comparison.compare` returned.
+        comparison: result of `tools.evaluation.comparison.compare`.
         sets: the profiles it was made of, "real" first.
-        settings: how it was measured, for the reader.
+        settings: settings of the measurement, for the reader.
         truth: method -> metric -> value, where the truth is known.
         diversity: set -> fields of `tools.metrics.diversity.Diversity`.
-        title: of the page.
-        unit: of the sets, which grey values are shown in.
+        title: title of the page.
+        unit: unit of the sets, in which grey values are shown.
     """
     output_dir = Path(output_dir)
     report = {
@@ -188,7 +188,7 @@ def _ends(values: Sequence[float], unit: Unit) -> str:
 
 
 def _space_notes(spaces: Mapping[str, Any]) -> list[str]:
-    """What must be known of feature spaces, each note once with the spaces that it is of."""
+    """Return what must be known of feature spaces, each note once with the spaces that it is of."""
     notes: dict[str, list[str]] = {}
     for name, space in spaces.items():
         if space["note"]:
@@ -285,7 +285,7 @@ def _split(metric: str) -> tuple[str, str | None]:
 
 
 def _number(value: float | None) -> str:
-    """For a table: four significant figures."""
+    """Write a number for a table: four significant figures."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.0f}" if 10_000 <= abs(value) < 10_000_000 else f"{value:.4g}"
@@ -296,7 +296,7 @@ def _shown(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """For JSON, which has no NaN: null says that there is no value."""
+    """Make a value fit for JSON, which has no NaN: null says that there is no value."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -40,20 +40,20 @@ class EvaluationReport:
     evaluator: "<feature space>/<metric>", "ms_ssim", and the network's errors where the truth is known.
 
     Args:
-        output_dir: for the report; profiles lie there until it is written.
+        output_dir: folder for the report; profiles lie there until it is written.
         real: items with volumes [1, D, H, W] in [-1, 1], axial first.
         spaces: feature spaces, see `tools.features.space`.
-        real_key: of the real volumes.
-        name: of the model in the report.
-        resamples: for the intervals of distances; 0 for none.
-        pairs: of successive volumes of a set, at most, in each process, whose MS-SSIM is the measure of diversity; 0
-            leaves it out. Real volumes come in an order drawn from the seed, since neighbours in a list may show one
-            patient.
+        real_key: key of the real volumes.
+        name: name of the model in the report.
+        resamples: number of bootstrap samples for the intervals of distances; 0 for none.
+        pairs: largest number of pairs of successive volumes of a set, in each process, whose MS-SSIM is the measure of
+            diversity; 0 leaves it out. Real volumes come in an order drawn from the seed, since neighbours in a list
+            may show one patient.
         layers: number of axial layers.
-        seed: of halves and resampling.
-        settings: what else a reader of the report should know.
+        seed: seed of halves and resampling.
+        settings: further settings that a reader of the report should know.
         window: values that -1 and 1 stand for, which the report then speaks of; None leaves them in [-1, 1].
-        unit: of the window, "HU" or other words.
+        unit: unit of the window, "HU" or other words.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class EvaluationReport:
         return result
 
     def _numbers(self, comparison: Mapping, truth: Mapping, diversity: Mapping) -> dict[str, float]:
-        """What was measured, without what could not be."""
+        """Return what was measured, without what could not be."""
         scores = {space: content["models"][self.name] for space, content in comparison["spaces"].items()}
         found = {f"{space}/{metric}": s["value"] for space, metrics in scores.items() for metric, s in metrics.items()}
         found |= dict(truth.get("translation", {}))

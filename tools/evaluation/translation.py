@@ -28,20 +28,20 @@ from tools.transforms.squares import GRID_SQUARE, ToSourceGridd, from_squares, t
 logger = logging.getLogger(__name__)
 
 REFERENCE_VOXELS = 1_000_000
-"""Of real CT, drawn evenly, that histogram matching takes its distribution from."""
+"""Number of voxels of real CT, drawn evenly, that histogram matching takes its distribution from."""
 
 
 class Translated(NamedTuple):
-    """A translated study whose truth is known, and what judging it needs."""
+    """A translated study whose reference CT is known, and what its errors are computed from."""
 
     study: str
     name: str
-    """Under which the truth knows it."""
+    """Name of the reference CT."""
     source: str
     """Path of the first MR modality."""
     square: list[int]
     size: int
-    """Of the network's slices, in the MR's pixels and in their own."""
+    """Place of the network's slices in the MR's pixels, and their side in their own."""
     hu: np.ndarray
     """[axial, H, W], on the MR's grid."""
 
@@ -54,12 +54,12 @@ class TranslationReport(EvaluationReport):
     resizing slices alone costs: means over studies, and `truth.json` with those of every study.
 
     Args:
-        output_dir: for the files.
+        output_dir: folder for the files.
         real: CT, items with "image" [1, axial, S, S] in [-1, 1].
         spaces: feature spaces.
         window: HU that -1 and 1 stand for.
         truth: MR id -> "ct", "labels" and "classes", see `tools.data.true_ct`; empty where nobody knows it.
-        **options: see `EvaluationReport`.
+        **options: options of `EvaluationReport`.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class TranslationReport(EvaluationReport):
         return {t: np.isin(labels, [k for k, v in names.items() if v == t]) for t in sorted(set(names.values()))}
 
     def _resized(self, true_ct: MetaTensor, square: list[int], size: int) -> np.ndarray:
-        """What is left of the truth when it goes to the network's slices and back, through no network."""
+        """Return what is left of the truth when it goes to the network's slices and back, through no network."""
         low, high = self.window
         scaled = (true_ct.as_tensor().clamp(low, high) - low) / (high - low) * 2 - 1
         back = from_squares(to_squares(scaled, square, size), square, true_ct.shape[2:])
@@ -161,7 +161,8 @@ def judge(
 
     Args:
         synthetic: HU [axial, H, W].
-        truth, mr: true CT in HU and the first MR modality, [1, axial, H, W].
+        truth: reference CT in HU, [1, axial, H, W].
+        mr: first MR modality, [1, axial, H, W].
         reference: HU of real CT of others, for histogram matching.
         classes: masks of tissues; None takes those of the true HU.
         resized_truth: true HU after resizing to the network's slices and back: no network can be expected to do better.

@@ -14,7 +14,7 @@ class Unit:
     """A kind of values.
 
     Attributes:
-        name: for messages and axes.
+        name: name for messages and axes.
         window: values that become -1 and 1.
     """
 
@@ -40,7 +40,7 @@ class Unit:
 
     @property
     def axis(self) -> str:
-        """For the axis of a plot."""
+        """Label for the axis of a plot."""
         if self == SIGNED:
             return "value, scaled to [-1, 1]"
         return f"value ({self.name})" if self.name != "given" else "value, in the unit of the files"

@@ -36,8 +36,8 @@ class InceptionFeatures(NetworkFeatures):
 
     Args:
         weights: the file or its folder; None looks in torch.hub's folder and downloads it there.
-        planes: of "axial", "coronal" and "sagittal".
-        slices: at most so many per plane, the middles of as many parts of equal thickness.
+        planes: planes out of "axial", "coronal" and "sagittal".
+        slices: largest number of slices per plane, the middles of as many parts of equal thickness.
         check_hash: False accepts other weights of this network.
 
     Attributes:
@@ -46,7 +46,7 @@ class InceptionFeatures(NetworkFeatures):
 
     Raises:
         ValueError: unknown planes, or weights of another network or with another hash.
-        FileNotFoundError: see `WeightFile.locate`.
+        FileNotFoundError: the weights are not there, see `WeightFile.locate`.
         ImportError: torchvision is missing.
     """
 

@@ -49,7 +49,7 @@ class MedicalNetFeatures(NetworkFeatures):
 
     Raises:
         ValueError: unknown `pretraining`, or weights of another network or with another hash.
-        FileNotFoundError: see `WeightFile.locate`.
+        FileNotFoundError: the weights are not there, see `WeightFile.locate`.
     """
 
     dims = 2048

@@ -19,8 +19,8 @@ class NetworkFeatures(nn.Module):
     A feature space adds `rows_of(volume)`: [1, 1, D, H, W] -> [rows, dims].
 
     Args:
-        name: see the module.
-        min_side: of the volumes, in voxels; of a space of slices that of the slices.
+        name: name, see the module.
+        min_side: least side of the volumes, in voxels; of a space of slices that of the slices.
     """
 
     rows = "volume"
@@ -51,7 +51,7 @@ class NetworkFeatures(nn.Module):
             float32 [n, dims] on the device of the volumes.
 
         Raises:
-            ValueError: for another shape or smaller volumes.
+            ValueError: the volumes have another shape or are smaller.
         """
         check_volumes(volumes, self.name, self.min_side, of_slices=self.rows == "slice")
         volumes = convert_to_tensor(volumes, track_meta=False)

@@ -82,7 +82,7 @@ class RadiomicFeatures:
     Attributes:
         name: "radiomics-<version>-firstorder-glcm-haar".
         dims: 288.
-        names: of the features, "<volume or sub-band> <feature>".
+        names: names of the features, "<volume or sub-band> <feature>".
     """
 
     rows = "volume"
@@ -194,7 +194,7 @@ def first_order(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     skewness and kurtosis 0.
 
     Args:
-        values: of the voxels, any shape.
+        values: values of the voxels, any shape.
         counts: voxels of every grey level.
 
     Returns:
@@ -235,7 +235,7 @@ def first_order(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def cooccurrence_counts(levels: np.ndarray, bins: int) -> np.ndarray:
-    """How often two levels are neighbours: IBSI's grey level co-occurrence matrix, 3D, merged over directions.
+    """Return how often two levels are neighbours: IBSI's grey level co-occurrence matrix, 3D, merged over directions.
 
     Args:
         levels: [D, H, W], whole numbers from 0 to ``bins`` - 1.
@@ -311,6 +311,6 @@ def cooccurrence(counts: np.ndarray) -> np.ndarray:
 
 
 def _entropy(shares: np.ndarray) -> float:
-    """In bits."""
+    """Entropy in bits."""
     shares = shares[shares > 0]
     return float(-(shares * np.log2(shares)).sum())

@@ -20,7 +20,7 @@ class FeatureSpace(Protocol):
     Attributes:
         name: label of every number that is computed in it. Numbers from spaces with different names are not comparable.
         dims: number of features.
-        rows: what gives a row of features: a volume, or every slice that is looked at.
+        rows: origin of a row of features: a volume, or every slice that is looked at.
         note: sentence on what a reader of those numbers has to know; "" for none.
     """
 

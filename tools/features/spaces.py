@@ -44,9 +44,9 @@ def make_space(name: str, weights: Weights = None, seed: int = 0) -> FeatureSpac
 
     Args:
         name: one of `NAMES`.
-        weights: of "medicalnet" or "inception": the file, or the folder that holds it under its own name; None looks in
-            torch.hub's folder and downloads it there.
-        seed: of untrained networks, >= 0.
+        weights: weights of "medicalnet" or "inception": the file, or the folder that holds it under its own name; None
+            looks in torch.hub's folder and downloads it there.
+        seed: seed of untrained networks, >= 0.
 
     Raises:
         ValueError: an unknown name, or weights for a space that takes none; see also the spaces.
@@ -68,9 +68,9 @@ def make_spaces(names: str | Sequence[str], weights: Weights = None, seed: int =
     """Several feature spaces, as `make_space` makes one.
 
     Args:
-        names: of them, a sequence or separated by commas; a repeated one counts once.
-        weights: for those that take weights; a folder if these are more than one.
-        seed: of untrained networks.
+        names: names of feature spaces, a sequence or separated by commas; a repeated one counts once.
+        weights: weights of those that take weights; a folder if these are more than one.
+        seed: seed of untrained networks.
 
     Raises:
         ValueError: no name, weights that none of the spaces takes, or one file for several; and see `make_space`.

@@ -27,7 +27,7 @@ class UntrainedFeatures(NetworkFeatures):
     The weights follow from `seed` alone and are the same on every machine; the global random state is untouched.
 
     Args:
-        seed: of the weights, >= 0.
+        seed: seed of the weights, >= 0.
 
     Attributes:
         name: "untrained-resnet10-seed<seed>".
@@ -57,10 +57,10 @@ class UntrainedFeatures(NetworkFeatures):
 
 
 class UntrainedSliceFeatures(NetworkFeatures):
-    """As `UntrainedFeatures`, with the 2D network and a row for every axial slice, from the lowest up.
+    """Features as `UntrainedFeatures`, with the 2D network and a row for every axial slice, from the lowest up.
 
     Args:
-        seed: of the weights, >= 0.
+        seed: seed of the weights, >= 0.
 
     Attributes:
         name: "untrained-slices-resnet10-seed<seed>".

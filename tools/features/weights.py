@@ -23,10 +23,10 @@ class WeightFile:
     """One published file of weights.
 
     Attributes:
-        name: of the file.
-        sha256: of its content, 64 hexadecimal digits or the first of them.
-        url: where it can be fetched.
-        purpose: what it is, for messages.
+        name: name of the file.
+        sha256: SHA-256 of its content, 64 hexadecimal digits or the first of them.
+        url: URL where it can be fetched.
+        purpose: purpose of the file, for messages.
     """
 
     name: str
@@ -42,11 +42,11 @@ class WeightFile:
             check_hash: False accepts another content at `path`, such as weights of one's own.
 
         Returns:
-            where it is, and the SHA-256 of what is there.
+            Path of the file, and its SHA-256.
 
         Raises:
-            FileNotFoundError: it is not at `path`; or it is nowhere and cannot be downloaded.
-            ValueError: it has another hash.
+            FileNotFoundError: the file is not at `path`; or it is nowhere and cannot be downloaded.
+            ValueError: the file has another hash.
         """
         if path is None:
             found, check_hash = self._cached(), True

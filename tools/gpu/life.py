@@ -33,7 +33,7 @@ PHANTOMS = {
     True: {"phantoms#count": 4, "phantoms#shape": [20, 32, 32]},  # slices of a few bodies are many
     False: {"phantoms#count": 8, "phantoms#shape": [48, 48, 48]},
 }
-"""By whether the bundle translates."""
+"""Steps by whether the bundle translates."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def life(bundle: str, folder: Path, device: str) -> Iterator[Step]:
 
 
 def _environment(device: str) -> dict[str, str]:
-    """What a process for a device sees: with the CPU, no GPU."""
+    """Return what a process for a device sees: with the CPU, no GPU."""
     return dict(os.environ) | ({"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {})
 
 

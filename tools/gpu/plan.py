@@ -12,10 +12,10 @@ from tools.gpu.life import train_config
 
 EQUALITY_SIZE = 64
 TRAINING_BOUNDS = {"fp64": 1e-9, "fp32": 1e-2, "tf32": 3e-1}
-"""Of losses and gradients of a step, relative."""
+"""Bounds of the relative difference of losses and gradients of a step."""
 
 OUTPUT_BOUNDS = {"fp32": 1e-3, "tf32": 5e-2}
-"""Of a voxel, in [-1, 1]."""
+"""Bounds of the difference of a voxel, in [-1, 1]."""
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 

@@ -51,7 +51,7 @@ class Line:
         cells: cells as they are shown.
         value: measured value; None where nothing was measured.
         peak: MB held at most; None where nothing was measured.
-        problem: why it is not as it should be; empty if it is.
+        problem: reason why it is not as it should be; empty if it is.
     """
 
     cells: tuple[str, ...]
@@ -64,13 +64,13 @@ class Line:
 
 
 def life_line(step: Step) -> Line:
-    """What a bundle did."""
+    """Return what a bundle did."""
     result = "failed" if step.problem else "done"
     return Line((step.bundle, step.name, result), step.seconds, problem=step.problem)
 
 
 def measured_line(measurement: Measurement, outcome: Outcome) -> Line:
-    """What became of a measurement. That something does not fit into memory is a result."""
+    """Return what became of a measurement. That something does not fit into memory is a result."""
     case = measurement.case
     problem = outcome.message if outcome.status == FAILED else ""
     value = outcome.value

@@ -99,7 +99,7 @@ def echo_times(folder: str | os.PathLike) -> list[float | None]:
 
 
 def is_dicom_folder(folder: str | os.PathLike) -> bool:
-    """Whether a folder holds a DICOM file directly."""
+    """Return whether a folder holds a DICOM file directly."""
 
     def says_so(file: Path) -> bool:
         with suppress(OSError):  # what cannot be opened is no slice that could be read
@@ -181,7 +181,7 @@ def _grouped(slices: Iterable[DicomSlice], key: Callable[[DicomSlice], Hashable]
 
 
 def _telling_uids(slices: Sequence[DicomSlice]) -> tuple[bool, bool, bool]:
-    """Which of patient, study and series tell volumes apart. Where every file has a StudyInstanceUID or a
+    """Return which of patient, study and series tell volumes apart. Where every file has a StudyInstanceUID or a
     SeriesInstanceUID of its own, as CHAOS's anonymisation and ITK's writer of single slices give them, that one says
     nothing.
     """
@@ -256,7 +256,7 @@ def _normal(group: Sequence[DicomSlice]) -> np.ndarray:
 
 
 def _series(folder: str | os.PathLike, slices: Sequence[DicomSlice], skipped: dict[str, str]) -> DicomSeries:
-    """Of slices in order of position."""
+    """Series of slices in order of position."""
     first = slices[0]
     unscaled = [_name(item) for item in slices if item.modality == "CT" and item.rescale is None]
     if unscaled:

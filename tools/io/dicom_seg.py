@@ -55,7 +55,7 @@ def write_dicom_seg(
         label: whole numbers [x, y, z] on the grid of the series, as `write_dicom_series` took its volume.
         classes: value by name; 0 is background and no segment.
         series: folder with the slices, as `write_dicom_series` wrote them.
-        provenance: what made the label, see `tools.io.provenance`.
+        provenance: origin of the label, see `tools.io.provenance`.
         uid_seed: seed of the UIDs; None draws new ones.
 
     Raises:

@@ -24,7 +24,7 @@ from tools.io.volume import VOXEL_SIZES, VolumeError
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # FloatPixelData, DoubleFloatPixelData, PixelData
 UNDEFINED_LENGTH = 0xFFFFFFFF  # of compressed pixels
 ORTHONORMAL = 1e-2
-"""By how much rows and columns may miss unit length and right angles, which decimals cut short do."""
+"""Tolerance by which rows and columns may miss unit length and right angles, which decimals cut short do."""
 DESCRIPTION_OF_PIXELS = (
     "SamplesPerPixel",
     "PhotometricInterpretation",

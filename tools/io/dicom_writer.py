@@ -166,7 +166,7 @@ CARRIED_OVER = (
 
 
 def _common(reference: str | os.PathLike | Dataset | None, patient: str, uid_seed: str | None) -> Dataset:
-    """What all slices share."""
+    """Return what all slices share."""
     common = Dataset()
     if reference is not None and not isinstance(reference, Dataset):
         reference = any_slice(reference)

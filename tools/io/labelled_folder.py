@@ -33,7 +33,7 @@ class LabelledFolder:
 
     Args:
         folder: made if it does not exist.
-        name: of the dataset.
+        name: name of the dataset.
         images: names of the images of a case, in order, such as ("t1", "flair").
         classes: value by name, with background 0. nnU-Net wants the values 0, 1, 2 and so on.
         modality: "MR" or "CT", of all images.
@@ -86,7 +86,7 @@ class LabelledFolder:
             images: [x, y, z] each, in HU for CT; a slice has z = 1. Whole numbers are written as int16 where they fit.
             label: class indices [x, y, z].
             affine: 4x4, voxel index to millimetres in RAS.
-            record: what made it, `Provenance(...).record(seed)`.
+            record: origin of the image, `Provenance(...).record(seed)`.
             uid_seed: UIDs of DICOM follow from it; None takes the case's name with what the record says.
 
         Raises:

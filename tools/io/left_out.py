@@ -55,7 +55,7 @@ def listed(reasons: Mapping[str, str], most: int = 20) -> str:
 
 
 def in_words(reasons: Mapping[str, str], most: int = 20) -> str:
-    """As `listed`, within a sentence: "a: it is damaged; 12: it is empty (b, c and 10 more)"."""
+    """List as `listed`, within a sentence: "a: it is damaged; 12: it is empty (b, c and 10 more)"."""
     found = []
     for reason, names in grouped(reasons):
         more = f" and {len(names) - most} more" if len(names) > most else ""

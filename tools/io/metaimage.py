@@ -120,7 +120,7 @@ class MetaImageFile:
         return any(self._fields.get(key, "").lower() in ("true", "t", "1") for key in keys)
 
     def _numbers(self, count: int, *keys: str) -> np.ndarray | None:
-        """Of the first field that there is; None without one."""
+        """Numbers of the first field that there is; None without one."""
         for key in keys:
             if key in self._fields:
                 numbers = np.array(self._fields[key].split(), np.float64)
@@ -175,7 +175,7 @@ def _read_fields(path: str) -> tuple[dict[str, str], list[str], int]:
 
 
 def _data_files(path: str, name: str, rest: list[str], slices: int) -> list[Path]:
-    """Where the voxels are: in the file itself, in one beside it, or in one for each slice."""
+    """Return where the voxels are: in the file itself, in one beside it, or in one for each slice."""
     folder = Path(path).parent
     if name.lower() == "local":
         return [Path(path)]

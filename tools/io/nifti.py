@@ -23,7 +23,7 @@ DISAGREEMENT = 0.1
 """How far sform and qform may place a corner of a volume apart, in voxels, without a word."""
 
 MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}
-"""Of the header's units of length: metre, millimetre, micron. Without one it is taken for millimetres."""
+"""Millimetres of the header's units of length: metre, millimetre, micron. Without one it is taken for millimetres."""
 
 
 class NiftiFile:
@@ -171,7 +171,7 @@ def _affine(path: str, header: nib.Nifti1Header, shape: tuple[int, ...]) -> tupl
 
 
 def _apart(sform: np.ndarray, header: nib.Nifti1Header, shape: tuple[int, ...]) -> float:
-    """How far the qform places a corner from the sform, in voxels; infinite if either is none."""
+    """Return how far the qform places a corner from the sform, in voxels; infinite if either is none."""
     qform = _qform(header)
     if not np.isfinite(qform).all() or np.linalg.det(sform[:3, :3]) == 0:
         return math.inf

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydicom.dataset import Dataset
 
 KEY = "provenance"
-"""Of a record in the metadata of a volume (`MetaTensor.meta`), and in a PNG."""
+"""Key of a record in the metadata of a volume (`MetaTensor.meta`), and in a PNG."""
 
 DESCRIPTION_LENGTH = 79
 """Bytes of a NIfTI header's `descrip`, of 80 with the zero at its end."""
@@ -41,14 +41,14 @@ class Provenance:
 
     @cached_property
     def weights_sha256(self) -> str | None:
-        """In hexadecimal digits; None where there is no such file, as in an exported network."""
+        """SHA-256 of the weights in hexadecimal digits; None where there is no such file, as in an exported network."""
         if self.weights is None or not Path(self.weights).is_file():
             return None
         with open(self.weights, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def record(self, seed: int | None = None) -> dict[str, Any]:
-        """What is written into the file of an image; ``seed`` is that of the image, None if none was drawn."""
+        """Return what is written into the file of an image; ``seed`` is that of the image, None if none was drawn."""
         return {
             "synthetic": True,
             "bundle": self.bundle,

@@ -97,7 +97,7 @@ def check_geometry(path: PathLike, affine: np.ndarray, shape: tuple[int, ...]) -
 
 
 def shear(affine: np.ndarray, shape: tuple[int, ...]) -> float:
-    """How far the corners of a volume lie, in voxels, from where they would be if its axes met at right angles."""
+    """Distance in voxels of a volume's corners from where they would be if its axes met at right angles."""
     apart = np.linalg.inv(without_shear(affine, shape)) @ affine - np.eye(4)
     return corner_distance(apart, shape)
 

@@ -50,7 +50,7 @@ class MeanFieldCRF(nn.Module):
         return self.mean_field(directions @ directions.mT, unary)
 
     def mean_field(self, similarity: Tensor, unary: Tensor) -> Tensor:
-        """As ``forward``, from the nodes' cosine similarities [batch, nodes, nodes]."""
+        """Refine logits as ``forward``, from the nodes' cosine similarities [batch, nodes, nodes]."""
         if similarity.shape[1:] != (self.num_nodes, self.num_nodes):
             raise ValueError(
                 f"expected similarities [batch, {self.num_nodes}, {self.num_nodes}], got {tuple(similarity.shape)}."

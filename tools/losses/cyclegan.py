@@ -163,7 +163,7 @@ class CycleGANObjective:
         return self.generator_mr2ct(batch["mr"]), self.generator_ct2mr(batch["ct"])
 
     def seen(self, ct: Tensor) -> Tensor:
-        """What D_CT sees of CT [B, slices, H, W]: itself and, after it, the second window in [-1, 1]."""
+        """Return what D_CT sees of CT [B, slices, H, W]: itself and, after it, the second window in [-1, 1]."""
         if self.second_window is None:
             return ct
         low, high = self.window

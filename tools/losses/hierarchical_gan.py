@@ -56,15 +56,15 @@ class HierarchicalObjective(ABC):
         self.generator_class_weight = generator_class_weight
 
     def draw(self, batch: dict, draws: Draws) -> dict:
-        """All that is random in one iteration, so that the updates themselves are functions.
+        """Draw all that is random in one iteration, so that the updates themselves are functions.
 
         Args:
             batch: "image" [B, 1, S, S, S] in [-1, 1] and, for conditional generation, "label" [B].
             draws: the iteration's source of random numbers.
 
         Returns:
-            image, label (or None), the sub-volume's first slice "start" in [0, 7S/8], the iteration and how many the
-            run has, and one latent [B, L] for each update that generates.
+            The image, the label (or None), the sub-volume's first slice "start" in [0, 7S/8], the iteration and the
+            number of iterations of the run, and one latent [B, L] for each update that generates.
         """
         image = batch["image"]
         start = draws.integer(0, image.shape[2] - image.shape[2] // 8)

@@ -16,7 +16,7 @@ def through_plane_change(volume: np.ndarray, mask: np.ndarray | None = None) -> 
         mask: [D, H, W]; pairs of voxels that are both inside count; None: all.
 
     Returns:
-        in the volume's unit.
+        The mean change, in the volume's unit.
 
     Raises:
         ValueError: fewer than two slices, or nothing inside the mask.

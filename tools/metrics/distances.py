@@ -37,7 +37,7 @@ def frechet_distance(real: Features, synthetic: Features) -> float:
         values from equal numbers of samples.
 
     Raises:
-        ValueError: for fewer than 2 samples, different dimensions, or features that are not finite.
+        ValueError: fewer than 2 samples, different dimensions, or features that are not finite.
     """
     real, synthetic = checked_features(real, synthetic)
     # A centred set of n samples has rank n - 1 at most.
@@ -78,8 +78,8 @@ def maximum_mean_discrepancy(
     Args:
         real: [n, d], n >= 2, finite.
         synthetic: [m, d], m >= 2, finite.
-        bandwidth: in units of the features. None: the median distance between two different samples of the pooled set
-            (of 4096 evenly spaced ones if there are more), the usual heuristic.
+        bandwidth: bandwidth in units of the features. None: the median distance between two different samples of the
+            pooled set (of 4096 evenly spaced ones if there are more), the usual heuristic.
         unbiased: True leaves the pairs (x, x) out of the means (Gretton's MMD_u^2), as the papers' code does: zero on
             average for equal distributions, so it can be slightly negative. False keeps them (MMD_b^2): never negative,
             and zero for identical sets, but larger for few samples.
@@ -87,8 +87,8 @@ def maximum_mean_discrepancy(
             standard deviation of a Gaussian; with the median for it values are smaller than the paper's.
 
     Raises:
-        ValueError: for fewer than 2 samples, different dimensions, features that are not finite, a bandwidth that is
-            not positive, another kernel, or (bandwidth None) features so alike that the median distance is zero.
+        ValueError: fewer than 2 samples, different dimensions, features that are not finite, a bandwidth that is not
+            positive, another kernel, or (bandwidth None) features so alike that the median distance is zero.
     """
     real, synthetic = checked_features(real, synthetic)
     if kernel not in KERNELS:
@@ -126,7 +126,7 @@ def kernel_distance(real: Features, synthetic: Features) -> float:
         0 on average for equal distributions, so it can be slightly negative.
 
     Raises:
-        ValueError: see `frechet_distance`.
+        ValueError: unusable samples, see `frechet_distance`.
     """
     real, synthetic = checked_features(real, synthetic)
     dimensions = real.shape[1]

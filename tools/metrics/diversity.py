@@ -13,10 +13,10 @@ from monai.utils import convert_to_tensor
 from torch.nn import functional as F
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the scales, finest first (Wang, Simoncelli and Bovik 2003, section 3.2)."""
+"""Weights of the scales, finest first (Wang, Simoncelli and Bovik 2003, section 3.2)."""
 
 PAIRS = 30
-"""Of successive images in random order, at most, that reports take."""
+"""Largest number of pairs of successive images in random order that reports take."""
 
 WINDOW, SIGMA = 11, 1.5  # pixels of every scale (Wang et al. 2004)
 
@@ -53,7 +53,7 @@ def ms_ssim_diversity(
         images: [n, H, W] or [n, D, H, W], or a sequence of n images or volumes of one shape.
         value_range: lowest and highest value. Similarity is that of values counted from the lowest, so the same images
             in HU and in [-1, 1] give the same number.
-        pairs: how many to draw, without repetition; all there are if they are not more.
+        pairs: number of pairs to draw, without repetition; all there are if they are not more.
         generator: draws the pairs; None is a fresh one of seed 0.
 
     Raises:
@@ -89,10 +89,10 @@ class SuccessiveSimilarity:
 
     Args:
         value_range: lowest and highest value, see `ms_ssim_diversity`.
-        pairs: at most; None for no limit.
+        pairs: largest number of pairs; None for no limit.
 
     Attributes:
-        values: of the pairs so far.
+        values: values of the pairs so far.
         scales: number of scales, 0 as long as there is no image.
     """
 
@@ -142,7 +142,8 @@ def ms_ssim(a: torch.Tensor, b: torch.Tensor, scales: int = len(WEIGHTS)) -> flo
     whose dense window takes 11^3 products per voxel of a volume, where one axis after the other takes 3 x 11.
 
     Args:
-        a, b: [H, W] or [D, H, W], values in [0, 1].
+        a: image [H, W] or volume [D, H, W], values in [0, 1].
+        b: image or volume of the same shape, values in [0, 1].
         scales: 1 to 5, no more than `scales_that_fit`.
     """
     a, b = a[None, None], b[None, None]
@@ -160,7 +161,7 @@ def ms_ssim(a: torch.Tensor, b: torch.Tensor, scales: int = len(WEIGHTS)) -> flo
 
 
 def scales_that_fit(shape: Sequence[int]) -> int:
-    """How many of the five scales images of a shape [H, W] or [D, H, W] have: the coarsest must hold one window.
+    """Return how many of the five scales images of a shape [H, W] or [D, H, W] have: the coarsest must hold one window.
 
     Raises:
         ValueError: another number of dimensions, or a side shorter than the window.

@@ -26,8 +26,9 @@ def kl_divergence(
     """Kullback-Leibler divergence of two sets' average histograms in nats (Eq. 2), real against synthetic.
 
     Args:
-        real, synthetic: images [n, H, W]; the sizes of the two sets may differ.
-        bins: of the histograms.
+        real: images [n, H, W].
+        synthetic: images [n, H, W]; the sizes of the two sets may differ.
+        bins: number of bins of the histograms.
         value_range: lowest and highest value of the bins; None takes those of both sets together.
         pseudocount: share of a histogram that is added to every bin of both before they are compared. With 0 the
             result is infinite where the real set has values in a bin that is empty in the synthetic one.

@@ -16,7 +16,7 @@ def inception_score(probabilities: np.ndarray | torch.Tensor, splits: int = 1) -
         splits: parts, in order, whose scores are averaged.
 
     Returns:
-        from 1, for equal rows, to the number of classes.
+        The score, from 1, for equal rows, to the number of classes.
 
     Raises:
         ValueError: rows that are no probabilities, or fewer images than splits.

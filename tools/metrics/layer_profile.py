@@ -29,7 +29,7 @@ class LayerProfile:
 
     Args:
         layers: number of layers.
-        value_range: of the histograms; volumes are clipped to it.
+        value_range: range of the histograms; volumes are clipped to it.
     """
 
     def __init__(self, layers: int = LAYERS, value_range: tuple[float, float] = (-1.0, 1.0)) -> None:
@@ -117,7 +117,7 @@ class LayerProfile:
         return self._histograms[bins][layer] / self._slices[layer]
 
     def has_spectrum(self, layer: int) -> bool:
-        """Whether a slice of the layer shows anything."""
+        """Return whether a slice of the layer shows anything."""
         return self._spectra is not None and self._spectra_count[layer] > 0
 
     def spectrum(self, layer: int) -> np.ndarray:
@@ -170,7 +170,8 @@ def beside_baseline(scores: Sequence[float], baseline: Sequence[float]) -> dict[
     """Scores of layers with their averages, and as multiples of the baseline, the paper's normalised scores.
 
     Args:
-        scores, baseline: one per layer; NaN where there is none.
+        scores: scores, one per layer; NaN where there is none.
+        baseline: scores of the baseline, likewise.
 
     Returns:
         "scores", "baseline" and "ratios", lists over layers; "average", "baseline_average" and "average_ratio", over

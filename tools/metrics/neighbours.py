@@ -70,7 +70,7 @@ def _radii(samples: torch.Tensor, neighbours: int) -> torch.Tensor:
 
 
 def _inside(points: torch.Tensor, centres: torch.Tensor, radii: torch.Tensor) -> torch.Tensor:
-    """For every point the number of balls around the centres that it lies in."""
+    """Number of balls around the centres in which every point lies."""
     radii = radii * (1 - TIE)
     return torch.cat([(_distances(part, centres) < radii).sum(1) for part in points.split(BLOCK)])
 

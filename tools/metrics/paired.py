@@ -71,7 +71,8 @@ def tissue_errors(
     """MAE, ME and number of voxels, everywhere, in the body and in every tissue.
 
     Args:
-        truth, synthetic: in HU.
+        truth: reference CT in HU.
+        synthetic: synthetic CT in HU.
         classes: name -> mask; None divides the truth by its HU (`tissue_classes`).
 
     Returns:
@@ -101,9 +102,10 @@ def all_errors(
     """All of this module for one pair of CT volumes.
 
     Args:
-        truth, synthetic: [axial, H, W] in HU.
+        truth: reference CT [axial, H, W] in HU.
+        synthetic: synthetic CT [axial, H, W] in HU.
         spacing: (axial, H, W) in mm.
-        classes: see `tissue_errors`.
+        classes: tissue classes, see `tissue_errors`.
 
     Returns:
         mae_<tissue> and me_<tissue> in HU, psnr in dB and ssim over the range of the truth, path_length_mm.
@@ -131,16 +133,16 @@ def water_equivalent_path_length(
 
     Args:
         hu: [axial, H, W].
-        spacing: in mm.
-        angle: of the beams in the axial plane, in degrees: 0 runs from front to back along H, 90 along W.
+        spacing: spacing in mm.
+        angle: angle of the beams in the axial plane, in degrees: 0 runs from front to back along H, 90 along W.
         calibration: pairs of HU and relative electron density, in rising order.
 
     Returns:
         [axial, W] at 0 degrees, [axial, H] at 90; otherwise [axial, number of beams].
 
     Raises:
-        ValueError: not a volume, NaN, spacing that is not three positive numbers, a calibration whose HU do not rise,
-            or oblique beams through pixels that are not square.
+        ValueError: no volume, NaN, spacing that is not three positive numbers, a calibration whose HU do not rise, or
+            oblique beams through pixels that are not square.
     """
     hu = np.asarray(hu, np.float64)
     if hu.ndim != 3 or not np.isfinite(hu).all():
@@ -169,13 +171,14 @@ def path_length_difference(
     angles: Sequence[float] = (0.0, 90.0),
     calibration: Sequence[tuple[float, float]] = RELATIVE_ELECTRON_DENSITY,
 ) -> dict[str, float]:
-    """How far the water-equivalent path lengths of two volumes differ, over beams through 10 mm of water of the truth.
+    """Return how far the water-equivalent path lengths of two volumes differ, over beams through 10 mm of water of the
+    truth.
 
     See `water_equivalent_path_length` for the arguments.
 
     Returns:
-        in mm: "mean_absolute", "mean" (above 0 where the synthetic CT stops beams earlier) and "95th_percentile" of the
-        absolute differences; and "beams", how many there are.
+        Differences in mm: "mean_absolute", "mean" (above 0 where the synthetic CT stops beams earlier) and
+        "95th_percentile" of the absolute differences; and "beams", their number.
 
     Raises:
         ValueError: different shapes, NaN, or no beam that crosses anything.

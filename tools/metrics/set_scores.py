@@ -44,7 +44,7 @@ class LayerScoreMetric(CumulativeIterationMetric):
 
     Args:
         layers: number of axial layers of equal height; 1 takes whole volumes.
-        value_range: of the histograms; volumes are clipped to it.
+        value_range: range of the histograms; volumes are clipped to it.
     """
 
     names = tuple(SCORES)
@@ -68,7 +68,7 @@ class LayerScoreMetric(CumulativeIterationMetric):
             y: real volumes, as many or not.
 
         Raises:
-            ValueError: see `tools.metrics.volumes.plain_volumes` and `LayerProfile.add`.
+            ValueError: unusable volumes, see `tools.metrics.volumes.plain_volumes` and `LayerProfile.add`.
         """
         synthetic, real = plain_volumes("synthetic", y_pred), plain_volumes("real", y)
         for volume in synthetic:
@@ -83,7 +83,7 @@ class LayerScoreMetric(CumulativeIterationMetric):
         """Each score's average over layers; NaN for one that no layer has.
 
         Raises:
-            ValueError: see `summary`.
+            ValueError: too few volumes, see `summary`.
         """
         return {name: math.nan if s["average"] is None else s["average"] for name, s in self.summary().items()}
 
@@ -120,7 +120,8 @@ class DiversityMetric(CumulativeIterationMetric):
 
     Args:
         value_range: lowest and highest value, see `ms_ssim_diversity`.
-        pairs: at most, in each process; None for no limit. A pair of 128^3 voxels takes about a second on one core.
+        pairs: largest number of pairs, in each process; None for no limit. A pair of 128^3 voxels takes about a second
+            on one core.
     """
 
     def __init__(self, value_range: tuple[float, float] = (-1.0, 1.0), pairs: int | None = None) -> None:
@@ -137,10 +138,10 @@ class DiversityMetric(CumulativeIterationMetric):
 
         Args:
             y_pred: synthetic volumes [B, 1, D, H, W] or a list of [1, D, H, W], all of one shape.
-            y: not looked at.
+            y: further images, which are not looked at.
 
         Raises:
-            ValueError: see `tools.metrics.volumes.plain_volumes` and `ms_ssim_diversity`.
+            ValueError: unusable volumes, see `tools.metrics.volumes.plain_volumes` and `ms_ssim_diversity`.
         """
         for volume in plain_volumes("synthetic", y_pred):
             self.similarity.add(volume[0])

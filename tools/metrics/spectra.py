@@ -19,7 +19,8 @@ def spectral_correlation(real: np.ndarray | torch.Tensor, synthetic: np.ndarray 
     first, so that the sets may differ in number.
 
     Args:
-        real, synthetic: images [n, H, W] of one size.
+        real: images [n, H, W].
+        synthetic: images [n, H, W] of the same size.
 
     Raises:
         ValueError: an empty set, images of different sizes, NaN, or images of one value, which have no spectrum.
@@ -65,7 +66,7 @@ def correlation_of_spectra(a: np.ndarray, b: np.ndarray) -> float:
     they share it would raise the correlation (from 0.01 to 0.27 for white noise of 64 pixels a side).
 
     Raises:
-        ValueError: they have different sizes, or one has the same value at all frequencies.
+        ValueError: the spectra have different sizes, or one has the same value at all frequencies.
     """
     if a.shape != b.shape:
         raise ValueError(

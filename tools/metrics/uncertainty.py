@@ -63,15 +63,16 @@ def bootstrap_interval(
     2048 dimensions, about 50 s for 2048 and 2048. 20 draws are enough for a rough interval; t widens it as it must.
 
     Args:
-        distance: of two float64 matrices [samples, dims], such as `frechet_distance`,
-            `lambda x, y: precision_recall(x, y).recall`, or MMD with a fixed bandwidth.
+        distance: function of two float64 matrices [samples, dims], such as `frechet_distance`, `lambda x, y:
+            precision_recall(x, y).recall`, or MMD with a fixed bandwidth.
         real: [n, d], finite.
         synthetic: [m, d], finite.
         resamples: number of draws, from 2.
         level: share of intervals that hold the mean distance, in (0, 1).
-        seed: of the draws.
-        groups_real, groups_synthetic: for every row the number of its image [n], [m], where an image gives several
-            rows, such as slices of a volume: whole images are drawn. None takes every row for an image.
+        seed: seed of the draws.
+        groups_real: number of its image for every real row [n], where an image gives several rows, such as slices of a
+            volume: whole images are drawn. None takes every row for an image.
+        groups_synthetic: number of its image for every synthetic row [m], likewise.
 
     Raises:
         ValueError: fewer than 4 images in a set, fewer than 2 draws, a level outside (0, 1), numbers of images that are
@@ -114,8 +115,8 @@ def small_sample_bias(real: Features, synthetic_samples: int, repeats: int = 3, 
     Args:
         real: [n, d], n >= 2, finite; n is also the size of the first set.
         synthetic_samples: size of the second set, from 2.
-        repeats: how many pairs of sets are drawn, for a mean.
-        seed: of the draws.
+        repeats: number of pairs of sets that are drawn, for a mean.
+        seed: seed of the draws.
 
     Returns:
         The bias, in squared units of the features.
@@ -139,7 +140,7 @@ def small_sample_bias(real: Features, synthetic_samples: int, repeats: int = 3, 
 
 
 def sample_size_warning(real: Features, synthetic: Features, seed: int = 0) -> str | None:
-    """What a reader of a FID must know if its sets are small for its dimension; None if they are not.
+    """Return what a reader of a FID must know if its sets are small for its dimension; None if they are not.
 
     They are if a set has no more samples than dimensions, so that its covariance is singular, or if `small_sample_bias`
     is more than a tenth of the FID. That a FID is too large by about a constant over the number of samples, and that
@@ -148,10 +149,10 @@ def sample_size_warning(real: Features, synthetic: Features, seed: int = 0) -> s
     Args:
         real: [n, d], n >= 2, finite.
         synthetic: [m, d], m >= 2, finite.
-        seed: of the draws for the bias.
+        seed: seed of the draws for the bias.
 
     Raises:
-        ValueError: see `frechet_distance`.
+        ValueError: unusable samples, see `frechet_distance`.
     """
     real, synthetic = checked_features(real, synthetic)
     dimensions = real.shape[1]
@@ -190,8 +191,10 @@ def extrapolated_frechet_distance(
         synthetic: [m, d], finite.
         points: numbers of samples, evenly spaced in 1 / N from all of the sets to a quarter, from 2.
         repeats: random choices for each number but the full one, from 1; their mean counts.
-        seed: of the choices.
-        groups_real, groups_synthetic: as for `bootstrap_interval`; N is then the number of images.
+        seed: seed of the choices.
+        groups_real: number of its image for every real row, as for `bootstrap_interval`; N is then the number of
+            images.
+        groups_synthetic: number of its image for every synthetic row, likewise.
 
     Returns:
         The distance, in squared units of the features. Noise can take it below 0.
@@ -228,7 +231,7 @@ def _images(
     groups_real: Sequence[int] | None,
     groups_synthetic: Sequence[int] | None,
 ) -> list[list[np.ndarray]]:
-    """For each set the rows of every image."""
+    """Rows of every image, for each set."""
     images = []
     for name, features, groups in (("real", real, groups_real), ("synthetic", synthetic, groups_synthetic)):
         numbers = np.arange(len(features)) if groups is None else np.asarray(groups)

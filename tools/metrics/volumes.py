@@ -39,8 +39,8 @@ def check_counts(**counts: int) -> None:
     """An error on all processes if one lacks volumes: gathering would wait for it for ever.
 
     Args:
-        counts: how many this process has of each kind; the name of a kind goes into the message, with spaces for
-            underscores.
+        counts: number of volumes that this process has, by their kind, whose name goes into the message, with spaces
+            for underscores.
 
     Raises:
         ValueError: nothing in any process, or none of a kind in one process or several.

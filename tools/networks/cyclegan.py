@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tools.networks.self_described import SelfDescribed
 
 INITIAL_STD = 0.02
-"""Of the normal distribution that weights are drawn from (Zhu et al. 2017)."""
+"""Standard deviation of the normal distribution that weights are drawn from (Zhu et al. 2017)."""
 
 
 class TranslationGenerator(SelfDescribed):

@@ -103,7 +103,7 @@ class EmbeddingGenerator(nn.Module):
         return self.stages(self.first_features(latent, label))
 
     def first_features(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """What the stages begin with, [B, 16c, 4, 4, 4]; arguments as of ``forward``."""
+        """Return what the stages begin with, [B, 16c, 4, 4, 4]; arguments as of ``forward``."""
         if self.num_classes > 0:
             if label is None:
                 raise ValueError("this generator is conditional: it needs a class index for every latent vector.")

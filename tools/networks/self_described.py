@@ -67,7 +67,7 @@ class SelfDescribed(nn.Module):
 
 
 def described(state: Tensor) -> dict[str, Any] | None:
-    """What a description says, None if it cannot be read: for instance on the meta device.
+    """Return what a description says, None if it cannot be read: for instance on the meta device.
 
     An average of equal descriptions, which a federated server makes, says the same.
     """
@@ -81,7 +81,7 @@ def described(state: Tensor) -> dict[str, Any] | None:
 
 
 def description_in(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What a state dict says of its network; empty if it says nothing."""
+    """Return what a state dict says of its network; empty if it says nothing."""
     return (described(state[KEY]) or {}) if isinstance(state.get(KEY), Tensor) else {}
 
 

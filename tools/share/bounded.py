@@ -30,7 +30,7 @@ SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, 
 
 
 def parse_config(path: str, content: bytes) -> Any:
-    """What MONAI would read: mappings, lists, strings, switches, and None for other values of YAML.
+    """Return what MONAI would read: mappings, lists, strings, switches, and None for other values of YAML.
 
     Args:
         path: path of the file, whose ending says, as it does to MONAI, whether it is JSON or YAML.

@@ -173,7 +173,7 @@ class _Judge:
 
 
 def is_target(id: str) -> bool:
-    """Whether an id ends with `_target_`, however its levels are written."""
+    """Return whether an id ends with `_target_`, however its levels are written."""
     return ReferenceResolver.split_id(id)[-1].lstrip("+") == "_target_"
 
 
@@ -250,7 +250,7 @@ def _tree(text: str) -> ast.AST | None:
 
 
 def _is_chain(tree: ast.AST) -> bool:
-    """Whether an expression is a name, a reference or an attribute of one."""
+    """Return whether an expression is a name, a reference or an attribute of one."""
     node = tree.body if isinstance(tree, ast.Expression) else None
     while isinstance(node, ast.Attribute):
         node = node.value
@@ -262,7 +262,7 @@ def _is_chain(tree: ast.AST) -> bool:
 
 @cache
 def _monai_names(name: str) -> list[str]:
-    """Where MONAI finds a class or function that is named without its module."""
+    """Return where MONAI finds a class or function that is named without its module."""
     modules = _locator().get_component_module_name(name) if "." not in name else None
     return [f"{module}.{name}" for module in ([modules] if isinstance(modules, str) else modules or [])]
 

@@ -60,7 +60,7 @@ def config_files(folder: Path) -> list[Path]:
 
 
 def config_sets(folder: Path) -> list[tuple[Path, ...]]:
-    """Which files run together: a config with `bundle_root` alone, any other on top of `train.json`."""
+    """Return which files run together: a config with `bundle_root` alone, any other on top of `train.json`."""
     train = folder / "configs" / "train.json"
     return [(path,) if "bundle_root" in load_config(path) else (train, path) for path in config_files(folder)]
 

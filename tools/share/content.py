@@ -45,12 +45,12 @@ class Trained:
     last: bool = False
 
     def path(self, name: str) -> Path:
-        """Of the weights of this name."""
+        """Path of the weights of this name."""
         return _weights(self.folder, name, self.last)
 
 
 def trained_models(folder: Path, train: Mapping[str, Any], last: bool = False) -> tuple[Trained | None, list[str]]:
-    """What a training left in ``folder``, and what is missing there; the last epoch's weights if ``last``."""
+    """Return what a training left in ``folder``, and what is missing there; the last epoch's weights if ``last``."""
     names = tuple(train.get("models", {"model": None}))
     problems = []
     for name in names:

@@ -93,7 +93,7 @@ class Dependencies:
         return True
 
     def knows(self, module: str, name: str) -> bool:
-        """Whether a module or package has such a name."""
+        """Return whether a module or package has such a name."""
         exports = self.exports(module) or {}
         return name in exports or self._is_submodule(module, name) or name in defined_names(self._tree(module))
 
@@ -222,7 +222,7 @@ class Dependencies:
 
 
 def follow(root: Path, sets: list[list[Entry]]) -> Dependencies:
-    """What the configs of a bundle need.
+    """Return what the configs of a bundle need.
 
     Args:
         root: the folder that holds ``tools``.
@@ -303,7 +303,7 @@ def attribute_chains(tree: ast.AST, bound: dict[str, str]) -> set[str]:
 
 
 def defined_names(tree: ast.Module) -> set[str]:
-    """What a module has at its top level: functions, classes, variables and what it imports."""
+    """Return what a module has at its top level: functions, classes, variables and what it imports."""
     names = set()
     for statement in tree.body:
         for node in ast.walk(statement) if isinstance(statement, ast.If | ast.Try | ast.With) else (statement,):

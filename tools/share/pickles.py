@@ -62,7 +62,8 @@ NOT_LOOKED_INTO = {b"\x04\x22\x4d\x18": "LZ4", b"\x28\xb5\x2f\xfd": "Zstandard",
 
 
 def code_inside(file: IO[bytes], depth: int = 0) -> str | None:
-    """Why a file could run code when it is loaded, by its content; None if it is neither pickle nor machine code.
+    """Return why a file could run code when it is loaded, by its content; None if it is neither pickle nor machine
+    code.
 
     Args:
         file: seekable, at its beginning.
@@ -96,7 +97,8 @@ def code_inside(file: IO[bytes], depth: int = 0) -> str | None:
 
 
 def imports(file: IO[bytes]) -> Iterator[tuple[str, bool]]:
-    """What the pickles at the beginning of a file import, as `module.name`, and whether anything is done with it.
+    """Return what the pickles at the beginning of a file import, as `module.name`, and whether anything is done with
+    it.
 
     Prose can begin like a pickle of the oldest kind, but does not go on with arguments and a call. "?" is an import
     whose name is made while it loads, or that may stand behind what was looked at.

@@ -77,12 +77,14 @@ def risk_of(dotted: str) -> str | None:
 
 
 def is_known(root: str, own: Iterable[str] = ()) -> bool:
-    """Whether the first part of a dotted name is a package that bundles use, of Python itself, or the bundle's own."""
+    """Return whether the first part of a dotted name is a package that bundles use, of Python itself, or the bundle's
+    own.
+    """
     return root in KNOWN or root in sys.stdlib_module_names or root in own
 
 
 def names_bound(trees: Iterable[ast.AST]) -> dict[str, set[str]]:
-    """What names stand for by imports and simple assignments: `y` -> {"os.system"}; of all scopes together."""
+    """Return what names stand for by imports and simple assignments: `y` -> {"os.system"}; of all scopes together."""
     bound: dict[str, set[str]] = {}
     assigned: list[tuple[str, ast.AST]] = []
     for node in (node for tree in trees for node in ast.walk(tree)):
@@ -108,7 +110,7 @@ def names_bound(trees: Iterable[ast.AST]) -> dict[str, set[str]]:
 
 
 def findings(tree: ast.AST, bound: Mapping[str, set[str]] | None = None, strings: bool = False) -> list[Finding]:
-    """What deserves a look in a tree, in the order of its lines.
+    """Return what deserves a look in a tree, in the order of its lines.
 
     Args:
         tree: syntax tree of a file or an expression.
@@ -196,14 +198,14 @@ def _risks_of_chain(node: ast.AST, parent: ast.AST | None, bound: Mapping, strin
 
 
 def _handed_on(node: ast.AST, parent: ast.AST | None, dotted: str, is_module: bool) -> bool:
-    """Whether a module is given to something as a value, rather than used by its name."""
+    """Return whether a module is given to something as a value, rather than used by its name."""
     if not (is_module and is_known(dotted)) or isinstance(parent, ast.Attribute) or not isinstance(node.ctx, ast.Load):
         return False
     return not (isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in LOOKS)
 
 
 def _resolved(chain: list[str], bound: Mapping[str, set[str]]) -> set[str]:
-    """What a chain of names can stand for; itself if its first name is bound by nothing that is known."""
+    """Return what a chain of names can stand for; itself if its first name is bound by nothing that is known."""
     return {".".join([root, *chain[1:]]) for root in bound.get(chain[0], set())} or {".".join(chain)}
 
 

@@ -85,7 +85,7 @@ def check_metadata(folder: Path) -> list[str]:
 
 
 def check_new_version(name: str, version: str, model_info: dict[str, Any]) -> list[str]:
-    """Whether this version is published already, according to a `model_info.json`."""
+    """Check whether this version is published already, according to a `model_info.json`."""
     if f"{name}_v{version}" not in model_info:
         return []
     return [
@@ -129,7 +129,7 @@ def check_shape(folder: Path) -> list[str]:
 
 
 def check_torchscript(folder: Path, export: str = "models/verify_model.ts") -> list[str]:
-    """Whether the weights fit the network and export to TorchScript, and a given `models/model.ts` can be read.
+    """Check whether the weights fit the network and export to TorchScript, and a given `models/model.ts` can be read.
 
     Args:
         folder: folder of the bundle.

@@ -201,7 +201,7 @@ def _share(answers: Sequence[Scored], chosen: Callable[[Scored], Any], seed: int
 
 
 def _too_few(choices: np.ndarray) -> dict[str, Any] | None:
-    """Why what respects readers and questions cannot be computed from [readers, questions]; None if it can."""
+    """Return why what respects readers and questions cannot be computed from [readers, questions]; None if it can."""
     readers, questions = choices.shape
     if min(readers, questions) > 1:
         return None

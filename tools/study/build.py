@@ -134,8 +134,8 @@ class Content:
 def _content(
     output: str | os.PathLike, folders: Mapping[str, str], settings: Settings, ask: Callable[[Draws], list[Question]]
 ) -> Content:
-    """What `ask` draws. A volume that cannot be shown is left out by name, and all is drawn anew, as if it had never
-    been there.
+    """Return what `ask` draws. A volume that cannot be shown is left out by name, and all is drawn anew, as if it had
+    never been there.
     """
     if unknown := [plane for plane in settings.planes if plane not in PLANES]:
         raise ValueError(f"--planes holds {', '.join(unknown)}, expected some of {', '.join(PLANES)}")

@@ -153,13 +153,13 @@ class StudyCommands:
         seed: int = 0,
         output: str | None = None,
     ) -> None:
-        """How many readers and pairs find a preference between two models, by simulated studies.
+        """Compute how many readers and pairs find a preference between two models, by simulated studies.
 
         Args:
             preference: share of votes for the preferred model, between 0.5 and 1.
             readers: numbers of readers to try.
             pairs: numbers of pairs to try.
-            power: share of studies that shall find it at p < 0.05.
+            power: share of studies that must find it at p < 0.05.
             reader_sd: standard deviation of readers' preferences, in logits.
             pair_sd: standard deviation of pairs, in logits; by default as in the CRF-GAN paper.
             simulations: studies for each number of readers and pairs.

@@ -32,7 +32,7 @@ class Channel(HTTPChannel):
     arriving_since: float | None = None
 
     def received(self, data: bytes) -> bool:
-        """As waitress has it; the time runs from a request's first byte to its last."""
+        """Receive data as waitress does; the time runs from a request's first byte to its last."""
         found = super().received(data)
         if self.request is None:
             self.arriving_since = None
@@ -78,7 +78,7 @@ def _limit(server: BaseWSGIServer, of_one: int | None) -> None:
 
 
 def _room(server: BaseWSGIServer, origin: str, of_one: int) -> bool:
-    """Whether an origin may have one more connection, if need be in place of one that waits for nothing."""
+    """Return whether an origin may have one more connection, if need be in place of one that waits for nothing."""
     own = [c for c in server.active_channels.values() if _origin(c.addr) == origin and not c.will_close]
     if len(own) < of_one:
         return True
@@ -90,7 +90,7 @@ def _room(server: BaseWSGIServer, origin: str, of_one: int) -> bool:
 
 
 def _origin(address: tuple) -> str:
-    """Who is counted as one: an IPv4 address, or an IPv6 network of 64 bits, of which a single host has all."""
+    """Return who is counted as one: an IPv4 address, or an IPv6 network of 64 bits, of which a single host has all."""
     host = ipaddress.ip_address(address[0].split("%")[0])
     host = getattr(host, "ipv4_mapped", None) or host
     return str(host if host.version == 4 else ipaddress.ip_network(f"{host}/64", strict=False))

@@ -222,7 +222,7 @@ class Database:
                 _end(db, sitting, "abandoned", "the study was closed")
 
     def closed(self) -> float | None:
-        """When the study was closed, in seconds since 1970."""
+        """Return when the study was closed, in seconds since 1970."""
         return self._connection().execute("SELECT closed FROM study").fetchone()[0]
 
     def last_sitting(self, reader: int) -> Sitting | None:
@@ -230,7 +230,7 @@ class Database:
         return self._last(self._connection(), reader)
 
     def answered(self, sitting: int) -> int:
-        """How many answers a sitting has."""
+        """Return how many answers a sitting has."""
         return self._answered(self._connection(), sitting)
 
     def sittings(self) -> list[Sitting]:
@@ -248,7 +248,7 @@ class Database:
         return [Answer(*row) for row in rows]
 
     def last_received(self, sitting: int) -> float | None:
-        """When the latest answer came, in seconds since 1970."""
+        """Return when the latest answer came, in seconds since 1970."""
         return (
             self._connection().execute("SELECT max(received) FROM answers WHERE sitting = ?", (sitting,)).fetchone()[0]
         )

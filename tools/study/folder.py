@@ -81,7 +81,7 @@ class Study:
         return "shape" in self.display
 
     def image_file(self, name: str) -> Path:
-        """Where the image of a question lies."""
+        """Return where the image of a question lies."""
         return self.folder / IMAGES / name
 
 
@@ -138,7 +138,7 @@ def load_study(folder: str | os.PathLike) -> Study:
 
 
 def load_key(folder: str | os.PathLike) -> dict[str, Any]:
-    """Where images come from: {"models": [...], "images": {name: {"origin": ..., "source": ...}}}.
+    """Return the origins of images: {"models": [...], "images": {name: {"origin": ..., "source": ...}}}.
 
     Raises:
         FileNotFoundError: the key was taken away; put it back to score the study.

@@ -53,7 +53,7 @@ def image_address(access: Access, sitting_key: str, number: int, slot: int) -> s
 
 
 def balanced_sides(sections: Sequence[str], first_listed: Sequence[bool], readers: int) -> list[str]:
-    """For every reader, which questions show their images the other way round: a 0 or 1 for each.
+    """Draw for every reader which questions show their images the other way round: a 0 or 1 for each.
 
     In each section of pairs, the real image (or that of the first model) is on the left in half of the questions. The
     second reader of two sees every pair mirrored, which balances each pair. Drawn from the system's randomness.

@@ -90,7 +90,8 @@ def grey_png(picture: np.ndarray) -> bytes:
 
 
 def levels_of(window: tuple[float, float]) -> int:
-    """How many steps a window is cut into: one per unit, such as HU, and 255 for narrow windows, such as [-1, 1].
+    """Return how many steps a window is cut into: one per unit, such as HU, and 255 for narrow windows, such as [-1,
+    1].
 
     Numbers are brought to these steps, so that real images in whole numbers and synthetic ones in fractions look alike
     to a program too.
@@ -116,7 +117,7 @@ def grey_values(volume: np.ndarray, window: tuple[float, float]) -> np.ndarray:
 
 
 def volume_display(geometry: Geometry, window: tuple[float, float], levels: int, hounsfield: bool) -> dict[str, Any]:
-    """What the page must know to show a volume; the same for all volumes of a study."""
+    """Return what the page must know to show a volume; the same for all volumes of a study."""
     return {
         "shape": list(geometry.shape),
         "spacing": [round(mm, 4) for mm in geometry.spacing],

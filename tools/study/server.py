@@ -50,7 +50,7 @@ HEADERS = {
 STATUS = {"conflict": 409, "invalid": 400, "left": 403, "closed": 403, "finished": 403, "abandoned": 403}
 
 COOKIE = "sitting"
-"""Of one reader: its path is the personal link."""
+"""Cookie of one reader: its path is the personal link."""
 
 LONGEST_REQUEST = 64 * 1024
 LONGEST_REASON = 2000
@@ -302,7 +302,7 @@ def _add_admin(app: Flask, study: Study, access: Access, answers: Database, addr
 
 
 def _checked_answer(asked: Asked, content: Mapping[str, Any]) -> Answer:
-    """What a page sent, as an answer.
+    """Return what a page sent, as an answer.
 
     Raises:
         Refused: "invalid" for what the page never sends.
@@ -327,7 +327,7 @@ def _checked_answer(asked: Asked, content: Mapping[str, Any]) -> Answer:
 
 
 def _json() -> Mapping[str, Any]:
-    """What was sent. Another site's form cannot send JSON.
+    """Return what was sent. Another site's form cannot send JSON.
 
     Raises:
         Refused: "invalid" for what is no JSON object, or holds half a surrogate, which is no text and cannot be kept.
@@ -347,7 +347,7 @@ def _equal(given: Any, expected: str) -> bool:
 
 
 def _state(answers: Database, reader: Reader) -> str:
-    """What the page begins with: "ready", "open", "finished", "abandoned" or "closed"."""
+    """Return what the page begins with: "ready", "open", "finished", "abandoned" or "closed"."""
     sitting = answers.last_sitting(reader.number)
     if sitting is not None and sitting.state == "finished":
         return "finished"
@@ -373,7 +373,7 @@ def reader_link(address: str, reader: Reader) -> str:
 
 
 def links(access: Access, address: str) -> list[tuple[str, str]]:
-    """Who -> personal link, at an address such as https://study.example.org."""
+    """Return the personal link of everyone, by name, at an address such as https://study.example.org."""
     administrator = f"{address.rstrip('/')}/admin/{access.admin}"
     return [("administrator", administrator)] + [
         (reader.name, reader_link(address, reader)) for reader in access.readers

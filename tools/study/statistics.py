@@ -38,7 +38,7 @@ class Estimate(NamedTuple):
 
 
 def homogeneity_test(votes: Counts) -> TestResult:
-    """Whether the pairs of a study differ from each other in how their votes are divided.
+    """Test whether the pairs of a study differ from each other in how their votes are divided.
 
     Pearson's Chi-squared test of homogeneity. This is the test whose result the CRF-GAN paper prints (71.42, p =
     1.93e-05, 29 degrees of freedom). It does not say which model is preferred, nor whether one is: votes of 12 to 0 for
@@ -57,7 +57,8 @@ def homogeneity_test(votes: Counts) -> TestResult:
 
 
 def preference_test(wins: int, total: int) -> TestResult:
-    """Whether one of two models is preferred: exact two-sided binomial test of `wins` in `total` votes against a half.
+    """Test whether one of two models is preferred: exact two-sided binomial test of `wins` in `total` votes against a
+    half.
 
     It takes votes for independent, which those of one reader, or of one pair, are not: it is too sure. See
     `preference_estimate`.
@@ -70,7 +71,7 @@ def preference_test(wins: int, total: int) -> TestResult:
 
 
 def origin_test(counts: Counts) -> TestResult:
-    """Whether readers answer differently about real and about synthetic images (Crespi et al., Table 3).
+    """Test whether readers answer differently about real and about synthetic images (Crespi et al., Table 3).
 
     Pearson's Chi-squared test. A table of two by two gets Yates' correction, as by SciPy's default.
 
@@ -86,7 +87,7 @@ def origin_test(counts: Counts) -> TestResult:
 
 
 def survey_test(first: Sequence[int], second: Sequence[int]) -> TestResult:
-    """Whether the answers of two surveys are divided differently (Crespi et al., Table 3); see `origin_test`.
+    """Test whether the answers of two surveys are divided differently (Crespi et al., Table 3); see `origin_test`.
 
     Args:
         first: numbers of every answer, or of right and wrong answers, in one survey.
@@ -139,7 +140,7 @@ def preference_estimate(choices: np.ndarray, level: float = 0.95, resamples: int
 
 
 def clustered_test(choices: np.ndarray) -> TestResult:
-    """Whether the first of two models is preferred, respecting that votes share readers and pairs.
+    """Test whether the first of two models is preferred, respecting that votes share readers and pairs.
 
     A t-test of the share of votes against a half with a standard error clustered by reader and by pair (Cameron,
     Gelbach and Miller 2011; never below either one-way error), with one degree of freedom less than there

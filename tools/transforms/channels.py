@@ -126,7 +126,7 @@ class Channels:
         return index
 
     def known(self, names: Sequence[str] | None = None) -> Tensor:
-        """Which classes a dataset labels, bool [classes without background], by the names of those that it does.
+        """Return which classes a dataset labels, bool [classes without background], by the names of those that it does.
 
         Args:
             names: None if it labels all of them.

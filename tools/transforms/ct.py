@@ -224,7 +224,7 @@ def looked_at(voxels: torch.Tensor) -> torch.Tensor:
 
 
 def blank_slices(voxels: torch.Tensor) -> torch.Tensor:
-    """Which axial slices of [1, axial, H, W] are blank, as `DropBlankSlicesd` says: [axial] of bool."""
+    """Return which axial slices of [1, axial, H, W] are blank, as `DropBlankSlicesd` says: [axial] of bool."""
     slices = voxels[0].flatten(1)
     low, high = slices.aminmax(dim=1)
     return ((slices > BODY).sum(dim=1) < 1e-3 * slices.shape[1]) | (low == high)

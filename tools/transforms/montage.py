@@ -199,7 +199,7 @@ class MontageSaver:
             self._columns = [f"{column}, {view}" for column in columns for view in VIEWS]
 
     def picture(self) -> np.ndarray:
-        """What was collected, uint8 [H, W]."""
+        """Return what was collected, uint8 [H, W]."""
         if self.view_size == 0:
             return _montage(self._rows)
         longest = max(max(picture.shape) for row in self._rows for picture in row)
@@ -280,7 +280,7 @@ def _headed(picture: np.ndarray, columns: Sequence[str]) -> np.ndarray:
 
 
 def _name(item: Mapping, key: str) -> str:
-    """What an item is called: its own name or id, or that of its file."""
+    """Return what an item is called: its own name or id, or that of its file."""
     for own in ("name", "id"):
         if isinstance(item.get(own), str):
             return item[own]

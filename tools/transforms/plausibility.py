@@ -24,7 +24,7 @@ LINES = 32
 """Slices, and rows of each, that are looked at. Rows are whole, since neighbours are compared."""
 
 LABEL_VALUES = 8
-"""With so few whole numbers a volume is a label map, however small what is labelled."""
+"""Number of different whole numbers up to which a volume is a label map, however small what is labelled."""
 
 LABEL_NEIGHBOURS = 0.5
 """Share of neighbouring voxels, of which one is not background, that are equal in a label map. Measured: 0.67 to 0.95
@@ -76,7 +76,7 @@ class Sample:
         return float(self.values[np.searchsorted(cumulative, percent / 100 * cumulative[-1])])
 
     def share(self, low: float, high: float, above: float = -np.inf) -> float:
-        """Of the values between two, of those above a third."""
+        """Share of the values between two, of those above a third."""
         inside = (self.values >= low) & (self.values <= high)
         return float(self.counts[inside].sum() / max(1, self.counts[self.values > above].sum()))
 
@@ -108,7 +108,7 @@ def _counted(rows: np.ndarray) -> Sample:
 
 
 def label_map(sample: Sample) -> str | None:
-    """Why a volume is a label map; None if it is none."""
+    """Return why a volume is a label map; None if it is none."""
     if len(sample.values) < 2 or not sample.whole or sample.values[0] < -1:
         return None
     if len(sample.values) <= LABEL_VALUES or sample.equal > LABEL_NEIGHBOURS:
@@ -121,7 +121,7 @@ def label_map(sample: Sample) -> str | None:
 
 
 def no_ct(sample: Sample) -> str | None:
-    """Why a volume is no CT in Hounsfield units, and what to do; None if it may be one.
+    """Return why a volume is no CT in Hounsfield units, and what to do; None if it may be one.
 
     A volume of one value is not judged.
     """
@@ -166,12 +166,12 @@ def no_ct(sample: Sample) -> str | None:
 
 
 def _shifted(sample: Sample) -> bool:
-    """Whether soft tissue lies in `SHIFTED`: much of the volume, most of what is above 500, and little below it."""
+    """Return whether soft tissue lies in `SHIFTED`: much of the volume, most of what exceeds 500, little below it."""
     return sample.share(*SHIFTED) > 0.05 and sample.share(*SHIFTED, above=500) > 0.5 and sample.share(300, 700) < 0.15
 
 
 def no_mr(sample: Sample) -> str | None:
-    """Why a volume is no MR; None if it may be one. A volume of one value is not judged."""
+    """Return why a volume is no MR; None if it may be one. A volume of one value is not judged."""
     if len(sample.values) < 2:
         return None
     if reason := label_map(sample):

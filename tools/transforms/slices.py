@@ -44,7 +44,7 @@ VERSION = 3
 BACKGROUND = {"MR": 0, "CT": PADDING}
 
 GRID_TOLERANCE = 1e-2
-"""In mm: volumes whose voxels lie closer than this share a grid."""
+"""Distance in mm: volumes whose voxels lie closer than this share a grid."""
 
 IN_MEMORY = "an image in memory"
 """Name of what has no path."""

@@ -15,14 +15,14 @@ class TranslationBundle:
     """A set-up: which MR becomes CT.
 
     Attributes:
-        name: of the bundle.
-        title: of the model, as the paper has it.
+        name: name of the bundle.
+        title: title of the model, as the paper has it.
         modalities: contrasts of MR; they are the channels of one image, unless `pool`.
-        pool: whether every contrast is an image of its own, all translated by the same generator.
-        contrast_ct: whether the CT is contrast-enhanced, as CHAOS's is.
+        pool: True makes every contrast an image of its own, all translated by the same generator.
+        contrast_ct: True for contrast-enhanced CT, as CHAOS's is.
         own_mr: option that names a folder with further MR for training.
-        whole_body_ct: whether CT of one's own is cropped to the abdomen.
-        data: where the training data come from; CHAOS if empty.
+        whole_body_ct: True crops CT of one's own to the abdomen.
+        data: source of the training data; CHAOS if empty.
         own_terms: the terms of data that are the user's own, for `docs/data_license.txt`.
     """
 
@@ -93,5 +93,5 @@ def generator(in_modalities: int, out_modalities: int) -> Config:
 
 
 def defaults(image_size: int | str) -> Config:
-    """Of what the weights say of their training."""
+    """Defaults of what the weights say of their training."""
     return {"image_size": image_size, "slices": 1, "channels": 64, "window": [-1000, 1000], "field_of_view": 400.0}

@@ -88,7 +88,7 @@ PARAMETERS = {1: (11_365_633, 11_365_633), 2: (16_589_825, 11_737_602), 3: (21_7
 
 
 def facts(bundle: TranslationBundle) -> Config:
-    """What the README says of this bundle besides its entry's fields."""
+    """Return what the README says of this bundle besides its entry's fields."""
     return {
         "what": _what(bundle),
         "contrast": PHANTOM_CT[bundle.contrast_ct],

@@ -1,4 +1,4 @@
-"""How the two methods differ, an entry of either, and the networks that both have."""
+"""Differences of the two methods, an entry of either, and the networks that both have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Method:
     """What is one method's alone, by the places in configs and metadata where it stands.
 
     Attributes:
-        name: as papers have it.
+        name: name as papers have it.
         generator: class of `tools.networks.hierarchical_gan`.
         discriminator: class of the same module.
         objective: class of `tools.losses`.
@@ -32,9 +32,9 @@ class Method:
         loss_computing: arguments of the objective on how.
         models: further networks that are saved with their weights.
         updates: further updates, in their order.
-        authors: of the method, for metadata.
+        authors: authors of the method, for metadata.
         papers: references, the method's own first.
-        does: what the first version can do.
+        does: abilities of the first version, in words.
         description: sentences of the metadata, with {what} for what is generated.
     """
 
@@ -80,13 +80,13 @@ def generator(method: Method) -> Config:
 def trained(
     bundle: VolumeBundle, image_size: int | str, *, widths: Config | None = None, place: bool = False
 ) -> Config:
-    """What the weights say, with this bundle's defaults.
+    """Return what the weights say, with this bundle's defaults.
 
     Args:
         bundle: the entry.
         image_size: the default where the weights do not say theirs.
-        widths: of further networks of the weights.
-        place: whether the volumes' extent is said too.
+        widths: widths of further networks of the weights.
+        place: True adds the extent of the volumes.
     """
     defaults = {"image_size": image_size, "latent_dim": 1024, "base_channels": 32, **(widths or {}), "num_classes": 0}
     defaults["window"] = list(bundle.data.window)

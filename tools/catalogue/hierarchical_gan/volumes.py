@@ -14,11 +14,11 @@ class VolumeData:
 
     Attributes:
         published: the dataset.
-        what: what is generated, in the plural of the sentence "generates whole ... volumes".
+        what: name of the volumes, in the plural of the sentence "generates whole ... volumes".
         title: the same in a bundle's name.
         short: the same in the changelog.
-        phantoms: what stands in for it.
-        classes: what tells the classes of phantoms apart.
+        phantoms: name of the phantoms that stand in for it.
+        classes: difference between the classes of phantoms.
         write_phantoms: function that writes them.
         phantom_shape: slices, rows and columns of a phantom.
         options: ids of the config that only this dataset has.
@@ -28,7 +28,7 @@ class VolumeData:
         window: grey values or HU of -1 and 1.
         field_of_view: millimetres, axial first, where the weights know none.
         intensities: the format of the values, as MONAI's metadata names it.
-        made: what is made, with its values.
+        made: description of a generated volume, with its values.
         text: file of `texts` that says what the data are, and how they are preprocessed.
     """
 

@@ -47,7 +47,7 @@ def abdomen_ct(body: AbdomenBody, shape: Sequence[int], contrast: bool = True) -
     Args:
         body: the patient.
         shape: slices, rows and columns; slices are thin, with no overlap.
-        contrast: whether an agent was given.
+        contrast: True if a contrast agent was given.
     """
     drawn = body.random("ct", "grid", "scan")
     grid = _place_grid(body.anatomy, drawn["grid"], shape, (1.0, 1.12))
@@ -61,7 +61,7 @@ def abdomen_ct(body: AbdomenBody, shape: Sequence[int], contrast: bool = True) -
 
 
 def abdomen_true_ct(body: AbdomenBody, shape: Sequence[int], contrast: bool = True) -> Volume:
-    """What a perfect translation of ``abdomen_t1`` gives: HU on its grid, without couch, noise and texture.
+    """Return what a perfect translation of ``abdomen_t1`` gives: HU on its grid, without couch, noise and texture.
 
     A voxel has the mean of the HU within it. The arguments are those of ``abdomen_ct`` and ``abdomen_t1``.
     """

@@ -260,7 +260,7 @@ class AbdomenTubes:
 
 
 def _hila(anatomy: AbdomenAnatomy) -> tuple[tuple, tuple]:
-    """Where the vessels enter the kidneys, right and left."""
+    """Return where the vessels enter the kidneys, right and left."""
     return (-44.0, 38.0, anatomy.kidneys[1]), (46.0, 36.0, anatomy.kidneys[3])
 
 

@@ -255,7 +255,7 @@ def _paint_vessels(labels: np.ndarray, grid: Grid, tubes: AbdomenTubes) -> None:
 
 
 def _paint_heart(labels: np.ndarray, grid: Grid, anatomy: AbdomenAnatomy) -> None:
-    """What a scan of the abdomen shows of the heart, which lies on the diaphragm."""
+    """Return what a scan of the abdomen shows of the heart, which lies on the diaphragm."""
     x, y = anatomy.heart
     centre = (x, y, min(anatomy.domes) + 32)
     turn = Rotation.from_euler("zy", [-38, 20], degrees=True)

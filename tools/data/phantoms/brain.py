@@ -109,10 +109,10 @@ def brain_t1(
             scan. The same seed with another number of lesions is the same patient.
         shape: slices, rows and columns.
         spacing: (z, y, x) in mm; by default voxels are cubes, just large enough for ``FIELD_OF_VIEW``.
-        lesions: how many dark lesions of 6 to 20 mm (and of at least two voxels) to put into the white matter.
+        lesions: number of dark lesions of 6 to 20 mm (and of at least two voxels) to put into the white matter.
 
     Raises:
-        ValueError: if the shape or the number of lesions is not positive, or the lesions do not fit.
+        ValueError: the shape or the number of lesions is not positive, or the lesions do not fit.
     """
     drawn = streams(seed, *STREAMS)
     labels, grid, placed = _rasterise(drawn, shape, spacing, lesions)
@@ -216,7 +216,7 @@ def _paint_head(
 
 
 def _paint_face(labels: np.ndarray, grid: Grid, anatomy: BrainAnatomy) -> None:
-    """What lies in front of and below the brain: jaws, orbits, sinuses, muscles of the temples."""
+    """Return what lies in front of and below the brain: jaws, orbits, sinuses, muscles of the temples."""
     put = Putter(labels, grid, anatomy)
     for s in (-1, 1):
         put.ellipsoid((s * 70, -18, -14), (10, 34, 40), Brain.MUSCLE, (Brain.FAT, Brain.MUSCLE))

@@ -115,9 +115,9 @@ def tumour_mr(
     """T1, T1 after contrast agent, T2 and FLAIR of a brain with a glioma, aligned and without the skull, as in BraTS.
 
     Args:
-        seed: as ``numpy.random.default_rng`` takes it; it decides on the patient, the tumour and the scans.
+        seed: seed as ``numpy.random.default_rng`` takes it; it decides on the patient, the tumour and the scans.
         shape: slices, rows and columns, of ``EXTENT`` together.
-        high_grade: whether the tumour has a necrotic core within an enhancing rim; else nothing of it enhances, as in
+        high_grade: True gives the tumour a necrotic core within an enhancing rim; else nothing of it enhances, as in
             most gliomas of low grade.
 
     Raises:
@@ -245,7 +245,7 @@ OUTSIDE = (Brain.AIR, Brain.SKIN, Brain.FAT, Brain.MUSCLE, Brain.SKULL, Brain.MA
 
 
 def brain_mask(labels: np.ndarray, grid: Grid) -> np.ndarray:
-    """What a skull-stripping leaves: the brain, the fluid in its sulci and cisterns, none on it; mask [z, y, x]."""
+    """Mask of what a skull-stripping leaves: the brain, the fluid in its sulci and cisterns, none on it [z, y, x]."""
     not_brain = (*OUTSIDE, Brain.CSF, Tumour.VESSEL)
     tissue = ~np.isin(labels, not_brain) & (grid.z > -62)
     box = tuple(slice(max(0, w.min() - 1), w.max() + 2) for w in np.nonzero(tissue))

@@ -52,14 +52,14 @@ def write_brats_phantoms(
         seed: non-negative; another seed gives other patients.
         shape: slices, rows and columns of a volume, of 155 x 240 x 240 mm together.
         names: 2020, or 2023 for the names and the annotation from then on.
-        progress: whether to show a progress bar.
+        progress: True shows a progress bar.
 
     Returns:
         ``output_dir`` as a path.
 
     Raises:
-        ValueError: if an argument is out of range.
-        FileExistsError: if ``output_dir`` holds phantoms with other settings, or anything else.
+        ValueError: an argument is out of range.
+        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
     """
     if names not in NAMES:
         raise ValueError(f"names must be one of {', '.join(map(str, NAMES))}; got {names!r}")

@@ -57,15 +57,15 @@ def write_chaos_phantoms(
         seed: non-negative; another seed gives other patients.
         shape: slices, rows and columns of the T1 images. T2 has 7/8 of the slices; CT has 5/2 of the slices and 4/3 of
             the rows and columns.
-        contrast: whether CT is in the portal venous phase, as CHAOS's is, or without contrast agent.
-        progress: whether to show a progress bar.
+        contrast: True for CT in the portal venous phase, as CHAOS's is; False for CT without contrast agent.
+        progress: True shows a progress bar.
 
     Returns:
         ``output_dir`` as a path.
 
     Raises:
-        ValueError: if an argument is out of range.
-        FileExistsError: if ``output_dir`` holds phantoms with other settings, or anything else.
+        ValueError: an argument is out of range.
+        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
     """
     if count < 4:
         raise ValueError(f"count must be at least 4, one body with MR, one with CT and two to check; got {count}")
@@ -74,7 +74,7 @@ def write_chaos_phantoms(
 
 
 def split(count: int) -> tuple[int, int, int]:
-    """How many of ``count`` bodies have MR alone, CT alone, and both."""
+    """Return how many of ``count`` bodies have MR alone, CT alone, and both."""
     both = max(2, count // 4)
     return (count - both + 1) // 2, (count - both) // 2, both
 

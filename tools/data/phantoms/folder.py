@@ -14,7 +14,7 @@ from tools.data.sections import is_held_out
 from tools.files import whole_folder
 
 AFFECTED = {"none": 0, "half": 2, "all": 1}
-"""For each choice of which phantoms are ill: one in this many; 0 for none of them."""
+"""Choice of which phantoms are ill -> one in this many; 0 for none of them."""
 
 
 def write_folder(output_dir: str | Path, settings: dict[str, Any], write: Callable[[Path], list[dict]]) -> Path:
@@ -49,14 +49,14 @@ def checked_settings(
 
     Args:
         anatomy: part of the body.
-        version: of the code that draws it.
+        version: version of the code that draws it.
         count: number of volumes, at least 2.
         seed: non-negative.
         shape: slices, rows and columns, 16 or more each.
         affected: name of a disease, and the choice in ``AFFECTED`` of who has it.
 
     Raises:
-        ValueError: if one is out of range.
+        ValueError: a setting is out of range.
     """
     shape = [int(n) for n in shape]
     if count < 2:
@@ -73,19 +73,19 @@ def checked_settings(
 
 
 def is_affected(choice: str, index: int) -> bool:
-    """Whether phantom number ``index`` is ill."""
+    """Return whether phantom number ``index`` is ill."""
     every = AFFECTED[choice]
     return every > 0 and index % every == every - 1
 
 
 def held_out(count: int) -> int:
-    """How many of ``count`` phantoms are for validation: a tenth, and not too few."""
+    """Return how many of ``count`` phantoms are for validation: a tenth, and not too few."""
     fewest = 4 if count >= 20 else 2 if count >= 4 else 1  # distances between sets need two volumes of each
     return max(fewest, round(count / 10))
 
 
 def numbered(count: int, name: Callable[[int], str], first: int = 1) -> list[tuple[int, int, bool]]:
-    """For each of ``count`` phantoms its number, its place among those on the same side of the split, and whether it is
+    """Each of ``count`` phantoms: its number, its place among those on the same side of the split, and whether it is
     for validation, by the hash of what ``name`` makes of the number.
 
     On each side these are the first numbers that the split puts there, so more phantoms leave the others as they are.
@@ -112,7 +112,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> No
 
 
 def _is_written(output_dir: Path, settings: dict[str, Any]) -> bool:
-    """Whether the folder is there with these settings; an error if something else is in its place."""
+    """Return whether the folder is there with these settings; an error if something else is in its place."""
     if not output_dir.exists():
         return False
     record = output_dir / "phantom.json"

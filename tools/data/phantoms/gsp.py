@@ -42,22 +42,22 @@ def write_gsp_phantoms(
             them, but at least 4 of 20 or more, out for validation.
         seed: non-negative; another seed gives other patients.
         shape: slices, rows and columns of a volume.
-        lesions: which volumes have 1 to 3 lesions in the white matter: "none", "half" (every other one) or "all".
-        progress: whether to show a progress bar.
+        lesions: volumes that have 1 to 3 lesions in the white matter: "none", "half" (every other one) or "all".
+        progress: True shows a progress bar.
 
     Returns:
         ``output_dir`` as a path.
 
     Raises:
-        ValueError: if an argument is out of range.
-        FileExistsError: if ``output_dir`` holds phantoms with other settings, or anything else.
+        ValueError: an argument is out of range.
+        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
     """
     settings = checked_settings("brain", VERSION, count, seed, shape, lesions=lesions)
     return write_folder(output_dir, settings, lambda folder: _write(folder, settings, progress))
 
 
 def subject_numbers(count: int) -> list[tuple[int, int, bool]]:
-    """For each of ``count`` volumes its subject's number, its place among those on the same side of the split, and
+    """Each of ``count`` volumes: its subject's number, its place among those on the same side of the split, and
     whether it is for validation.
 
     On each side these are the first numbers that the split puts there, so more volumes leave the others as they are.

@@ -33,12 +33,12 @@ def add_lesion(
 
     Args:
         labels: label map.
-        grid: of the label map; the lesion's centre is in its coordinates.
+        grid: grid of the label map; the lesion's centre is in its coordinates.
         rng: draws place, size and shape.
-        label: of the lesion.
+        label: label of the lesion.
         hosts: labels of what it may lie in.
         diameters: smallest and largest, in mm; at least two voxels.
-        margin: of hosts around the lesion, in voxels.
+        margin: width of hosts around the lesion, in voxels.
 
     Raises:
         ValueError: there is no room.

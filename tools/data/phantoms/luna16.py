@@ -46,15 +46,15 @@ def write_luna16_phantoms(
             the project holds out for validation; the others take turns in subset0 to subset8.
         seed: non-negative; another seed gives other patients.
         shape: slices, rows and columns of a volume.
-        nodules: which volumes have 1 to 3 lung nodules: "none", "half" (every other one) or "all".
-        progress: whether to show a progress bar.
+        nodules: volumes that have 1 to 3 lung nodules: "none", "half" (every other one) or "all".
+        progress: True shows a progress bar.
 
     Returns:
         ``output_dir`` as a path.
 
     Raises:
-        ValueError: if an argument is out of range, or ``output_dir`` is no UTF-8.
-        FileExistsError: if ``output_dir`` holds phantoms with other settings, or anything else.
+        ValueError: an argument is out of range, or ``output_dir`` is no UTF-8.
+        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
     """
     if as_text(output_dir) != str(output_dir):  # ITK, which writes here, would end the process
         raise ValueError(f"the name of {as_text(output_dir)} is no UTF-8; write phantoms into another folder")

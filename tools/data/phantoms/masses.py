@@ -67,9 +67,9 @@ def pushed(
 
     Args:
         labels: uint8 [z, y, x].
-        grid: of the labels.
-        centre: of the mass, (x, y, z) in mm.
-        amount: by how many mm things move away from the centre, [z, y, x]; less than the distance to it.
+        grid: grid of the labels.
+        centre: centre of the mass, (x, y, z) in mm.
+        amount: distance in mm by which things move away from the centre, [z, y, x]; less than the distance to it.
         movable: mask [z, y, x].
     """
     where = np.nonzero(movable & (amount > 0))
@@ -85,7 +85,7 @@ def pushed(
 
 
 def push_of(distance: np.ndarray, radius: float, shift: float, reach: float, room: np.ndarray) -> np.ndarray:
-    """How far a round mass moves what lies at a ``distance`` from its centre, all in mm.
+    """Return how far a round mass moves what lies at a ``distance`` from its centre, all in mm.
 
     ``shift`` at its surface, in proportion to the distance within ``radius``, falling off over ``reach`` outside, and
     less where only little ``room`` is left to the skull, which does not move.

@@ -178,12 +178,12 @@ class SpoiledGradientEcho:
     flip: float = 80.0
 
     def signal(self, t1: float, t2_star: float, echo: float) -> float:
-        """Of protons with a density of 1 in the steady state (Ernst and Anderson 1966)."""
+        """Signal of protons with a density of 1 in the steady state (Ernst and Anderson 1966)."""
         angle, e1 = np.deg2rad(self.flip), np.exp(-self.repetition / t1)
         return float(np.sin(angle) * (1 - e1) / (1 - np.cos(angle) * e1) * np.exp(-echo / t2_star))
 
     def signals(self, tissue: WaterFat) -> list[tuple[float, complex]]:
-        """What water and fat give at each echo; the fat's is turned by its phase against the water."""
+        """Return what water and fat give at each echo; the fat's is turned by its phase against the water."""
         return [
             (
                 tissue.water * self.signal(tissue.t1, tissue.t2_star, echo),
@@ -205,17 +205,17 @@ class FastSpinEcho:
     fat: float = 0.1
 
     def signal(self, t1: float, t2: float) -> float:
-        """Of protons with a density of 1 after a pulse of 90 degrees."""
+        """Signal of protons with a density of 1 after a pulse of 90 degrees."""
         return float(-np.expm1(-self.repetition / t1) * np.exp(-self.echo / t2))
 
     def signals(self, tissue: WaterFat) -> list[tuple[float, complex]]:
-        """What water and fat give at the one echo, where they are in phase."""
+        """Return what water and fat give at the one echo, where they are in phase."""
         fat = self.fat * tissue.fat * self.signal(LIPID.t1, LIPID.t2)
         return [(tissue.water * self.signal(tissue.t1, tissue.t2), complex(fat))]
 
 
 def fat_phase(echo: float) -> complex:
-    """How far fat has turned against water after ``echo`` ms at 1.5 tesla, as a complex number of magnitude 1."""
+    """Turn of fat against water after ``echo`` ms at 1.5 tesla, as a complex number of magnitude 1."""
     return complex(np.exp(2j * np.pi * LARMOR * FAT_SHIFT * echo / 1000))
 
 
@@ -241,7 +241,7 @@ def water_fat_images(
         scanner: the acquisition.
         rng: draws the patient's T1 of each tissue, the texture and the coils' sensitivity, which all echoes share, and
             the noise, which they do not.
-        spacing: of the labels, (z, y, x) in mm.
+        spacing: spacing of the labels, (z, y, x) in mm.
         sections: number of label slices that make one thick slice of the image.
         largest: value that can be stored.
 

@@ -118,11 +118,11 @@ def thorax_ct(
         shape: slices, rows and columns.
         spacing: (z, y, x) in mm; by default the field of view is a little wider than the patient, in a third of the
             scans up to a fifth wider, and as high as the chest, whatever the shape.
-        nodules: how many solid nodules of 4 to 30 mm (and of at least two voxels) to put into the lungs.
-        contrast: whether blood is enhanced; by default in about a third of the patients.
+        nodules: number of solid nodules of 4 to 30 mm (and of at least two voxels) to put into the lungs.
+        contrast: True enhances blood; by default in about a third of the patients.
 
     Raises:
-        ValueError: if the shape or the number of nodules is not positive, or the nodules do not fit.
+        ValueError: the shape or the number of nodules is not positive, or the nodules do not fit.
     """
     drawn = streams(seed, *STREAMS)
     labels, grid, placed = _rasterise(drawn, shape, spacing, nodules)

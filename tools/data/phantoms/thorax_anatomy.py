@@ -105,7 +105,7 @@ class Anatomy:
         return np.maximum.reduce(domes)
 
     def in_lungs(self, points: np.ndarray, margin: float) -> np.ndarray:
-        """Whether ``points`` [n, 3] (x, y, z) lie at least about ``margin`` mm inside the lungs: [n]."""
+        """Return whether ``points`` [n, 3] (x, y, z) lie at least about ``margin`` mm inside the lungs: [n]."""
         x, y, z = points.T
         width, depth, centre = self.cage_section(z, -margin)
         cage = np.abs(x / np.maximum(width, 1)) ** 2.2 + np.abs((y - centre) / np.maximum(depth, 1)) ** 2.2 < 1
