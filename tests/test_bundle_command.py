@@ -121,10 +121,10 @@ def test_an_error_that_a_user_can_mend_is_the_last_line(tmp_path):
 
 
 def test_the_projects_own_words_are_found_behind_those_of_others():
-    from tools.data.luna16 import luna16_datalist
+    from tools.data.volumes import section_datalist
 
     with pytest.raises(FileNotFoundError) as caught:
-        luna16_datalist("/nowhere", "training")
+        section_datalist("luna16", "/nowhere", "training")
     with pytest.raises(RuntimeError) as wrapped:
         raise RuntimeError("Failed to evaluate config item") from caught.value
     assert mendable_message(wrapped.value).startswith("FileNotFoundError: there is no folder /nowhere")

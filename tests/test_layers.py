@@ -20,10 +20,12 @@ LAYERS = {
     "torch_files": ("files",),
     "command_line": ("errors", "quiet", "files"),
     "bundle_command": ("errors", "quiet", "files"),
+    # records of datasets: they know nothing of torch
+    "datasets": ("errors",),
     # images: they know nothing of networks
     "io": FILES,
     "transforms": (*FILES, "io"),
-    "data": (*FILES, "io", "transforms"),
+    "data": (*FILES, "datasets", "io", "transforms"),
     "metrics": (*FILES, "io", "transforms"),
     "features": FILES,
     "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features"),
@@ -33,11 +35,11 @@ LAYERS = {
     "engines": (*FILES, "io", "transforms", "metrics", "networks"),
     "losses": (*FILES, "layers", "networks", "engines"),
     # what bundles there are: text
-    "catalogue": FILES,
+    "catalogue": (*FILES, "datasets"),
     # commands: nothing imports them, but gpu, which runs benchmark's measurements
     "collection": (*FILES, "io", "transforms", "engines"),
     "phantom": (*FILES, "io", "transforms", "data"),
-    "preprocess": (*FILES, "io", "transforms", "data"),
+    "preprocess": (*FILES, "datasets", "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "metrics", "evaluation"),
     "benchmark": (*FILES, "io", "transforms", "data", "metrics", "engines"),
     "gpu": (*FILES, "benchmark"),

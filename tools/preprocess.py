@@ -18,8 +18,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tools.data.gsp import GSP
-from tools.data.luna16 import LUNA16
 from tools.data.preprocessed import (
     FORMAT,
     KINDS,
@@ -33,6 +31,8 @@ from tools.data.preprocessed import (
     t1_settings,
 )
 from tools.data.volumes import Volume, find_volumes
+from tools.datasets.gsp import GSP
+from tools.datasets.luna16 import LUNA16
 from tools.files import PARTIAL, as_text, file_name, whole_file
 from tools.io import left_out
 from tools.io.left_out import MOST, listed
@@ -43,8 +43,8 @@ from tools.io.volume_reader import volume_header, volume_stamp
 from tools.transforms.ct import AIR
 from tools.transforms.digest import chain_digest
 
-LAYOUTS = {"ct": LUNA16, "t1": GSP}
-"""Where the volumes of each kind are looked for."""
+DATASETS = {dataset.modality: dataset for dataset in (LUNA16, GSP)}
+"""Kind of volumes -> dataset in whose layout, and any other, they are looked for."""
 
 
 def preprocess(
@@ -82,7 +82,7 @@ def preprocess(
     digest = chain_digest(preprocessing(settings))  # which also refuses a bad window
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}, expected 1 or more, or nothing for one per CPU core")
-    volumes = find_volumes(source, LAYOUTS[kind])
+    volumes = find_volumes(source, DATASETS[kind])
     manifest = _open_output(source, output, settings, digest)
     manifest["bad"] = {}
 

@@ -9,13 +9,13 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from tools.data.gsp import gsp_datalist
 from tools.data.labels import with_labels
 from tools.data.phantoms import brain, gsp
 from tools.data.phantoms.brain import BRAIN_TISSUES, Brain, brain_labels, brain_t1
 from tools.data.phantoms.fields import drift
 from tools.data.phantoms.gsp import subject_numbers, write_gsp_phantoms
 from tools.data.phantoms.mr import MPRAGE, MRScanner, MRTissue, mr_image
+from tools.data.volumes import section_datalist
 from tools.phantom import phantom
 
 SMALL = (32, 36, 28)
@@ -232,7 +232,7 @@ def test_layout_is_that_of_gsp(folder):
     assert (record["anatomy"], record["count"], record["seed"], record["lesions"]) == ("brain", 20, 3, "half")
     with (folder / "labels.csv").open() as file:
         classes = {row["id"]: int(row["label"]) for row in csv.DictReader(file)}
-    found = {section: gsp_datalist(folder, section) for section in ("training", "validation")}
+    found = {section: section_datalist("gsp", folder, section) for section in ("training", "validation")}
     assert (len(found["training"]), len(found["validation"])) == (16, 4)
     for section, items in found.items():
         labelled = with_labels(items, folder / "labels.csv", 2)

@@ -14,7 +14,7 @@ from tools.data.phantoms.brain_tumour import CONTRASTS, TUMOUR_TISSUES, Tumour, 
 from tools.data.phantoms.brats import brats_affine, subject, write_brats_phantoms
 from tools.data.phantoms.masses import pushed
 from tools.data.phantoms.shapes import Grid
-from tools.data.sections import is_held_out
+from tools.datasets.splitting import is_held_out
 from tools.phantom import phantom
 
 SMALL = (52, 80, 80)

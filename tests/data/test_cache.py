@@ -10,8 +10,8 @@ from monai.transforms import Compose, RandFlipd
 
 from tests.data.scans import SIZE, prepare
 from tools.data.cache import cached_dataset, usable_dataset
-from tools.data.luna16 import luna16_datalist
 from tools.data.preprocessed import data_provenance, image_transforms
+from tools.data.volumes import section_datalist
 from tools.io.readers import VolumeError, data_files
 from tools.io.volume_reader import VolumeReader
 from tools.transforms import ct
@@ -31,7 +31,7 @@ def loads(monkeypatch):
 
 
 def cached(dataset, folder, size=SIZE, *random):
-    datalist = luna16_datalist(dataset, "training")[:2]
+    datalist = section_datalist("luna16", dataset, "training")[:2]
     return cached_dataset(datalist, Compose([image_transforms(dataset, size), *random]), folder)
 
 
@@ -84,7 +84,7 @@ def test_no_cache_and_workers(dataset, tmp_path):
 
 
 def test_bad_volume_in_training_is_named(dataset, tmp_path):
-    datalist = luna16_datalist(dataset, "training")
+    datalist = section_datalist("luna16", dataset, "training")
     raw = data_files(datalist[0]["image"])[1]
     raw.write_bytes(b"")
     with pytest.raises(RuntimeError) as error:
@@ -104,7 +104,7 @@ def spoil(dataset):
     content[len(content) // 2] ^= 0xFF
     (path.parent / "spoilt.nii.gz").write_bytes(content)
     sitk.WriteImage(sitk.Cast(hu > -500, sitk.sitkUInt8), str(path.parent / "organs.nii.gz"))
-    return luna16_datalist(dataset, "training")
+    return section_datalist("luna16", dataset, "training")
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -131,6 +131,6 @@ def test_what_only_voxels_show_is_left_out_before_training(dataset, tmp_path, lo
 
 def test_preprocessed_copies_are_not_read_once_more(dataset, tmp_path, monkeypatch):
     prepare(dataset, tmp_path / "out")
-    datalist = luna16_datalist(tmp_path / "out", "training")
+    datalist = section_datalist("luna16", tmp_path / "out", "training")
     monkeypatch.setattr(VolumeReader, "get_data", lambda *_: 1 / 0)
     assert len(usable_dataset(datalist, image_transforms(tmp_path / "out", SIZE))) == len(datalist)

@@ -13,11 +13,9 @@ from tests.data.scans import prepare, write_ct
 from tests.io.test_dicom import change
 from tests.tiny import BUNDLES, REPOSITORY, translates
 from tools.benchmark.training import read_config
-from tools.data.gsp import gsp_datalist
 from tools.data.image_sets import find_images, read_image
-from tools.data.luna16 import luna16_datalist
 from tools.data.preprocessed import image_transforms
-from tools.data.volumes import volume_datalist
+from tools.data.volumes import section_datalist, volume_datalist
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.readers import read_volume
 
@@ -45,13 +43,13 @@ def scans(tmp_path):
 @pytest.mark.filterwarnings("ignore:.*for validation")
 def test_series_are_volumes_with_the_path_as_id(scans):
     for section in ("training", "validation"):
-        found = luna16_datalist(scans / "slices", section)
+        found = section_datalist("luna16", scans / "slices", section)
         assert found == [
             {"image": str(scans / "slices" / name / "series"), "id": f"{name}/series"} for name in ("anna", "bert")
         ]
-    assert volume_datalist(scans / "slices") == luna16_datalist(scans / "slices", "training")
+    assert volume_datalist(scans / "slices") == section_datalist("luna16", scans / "slices", "training")
     assert [i["id"] for i in volume_datalist(scans / "slices" / "anna" / "series")] == ["series"]
-    assert [i["id"] for i in gsp_datalist(scans / "slices", "training")] == ["anna/series", "bert/series"]
+    assert [i["id"] for i in section_datalist("gsp", scans / "slices", "training")] == ["anna/series", "bert/series"]
 
 
 @pytest.mark.parametrize("name", ["anna", "bert"])
@@ -70,7 +68,7 @@ def test_preprocessed_series_train_as_the_original(scans):
     assert {i: v["source"] for i, v in manifest["volumes"].items()} == {
         f"{name}/series": f"{name}/series" for name in ("anna", "bert")
     }
-    original, copy = (luna16_datalist(scans / name, "training") for name in ("slices", "out"))
+    original, copy = (section_datalist("luna16", scans / name, "training") for name in ("slices", "out"))
     assert [item["id"] for item in original] == [item["id"] for item in copy] == ["anna/series", "bert/series"]
     for first, second in zip(original, copy, strict=True):
         images = [image_transforms(scans / n, 16)(dict(i))["image"] for n, i in (("slices", first), ("out", second))]
@@ -96,7 +94,7 @@ def test_bad_series_are_left_out_by_name(scans, capsys):
         change(file, RescaleSlope=0)
     reasons = {"gap": "a slice is missing there", "single": "2 or more along every axis", "broken": "RescaleSlope is 0"}
     with pytest.warns(UserWarning, match="3 of 5 volumes are left out") as caught:
-        found = luna16_datalist(scans / "slices", "training")
+        found = section_datalist("luna16", scans / "slices", "training")
     assert [item["id"] for item in found] == ["anna/series", "bert/series"]
     prepare(scans / "slices", scans / "out")
     said = capsys.readouterr().out

@@ -6,9 +6,9 @@ import pytest
 
 from tests.data.scans import write_ct
 from tools.data.folders import walk
-from tools.data.gsp import GSP
-from tools.data.luna16 import LUNA16, luna16_datalist
-from tools.data.volumes import find_volumes
+from tools.data.volumes import find_volumes, section_datalist
+from tools.datasets.gsp import GSP
+from tools.datasets.luna16 import LUNA16
 from tools.io import left_out
 from tools.io.readers import VolumeError
 
@@ -103,7 +103,7 @@ def test_what_is_left_out_is_said_once_more_at_the_end(tmp_path, capsys):
         write_ct(tmp_path / name)
     (tmp_path / "subset0" / "a.mha").write_bytes(b"no image")
     with pytest.warns(UserWarning, match=r"1 of 3 volumes are left out:\n  .*a\.mha: its header cannot be read"):
-        luna16_datalist(tmp_path, "training")
+        section_datalist("luna16", tmp_path, "training")
     left_out.print_left_out()
     printed = capsys.readouterr().out
     assert printed.startswith("Left out, or looking wrong (1):\n")

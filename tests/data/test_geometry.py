@@ -1,5 +1,7 @@
 """What space the cubes cover that networks see: recorded from the cubes, and written with what is generated."""
 
+from functools import partial
+
 import nibabel
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ from tests.data.scans import SIZE, prepare
 from tests.processes import in_two_processes
 from tests.tiny import config_file
 from tools.data.cache import cached_dataset, values_of
-from tools.data.gsp import gsp_datalist
-from tools.data.luna16 import luna16_datalist
 from tools.data.preprocessed import data_provenance, image_transforms, t1_transforms
+from tools.data.volumes import section_datalist
 
-KINDS = {"ct": (luna16_datalist, image_transforms), "t1": (gsp_datalist, t1_transforms)}
+KINDS = {
+    "ct": (partial(section_datalist, "luna16"), image_transforms),
+    "t1": (partial(section_datalist, "gsp"), t1_transforms),
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -73,7 +77,7 @@ def test_no_random_number_is_taken(dataset, tmp_path):
 def share(rank, folder, cache_dir):
     dist.init_process_group("gloo", init_method=f"file://{cache_dir}/init", rank=rank, world_size=2)
     try:
-        files = luna16_datalist(folder, "training")
+        files = section_datalist("luna16", folder, "training")
         dataset = cached_dataset(files, image_transforms(folder, SIZE), cache_dir)
         computed, original = [], type(dataset)._pre_transform
         type(dataset)._pre_transform = lambda self, item: computed.append(item["id"]) or original(self, item)

@@ -5,8 +5,8 @@ import pytest
 import SimpleITK as sitk
 
 from tests.real import REAL, needs_real
-from tools.data.gsp import GSP, gsp_datalist, subject
-from tools.data.volumes import find_volumes
+from tools.data.volumes import find_volumes, section_datalist
+from tools.datasets.gsp import GSP, subject
 from tools.io.readers import VolumeError
 
 
@@ -22,7 +22,7 @@ def scan(root, number, session=1, name="Scan_01_ANAT1"):
 
 
 def ids(folder, section):
-    return [item["id"] for item in gsp_datalist(folder, section)]
+    return [item["id"] for item in section_datalist("gsp", folder, section)]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def gsp(tmp_path_factory):
 
 @pytest.mark.filterwarnings("error")
 def test_t1_volumes_are_split_nine_to_one(gsp):
-    training, validation = gsp_datalist(gsp, "training"), gsp_datalist(str(gsp), "validation")
+    training, validation = section_datalist("gsp", gsp, "training"), section_datalist("gsp", str(gsp), "validation")
     assert len(training) + len(validation) == 200 + 66
     assert 14 <= len(validation) <= 40
     name = "Sub0001_Ses1_Scan_01_ANAT1"
@@ -88,18 +88,18 @@ def test_own_folders(tmp_path):
 def test_too_few_to_hold_out(tmp_path):
     for number in (1, 2, 3):
         scan(tmp_path, number)
-    with pytest.warns(UserWarning, match=r"uses the training volumes.*one subject in ten"):
+    with pytest.warns(UserWarning, match=r"uses the training volumes.*one subject in 10"):
         assert ids(tmp_path, "validation") == ids(tmp_path, "training")
 
 
 def test_missing_and_empty(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere.*Sub0001_Ses1_Scan_01_ANAT1"):
-        gsp_datalist(tmp_path / "nowhere", "training")
+        section_datalist("gsp", tmp_path / "nowhere", "training")
     scan(tmp_path, 1, name="Scan_02_BOLD1")
     with pytest.raises(FileNotFoundError, match=r"no volume in .*ANAT1\.nii\.gz and so on as GSP is published"):
-        gsp_datalist(tmp_path, "training")
+        section_datalist("gsp", tmp_path, "training")
     with pytest.raises(ValueError, match="expected 'training' or 'validation'"):
-        gsp_datalist(tmp_path, "test")
+        section_datalist("gsp", tmp_path, "test")
 
 
 def test_bad_volumes(tmp_path):
@@ -109,7 +109,7 @@ def test_bad_volumes(tmp_path):
         assert ids(tmp_path, "training") == ["Sub0001_Ses1_Scan_01_ANAT1"]
     write(tmp_path / "copy" / "Sub0001_Ses1_Scan_01_ANAT1.nii")
     with pytest.raises(VolumeError, match="two volumes have the id 'Sub0001_Ses1_Scan_01_ANAT1'"):
-        gsp_datalist(tmp_path, "training")
+        section_datalist("gsp", tmp_path, "training")
 
 
 @needs_real

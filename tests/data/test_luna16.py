@@ -6,8 +6,8 @@ import pytest
 import SimpleITK as sitk
 
 from tests.real import REAL, needs_real
-from tools.data.luna16 import LUNA16, luna16_datalist
-from tools.data.volumes import find_volumes, volume_datalist
+from tools.data.volumes import find_volumes, section_datalist, volume_datalist
+from tools.datasets.luna16 import LUNA16
 from tools.io import left_out
 from tools.io.readers import VolumeError
 
@@ -24,7 +24,7 @@ def write(folder, identifier, voxels=b"\0" * 16):
 
 
 def ids(folder, section, **kwargs):
-    return [item["id"] for item in luna16_datalist(folder, section, **kwargs)]
+    return [item["id"] for item in section_datalist("luna16", folder, section, **kwargs)]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,10 @@ def luna16(tmp_path_factory):
 
 @pytest.mark.filterwarnings("error")
 def test_split_of_the_paper(luna16):
-    training, validation = luna16_datalist(luna16, "training"), luna16_datalist(str(luna16), "validation")
+    training, validation = (
+        section_datalist("luna16", luna16, "training"),
+        section_datalist("luna16", str(luna16), "validation"),
+    )
     assert (len(training), len(validation)) == (800, 88)
     assert training[0] == {"image": str(luna16 / "subset0" / "1.3.6.1.4.0.000.mhd"), "id": "1.3.6.1.4.0.000"}
     assert all(".9." in item["id"] for item in validation)
@@ -50,13 +53,13 @@ def test_split_of_the_paper(luna16):
 
 
 def test_other_validation_subsets(luna16):
-    assert len(luna16_datalist(luna16, "validation", validation_subsets=[0, 9])) == 177
-    assert len(luna16_datalist(luna16, "training", validation_subsets=3)) == 799
+    assert len(section_datalist("luna16", luna16, "validation", validation_folds=[0, 9])) == 177
+    assert len(section_datalist("luna16", luna16, "training", validation_folds=3)) == 799
 
 
 def test_everything_in_validation(luna16):
     with pytest.raises(ValueError, match=r"all 888 volumes are for validation.*validation_subsets"):
-        luna16_datalist(luna16, "training", validation_subsets=range(10))
+        section_datalist("luna16", luna16, "training", validation_folds=range(10))
 
 
 def test_none_in_validation(tmp_path):
@@ -93,19 +96,19 @@ def test_every_format_is_found(tmp_path):
 
 def test_missing_and_empty(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere.*subset0 to subset9"):
-        luna16_datalist(tmp_path / "nowhere", "training")
+        section_datalist("luna16", tmp_path / "nowhere", "training")
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(FileNotFoundError, match=r"no volume in .*subset0 to subset9 with \.mhd files"):
-        luna16_datalist(tmp_path, "training")
+        section_datalist("luna16", tmp_path, "training")
     with pytest.raises(ValueError, match="expected 'training' or 'validation'"):
-        luna16_datalist(tmp_path, "train")
+        section_datalist("luna16", tmp_path, "train")
 
 
 def test_same_id_twice(tmp_path):
     write(tmp_path / "subset0", "a")
     write(tmp_path / "subset1", "a")
     with pytest.raises(VolumeError, match=r"id 'a': .*subset0.*subset1"):
-        luna16_datalist(tmp_path, "training")
+        section_datalist("luna16", tmp_path, "training")
 
 
 def test_bad_volumes_are_named_and_left_out(tmp_path):
@@ -131,7 +134,7 @@ def test_all_bad(tmp_path):
     for k in range(30):
         write(tmp_path, f"a{k:02}", b"")
     with pytest.raises(VolumeError, match=r"none of \d+ volumes can be used") as error:
-        luna16_datalist(tmp_path, "training")
+        section_datalist("luna16", tmp_path, "training")
     assert ".raw holds 0 bytes of voxels" in str(error.value)
     assert "more" in str(error.value).splitlines()[-1]
     assert len(str(error.value).splitlines()) < 25
@@ -139,8 +142,8 @@ def test_all_bad(tmp_path):
 
 @needs_real
 def test_real_volumes():
-    assert len(luna16_datalist(REAL / "chest_ct", "training", validation_subsets=(1,))) == 2
-    assert len(luna16_datalist(REAL / "chest_ct", "validation", validation_subsets=(0,))) == 2
+    assert len(section_datalist("luna16", REAL / "chest_ct", "training", validation_folds=(1,))) == 2
+    assert len(section_datalist("luna16", REAL / "chest_ct", "validation", validation_folds=(0,))) == 2
 
 
 def test_a_place_that_is_doubtful_is_said_again_at_the_end(tmp_path):

@@ -17,8 +17,8 @@ from tests.data.scans import SIZE, prepare, write_ct
 from tests.forms import assert_forms
 from tests.real import REAL, needs_real
 from tests.tiny import REPOSITORY
-from tools.data.luna16 import luna16_datalist
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info
+from tools.data.volumes import section_datalist
 from tools.io.readers import VolumeError, data_files, read_header
 from tools.transforms import ct
 from tools.transforms.ct import ct_preprocessing
@@ -27,7 +27,7 @@ from tools.transforms.spatial import load_volume
 
 def tensors(folder, section):
     chain = image_transforms(folder, SIZE)
-    return {item["id"]: chain(item)["image"] for item in luna16_datalist(folder, section)}
+    return {item["id"]: chain(item)["image"] for item in section_datalist("luna16", folder, section)}
 
 
 def test_same_tensors_as_from_the_original(dataset, tmp_path):
@@ -91,7 +91,7 @@ def test_continues_and_notices_changes(dataset, tmp_path):
     assert by_name["1.2.a.nii"].read_bytes() == old["1.2.a.nii"]
     assert by_name["1.2.b.nii"].read_bytes() == old["1.2.b.nii"]
     assert by_name["1.2.c.nii"].read_bytes() != old["1.2.c.nii"]
-    assert len(luna16_datalist(output, "training")) == 3
+    assert len(section_datalist("luna16", output, "training")) == 3
 
 
 def test_output_is_deterministic_and_spawned_workers_give_the_same(dataset, tmp_path):
@@ -224,7 +224,7 @@ def test_folders_that_are_refused(dataset, tmp_path):
         prepare(tmp_path / "out", tmp_path / "again")
     (tmp_path / "out" / "preprocessed.json").write_text("{")
     with pytest.raises(ValueError, match=r"preprocessed\.json is damaged"):
-        luna16_datalist(tmp_path / "out", "training")
+        section_datalist("luna16", tmp_path / "out", "training")
 
 
 KILLED_WHILE_WRITING = """
@@ -256,7 +256,7 @@ def test_survives_kill(dataset, tmp_path):
     assert len(ready) == 2
     assert all(read_header(output / v["image"]).shape == (SIZE,) * 3 for v in ready.values())
     with pytest.raises(VolumeError, match=r"was interrupted.*tools preprocess"):
-        luna16_datalist(output, "training")
+        section_datalist("luna16", output, "training")
     kept = {i: (output / v["image"]).stat().st_mtime_ns for i, v in ready.items()}
     prepare(dataset, output)
     info = preprocessed_info(output)
@@ -266,7 +266,7 @@ def test_survives_kill(dataset, tmp_path):
 
 
 def test_provenance(dataset, tmp_path):
-    datalist = luna16_datalist(dataset, "training")
+    datalist = section_datalist("luna16", dataset, "training")
     provenance = data_provenance(dataset, datalist)
     assert json.loads(json.dumps(provenance)) == provenance
     assert (provenance["kind"], provenance["volumes"]) == ("volumes", len(datalist))
@@ -274,7 +274,7 @@ def test_provenance(dataset, tmp_path):
     (dataset / "phantom.json").write_text('{"seed": 3}')
     prepare(dataset, tmp_path / "out")
     for folder in (dataset, tmp_path / "out"):
-        other = data_provenance(folder, luna16_datalist(folder, "training"))
+        other = data_provenance(folder, section_datalist("luna16", folder, "training"))
         assert (other["kind"], other["phantom"]) == ("phantom", {"seed": 3})
         assert other["ids_sha256"] == provenance["ids_sha256"]
     assert other["preprocessed"]["image_size"] == SIZE
@@ -286,8 +286,8 @@ def test_provenance(dataset, tmp_path):
 def test_real_volumes(tmp_path):
     folder = REAL / "chest_ct"
     prepare(folder, tmp_path / "out", image_size=32)
-    datalist = luna16_datalist(tmp_path / "out", "training", validation_subsets=1)
-    item = luna16_datalist(folder, "training", validation_subsets=1)[0]
+    datalist = section_datalist("luna16", tmp_path / "out", "training", validation_folds=1)
+    item = section_datalist("luna16", folder, "training", validation_folds=1)[0]
     a, b = image_transforms(folder, 32)(item), image_transforms(tmp_path / "out", 32)(datalist[0])
     assert torch.equal(a["image"], b["image"])
     assert tools.preprocess.preprocessed_info(tmp_path / "out")["volumes"][item["id"]]["hu_calibrated"]
@@ -309,4 +309,8 @@ def test_odd_files_end_nothing(dataset, tmp_path):
     assert set(info["bad"]) == {"slice.nii.gz", "sheared.nii.gz", "subset0/deep.mhd"}
     assert "expected a volume with 2 or more along every axis" in info["bad"]["slice.nii.gz"]
     assert set(info["volumes"]) == {"1.2.a", "1.2.b", "1.2.c", "d", long, "100%d"}
-    assert {item["id"] for section in ("training", "validation") for item in luna16_datalist(tmp_path / "out", section)}
+    assert {
+        item["id"]
+        for section in ("training", "validation")
+        for item in section_datalist("luna16", tmp_path / "out", section)
+    }

@@ -8,8 +8,8 @@ from monai.transforms import Compose
 
 from tests.data.scans import SIZE, prepare, write_ct
 from tests.real import REAL, needs_real
-from tools.data.gsp import gsp_datalist
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
+from tools.data.volumes import section_datalist
 from tools.transforms.mr import t1_preprocessing
 from tools.transforms.spatial import load_volume
 
@@ -18,7 +18,7 @@ def test_t1_gives_the_same_tensors_as_from_the_original(heads, tmp_path, capsys)
     prepare(heads, tmp_path / "out", kind="t1")
     assert "4 volumes of 16 voxels" in capsys.readouterr().out
     for section in ("training", "validation"):
-        items = gsp_datalist(heads, section), gsp_datalist(tmp_path / "out", section)
+        items = section_datalist("gsp", heads, section), section_datalist("gsp", tmp_path / "out", section)
         assert [i["id"] for i in items[0]] == [i["id"] for i in items[1]]
         for a, b in zip(*items, strict=True):
             original = t1_transforms(heads, SIZE)(a)["image"]
@@ -37,7 +37,7 @@ def test_a_window_holds_in_training_too(heads, tmp_path):
     """From originals and from copies; the intensities are those of the whole range, cut at the window's ends."""
     prepare(heads, tmp_path / "out", kind="t1")
     for folder in (heads, tmp_path / "out"):
-        item = gsp_datalist(folder, "training")[0]
+        item = section_datalist("gsp", folder, "training")[0]
         whole = (t1_transforms(folder, SIZE)(item)["image"] + 1) * 500
         found = t1_transforms(folder, SIZE, [200, 600])(item)["image"]
         torch.testing.assert_close(found, ((whole - 200) / 200 - 1).clamp(-1, 1), atol=1e-5, rtol=0)
@@ -64,9 +64,9 @@ def test_t1_manifest_continuation_and_provenance(heads, tmp_path):
     prepare(heads, tmp_path / "two", kind="t1", workers=2)
     one, two = (sorted((tmp_path / n).rglob("*.nii")) for n in ("out", "two"))
     assert [f.read_bytes() for f in one] == [f.read_bytes() for f in two]
-    provenance = data_provenance(output, gsp_datalist(output, "training"))
+    provenance = data_provenance(output, section_datalist("gsp", output, "training"))
     assert provenance["preprocessed"] == {"kind": "t1", "image_size": SIZE, "digest": info["digest"]}
-    item = {"image": gsp_datalist(heads, "training")[0]["image"], "id": "Sub0001_Ses1_Scan_01_ANAT1"}
+    item = {"image": section_datalist("gsp", heads, "training")[0]["image"], "id": "Sub0001_Ses1_Scan_01_ANAT1"}
     assert data_provenance(tmp_path, [item])["kind"] == "gsp"
 
 
@@ -105,7 +105,7 @@ def test_real_heads(tmp_path):
     folder = REAL / "brain_t1"
     prepare(folder, tmp_path / "out", image_size=32, kind="t1")
     with pytest.warns(UserWarning, match="uses the training volumes"):
-        raw, ready = (gsp_datalist(f, "validation") for f in (folder, tmp_path / "out"))
+        raw, ready = (section_datalist("gsp", f, "validation") for f in (folder, tmp_path / "out"))
     assert len(raw) == len(ready) == 2
     for a, b in zip(raw, ready, strict=True):
         a, b = t1_transforms(folder, 32)(a)["image"], t1_transforms(tmp_path / "out", 32)(b)["image"]

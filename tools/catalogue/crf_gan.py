@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tools.catalogue.datasets import PHANTOMS, data_license
 from tools.catalogue.hierarchical_gan.inference import evaluate, inference
 from tools.catalogue.hierarchical_gan.metadata import metadata as metadata_of
 from tools.catalogue.hierarchical_gan.method import Method, VolumeBundle
@@ -11,6 +10,7 @@ from tools.catalogue.hierarchical_gan.training import learn, train
 from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT
 from tools.catalogue.options import GAN as OPTIONS
 from tools.catalogue.parts import Config
+from tools.catalogue.terms import PHANTOMS, data_license
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
@@ -60,7 +60,7 @@ def facts(bundle: VolumeBundle) -> Config:
 
 
 def terms(bundle: VolumeBundle) -> str:
-    return data_license(bundle.data.published.terms, PHANTOMS)
+    return data_license(bundle.data.dataset.terms, PHANTOMS)
 
 
 BUNDLES = (

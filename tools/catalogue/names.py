@@ -13,9 +13,7 @@ ALWAYS = ("os", "monai", "torch")
 
 NAMES = {
     "dataset_or_phantoms": "tools.data.fallback",
-    "gsp_datalist": "tools.data.gsp",
     "with_labels": "tools.data.labels",
-    "luna16_datalist": "tools.data.luna16",
     "write_chaos_phantoms": "tools.data.phantoms.chaos",
     "write_gsp_phantoms": "tools.data.phantoms.gsp",
     "write_luna16_phantoms": "tools.data.phantoms.luna16",
@@ -32,6 +30,7 @@ NAMES = {
     "reference_files": "tools.data.synthetic",
     "seed_datalist": "tools.data.synthetic",
     "with_seeds": "tools.data.synthetic",
+    "section_datalist": "tools.data.volumes",
     "volume_datalist": "tools.data.volumes",
     "lock_folders": "tools.engines.checkpoint",
     "tensorboard_writer": "tools.engines.logging",

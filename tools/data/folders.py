@@ -17,7 +17,9 @@ LABEL_FOLDERS = ("ground", "labels", "masks", "seg-lungs", "segmentations")
 (labelsTr, labelsTs, labelsVa); of LUNA16; of TotalSegmentator."""
 
 
-def walk(root: str | os.PathLike, expected_labels: bool = False) -> Iterator[tuple[Path, list[str]]]:
+def walk(
+    root: str | os.PathLike, expected_labels: bool = False, with_labels: bool = False
+) -> Iterator[tuple[Path, list[str]]]:
     """A folder and all below it, each with the sorted names of its files.
 
     Hidden files and folders are left out. So are folders with label maps, which are named at the end of a run
@@ -27,6 +29,7 @@ def walk(root: str | os.PathLike, expected_labels: bool = False) -> Iterator[tup
     Args:
         root: folder to begin in; its own name does not matter.
         expected_labels: True for a dataset that is known to hold label maps, which then need not be named.
+        with_labels: True to go through folders with label maps too.
     """
     seen: set[tuple[int, int]] = set()
     for place, subfolders, names in os.walk(root, followlinks=True, onerror=_unreadable):
@@ -37,7 +40,7 @@ def walk(root: str | os.PathLike, expected_labels: bool = False) -> Iterator[tup
         seen.add((stat.st_dev, stat.st_ino))
         wanted = []
         for name in subfolders:
-            if name.lower().startswith(LABEL_FOLDERS):
+            if name.lower().startswith(LABEL_FOLDERS) and not with_labels:
                 if not expected_labels:
                     left_out.keep({os.path.join(place, name): "label maps, by the name of the folder"})
             elif not name.startswith("."):

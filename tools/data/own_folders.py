@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.data.folders import walk
+from tools.datasets.chaos import CHAOS
 from tools.files import as_text
 from tools.io import left_out
 from tools.io.dicom import is_dicom_folder
 from tools.io.readers import VolumeError, volume_suffix
 from tools.io.volume_reader import echo_of, source_path, volume_names
-
-MODALITIES = ("in_phase", "out_phase", "t2", "ct")
 
 LONGEST_PHASE = 15.0
 """Echo time in ms: fat and water agree before this in their first period at any field strength (13.8 ms at 0.5 T)."""
@@ -55,8 +54,9 @@ def find_series(folder: str | os.PathLike) -> dict[str, str]:
 def by_name(volumes: Mapping[str, str], modalities: Sequence[str], pool: bool = False) -> dict[str, dict[str, str]]:
     """Volumes grouped by what their names say: study -> modality -> path.
 
-    Volumes of other modalities than asked for are left out. Volumes whose names say no modality are of the only one
-    that is asked for, or with ``pool`` of any; for studies of several they are left out, with a warning.
+    Names of modalities are free: those asked for are looked for, in capitals or not, and CHAOS's, so that volumes of
+    other modalities than asked for are left out. Volumes whose names say no modality are of the only one that is asked
+    for, or with ``pool`` of any; for studies of several they are left out, with a warning.
 
     Raises:
         FileNotFoundError: no volume is of one of the modalities.
@@ -65,9 +65,11 @@ def by_name(volumes: Mapping[str, str], modalities: Sequence[str], pool: bool = 
     found: dict[str, dict[str, str]] = {}
     unnamed = []
     alone = pool or len(modalities) == 1
-    phases = _phases(volumes)
+    # the longest first: of "t1" and "post_t1" a name that ends in the second says the second
+    known = {m.lower(): m for m in sorted({*modalities, *CHAOS.images}, key=len, reverse=True)}
+    phases = _phases(volumes, known)
     for name, path in volumes.items():
-        study, modality = phases.get(name) or _named(name, alone)
+        study, modality = phases.get(name) or _named(name, known, alone)
         if modality is None and alone:
             modality = modalities[0]
         if modality is None:
@@ -101,31 +103,32 @@ def _volumes(root: Path, place: Path, names: Sequence[str]) -> list[tuple[str, s
     return [(as_text(name.as_posix()), path) for name, path in volumes]
 
 
-def _named(name: str, alone: bool = False) -> tuple[str, str | None]:
+def _named(name: str, known: Mapping[str, str], alone: bool = False) -> tuple[str, str | None]:
     """The study and the modality that a name says: `p1_t2`, `p1/t2`, `p1/t2/series` and `t2/p1` are the t2 of p1.
 
-    Where every volume is a study of its own (``alone``), what comes below the folder of a modality tells several apart.
+    ``known`` are the modalities, by their names in small letters. Where every volume is a study of its own (``alone``),
+    what comes below the folder of a modality tells several apart.
     """
     *folders, last = name.split("/")
-    suffix = next((m for m in MODALITIES if last.lower().endswith(f"_{m}")), None)
+    suffix = next((m for m in known if last.lower().endswith(f"_{m}")), None)
     if suffix is not None:
-        return "/".join([*folders, last[: -len(suffix) - 1].rstrip("_") or "study"]), suffix
+        return "/".join([*folders, last[: -len(suffix) - 1].rstrip("_") or "study"]), known[suffix]
     parts = [*folders, last]
-    place = next((i for i, part in reversed([*enumerate(parts)]) if part.lower() in MODALITIES), None)
+    place = next((i for i, part in reversed([*enumerate(parts)]) if part.lower() in known), None)
     if place is None:
         return name, None
     before, after = parts[:place], parts[place + 1 :]
-    return "/".join(before + after if alone or not before else before) or "study", parts[place].lower()
+    return "/".join(before + after if alone or not before else before) or "study", known[parts[place].lower()]
 
 
-def _phases(volumes: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _phases(volumes: Mapping[str, str], known: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Study and phase of each folder that holds two echoes of T1 and whose name says nothing, by its name.
 
     Fat opposes water in the first echo and agrees with it in the second.
     """
     folders: dict[str, list[str]] = {}
     for name, path in volumes.items():
-        if echo_of(path) is not None and _named(source_path(name))[1] is None:
+        if echo_of(path) is not None and _named(source_path(name), known)[1] is None:
             folders.setdefault(source_path(name), []).append(name)
     found = {}
     for study, names in folders.items():

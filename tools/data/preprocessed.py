@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from monai.data import Dataset
 from monai.transforms import Compose, EnsureTyped, ScaleIntensityRanged
 
 from tools.data.cache import values_of
+from tools.datasets.published import dataset_of_ids
 from tools.io.readers import read_header
 from tools.transforms.ct import ct_preprocessing
 from tools.transforms.digest import chain_digest
@@ -25,13 +25,6 @@ from tools.transforms.spatial import FIELD_OF_VIEW, FieldOfViewd, checked_size, 
 MANIFEST = "preprocessed.json"
 FORMAT = 2  # of the manifest
 SETTINGS = ("kind", "image_size", "window")  # of all kinds; a window is CT's
-PUBLISHED = {
-    "luna16": r"1\.3\.6\.1\.4\.1\.14519\.5\.2\.1\.6279\.6001\.",  # every series of LIDC-IDRI, hence of LUNA16
-    "gsp": r"Sub\d+_Ses\d+_Scan_\d+_",
-    "chaos": r"(MR|CT)/\d+(/\w+_phase)?$",
-}
-"""How the ids of published datasets begin."""
-
 KINDS: dict[str, Callable[..., Compose]] = {"ct": ct_preprocessing, "t1": t1_preprocessing}
 """Kinds of volumes and how each is preprocessed; the functions' arguments are the settings."""
 
@@ -178,8 +171,8 @@ def data_provenance(
         num_workers: processes that read.
 
     Returns:
-        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), "luna16",
-        "gsp" or "chaos" if every id is one of LIDC-IDRI's, GSP's or CHAOS's, else "volumes"; `volumes`, their number;
+        `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), the name
+        of a dataset if every id is one of its own (`dataset_of_ids`), else "volumes"; `volumes`, their number;
         `ids_sha256`, digest of their sorted ids; with a ``dataset`` `field_of_view_mm`, mean extent [axial, rows,
         columns] of its cubes; `preprocessed`, its settings, if it was preprocessed.
     """
@@ -187,8 +180,11 @@ def data_provenance(
     phantom = phantom_info(dataset_dir) if info is None else info.get("phantom")
     datalist = datalist if dataset is None else dataset.data  # without what was left out
     ids = sorted(item["id"] for item in datalist)
-    published = (name for name, pattern in PUBLISHED.items() if all(re.match(pattern, i) for i in ids))
-    kind = "volumes" if dataset_dir is None else "phantom" if phantom is not None else next(published, "volumes")
+    published = None if dataset_dir is None else dataset_of_ids(ids)
+    if phantom is not None:
+        kind = "phantom"
+    else:
+        kind = "volumes" if published is None else published.name
     provenance: dict[str, Any] = {
         "kind": kind,
         "volumes": len(ids),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.data.folders import walk
 from tools.data.preprocessed import preprocessed_info, rerun_command
-from tools.data.sections import check_section
+from tools.datasets.published import known_dataset
+from tools.datasets.record import IMAGE_ROLES, Dataset
+from tools.datasets.splitting import check_section, split
 from tools.files import as_text, check_file_names
 from tools.io import left_out
 from tools.io.dicom import is_dicom_folder
@@ -25,9 +26,6 @@ KINDS = f"{', '.join(SUFFIXES)}, or DICOM slices"
 ROLES = {"body", "brain", "ct", "data", "flair", "image", "img", "label", "labels", "mask", "mr", "mri", "pet", "scan"}
 ROLES |= {"seg", "segmentation", "t1", "t1ce", "t1gd", "t1w", "t2", "t2w", "vol", "volume"}
 """Names of files, and of folders around them, that say what an image is and not whose."""
-
-IMAGES = frozenset({"data", "image", "img", "scan", "vol", "volume"})
-"""Those of any image."""
 
 
 @dataclass(frozen=True)
@@ -47,71 +45,58 @@ class Volume:
     folders: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Layout:
-    """What a dataset looks like on disk.
-
-    Attributes:
-        description: description of the volumes that are looked for, for error messages.
-        roles: names of files that say only that they are the dataset's images; a folder is then a subject.
-        is_wanted: function of a volume's id: True for one of the dataset's images; None if all are.
-    """
-
-    description: str
-    roles: frozenset[str] = IMAGES
-    is_wanted: Callable[[str], bool] | None = None
-
-
-def split_datalist(
-    dataset_dir: str | os.PathLike,
-    section: str,
-    layout: Layout,
-    is_validation: Callable[[Volume], bool],
-    rule: str,
+def section_datalist(
+    name: str, dataset_dir: str | os.PathLike, section: str, validation_folds: int | Collection[int] | None = None
 ) -> list[dict[str, str]]:
     """MONAI datalist of one section of a dataset: `[{"image": path, "id": id}, ...]`, sorted by id.
 
-    If fewer than two volumes are for validation, as happens in small folders, all volumes are validated on, with a
+    Reads the dataset as published; a folder of one's own (.mhd, .mha, .nii, .nii.gz, folders of DICOM slices, in
+    subfolders too; TotalSegmentator's `s0000/ct.nii.gz` has the id `s0000`); and what `python -m tools preprocess` made
+    of either.
+
+    Whether a volume is for validation depends on that volume alone, so that adding one never moves another, see
+    `Dataset.holds_out`. If fewer than two are, as happens in small folders, all volumes are validated on, with a
     warning. Volumes whose header or file size is wrong are left out with a warning that names them.
 
     Args:
+        name: name of the dataset, which says what is an image and whose, and how it is split.
         dataset_dir: the folder, an original or what `python -m tools preprocess` made of one.
         section: "training" or "validation".
-        layout: layout of the volumes that are looked for.
-        is_validation: function of a volume: True if it is for validation; must depend on that volume alone, so that
-            adding one never moves another.
-        rule: says so in words, for messages.
+        validation_folds: number or numbers of the publisher's folders for validation, such as LUNA16's subsets; those
+            of the record if None.
 
     Raises:
         FileNotFoundError: there is no such folder, or no volume in it.
         VolumeError: no volume of the section can be used, or two have the same id.
-        ValueError: `section` is neither, or nothing is left to train on.
+        ValueError: no dataset has that name, ``section`` is neither, or all folders that there are are chosen for
+            validation.
+
+    Example::
+
+        section_datalist("luna16", "/data/LUNA16", "validation")  # the 88 volumes of subset 9
     """
+    dataset = known_dataset(name)
     check_section(section)
-    volumes = find_volumes(dataset_dir, layout)
-    validation = [v for v in volumes if is_validation(v)]
-    training = [v for v in volumes if not is_validation(v)]
-    if not training:
+    folds = {validation_folds} if isinstance(validation_folds, int) else validation_folds
+    volumes = find_volumes(dataset_dir, dataset)
+
+    def held_out(volume: Volume) -> bool:
+        return dataset.holds_out(dataset.subject(volume.id), volume.folders, folds)
+
+    rule = dataset.rule(folds)
+    chosen = [v for v in volumes if dataset.fold_of(v.folders) is not None and held_out(v)]
+    if len(chosen) == len(volumes):
         raise ValueError(
             f"{dataset_dir}: all {len(volumes)} volumes are for validation, none is left for training; {rule}"
         )
-    if section == "validation" and len(validation) < 2:
-        # a distance between distributions needs two volumes of each
-        warnings.warn(
-            f"{dataset_dir}: {len(validation) or 'none'} of the {len(volumes)} volumes is for validation, which needs "
-            "2, so validation uses the training volumes too and says nothing about volumes that were not trained on; "
-            f"{rule}",
-            stacklevel=3,
-        )
-        validation = volumes
-    chosen = usable_volumes(training if section == "training" else validation, dataset_dir)
-    return [{"image": str(v.path), "id": v.id} for v in chosen]
+    found = split(volumes, section, held_out, dataset_dir, "volumes", rule, dataset.share_few, stacklevel=2)
+    return [{"image": str(v.path), "id": v.id} for v in usable_volumes(found, dataset_dir)]
 
 
-def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]:
-    """Every file below `dataset_dir` that is named as a volume of this layout, and every folder of DICOM slices.
+def find_volumes(dataset_dir: str | os.PathLike, dataset: Dataset | None = None) -> list[Volume]:
+    """Every file below `dataset_dir` that is named as one of this dataset's images, and every folder of DICOM slices.
 
-    They are sorted by id.
+    They are sorted by id. Without a dataset every volume is taken.
 
     Hidden files and folders are skipped, and those that hold label maps by their name; see `walk`.
 
@@ -120,12 +105,12 @@ def find_volumes(dataset_dir: str | os.PathLike, layout: Layout) -> list[Volume]
         VolumeError: two volumes have the same id, or the folder is the output of a `preprocess` that has not finished.
     """
     root = Path(dataset_dir)
-    layouts = f"{layout.description}, or any folders with {KINDS}"
+    layouts = f"{dataset.looks}, or any folders with {KINDS}" if dataset else f"any folders with {KINDS}"
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for a dataset there: {layouts}")
     info = preprocessed_info(root)
     if info is None:
-        named = [(_identifier(path, root, layout), path) for path in _volume_files(root, layout)]
+        named = [(_identifier(path, root, dataset), path) for path in _volume_files(root, dataset)]
     elif info["complete"]:
         named = [(identifier, root / volume["image"]) for identifier, volume in info["volumes"].items()]
     else:
@@ -170,17 +155,19 @@ def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) ->
     return good
 
 
-def _volume_files(root: Path, layout: Layout) -> list[Path]:
+def _volume_files(root: Path, dataset: Dataset | None) -> list[Path]:
     files = []
     for folder, names in walk(root):
         volumes = [folder / name for name in names if volume_suffix(name)]
         files += volumes
         if len(names) > len(volumes) and is_dicom_folder(folder):
             files.append(folder)
-    return [f for f in files if layout.is_wanted is None or layout.is_wanted(_identifier(f, root, layout))]
+    if dataset is None or dataset.is_image is None:
+        return files
+    return [f for f in files if dataset.is_image(_identifier(f, root, dataset))]
 
 
-def _identifier(path: Path, root: Path, layout: Layout) -> str:
+def _identifier(path: Path, root: Path, dataset: Dataset | None) -> str:
     """A file's name without suffix, or that of the innermost folder that names a subject; see `Volume.id`."""
     if path.is_dir():
         return as_text(path.relative_to(root).as_posix()) if path != root else as_text(root.resolve().name)
@@ -189,7 +176,8 @@ def _identifier(path: Path, root: Path, layout: Layout) -> str:
         folders = path.relative_to(root).parent.parts
         subject = next((folder for folder in reversed(folders) if folder.lower() not in ROLES), None)
         if subject is not None:
-            stem = subject if stem.lower() in layout.roles else f"{subject}_{stem}"
+            roles = IMAGE_ROLES if dataset is None else dataset.roles
+            stem = subject if stem.lower() in roles else f"{subject}_{stem}"
     return as_text(stem)
 
 
@@ -203,6 +191,6 @@ def volume_datalist(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
     """
     if dataset_dir is None:
         raise ValueError("no folder of volumes is given; name one with --dataset_dir")
-    volumes = find_volumes(dataset_dir, Layout(f"any folders with {KINDS}"))
+    volumes = find_volumes(dataset_dir)
     check_file_names(volume.id for volume in volumes)
     return [{"image": str(v.path), "id": v.id} for v in usable_volumes(volumes, dataset_dir)]

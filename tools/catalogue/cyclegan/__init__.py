@@ -6,9 +6,10 @@ from tools.catalogue.cyclegan.entry import TranslationBundle
 from tools.catalogue.cyclegan.inference import evaluate, inference
 from tools.catalogue.cyclegan.metadata import facts, metadata
 from tools.catalogue.cyclegan.training import train
-from tools.catalogue.datasets import CHAOS, PHANTOMS, data_license
 from tools.catalogue.options import TRANSLATION as OPTIONS
 from tools.catalogue.parts import Config
+from tools.catalogue.terms import PHANTOMS, data_license
+from tools.datasets.chaos import CHAOS
 
 __all__ = ["BUNDLES", "OPTIONS", "TranslationBundle", "configs", "facts", "metadata", "terms"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tools.catalogue.cyclegan.entry import TranslationBundle
-from tools.catalogue.datasets import CHAOS
 from tools.catalogue.metadata import metadata as metadata_of
 from tools.catalogue.parts import Config
+from tools.datasets.chaos import CHAOS
 
 MODALITY_NAMES = {"in_phase": "T1 in-phase", "out_phase": "T1 out-of-phase", "t2": "T2"}
 PHANTOM_CT = {True: "contrast-enhanced", False: "non-contrast"}

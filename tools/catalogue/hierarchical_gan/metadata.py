@@ -15,15 +15,15 @@ def metadata(bundle: VolumeBundle, method: Method) -> Config:
         "description": method.description.format(what=data.what),
         "authors": f"Contributors of this project; the method is by {method.authors}",
         "copyright": "Contributors of this project",
-        "data_source": f"{data.published.source}; without it, {data.phantoms} that the bundle makes",
-        "data_type": data.published.files,
+        "data_source": f"{data.dataset.source}; without it, {data.phantoms} that the bundle makes",
+        "data_type": data.dataset.files,
         "image_classes": "latent vector of 1024 independent standard normal numbers",
         "label_classes": "optional class of a volume, for conditional generation: "
         f"0 without {data.classes}, 1 with {data.classes}",
         "pred_classes": data.made,
         "eval_metrics": {},
         "intended_use": "Research on synthetic images. Not for diagnosis or any other clinical use.",
-        "references": [*method.papers, data.published.reference],
+        "references": [*method.papers, data.dataset.reference],
     }
     return metadata_of(
         "generate",

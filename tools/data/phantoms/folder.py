@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tools.data.sections import is_held_out
+from tools.datasets.splitting import is_held_out
 from tools.files import whole_folder
 
 AFFECTED = {"none": 0, "half": 2, "all": 1}

@@ -38,7 +38,7 @@ def write_gsp_phantoms(
 
     Args:
         output_dir: folder to create; its parents are created too.
-        count: number of volumes, at least 2. The subjects' numbers are chosen so that ``gsp_datalist`` holds a tenth of
+        count: number of volumes, at least 2. The subjects' numbers are chosen so that the split of GSP holds a tenth of
             them, but at least 4 of 20 or more, out for validation.
         seed: non-negative; another seed gives other patients.
         shape: slices, rows and columns of a volume.

@@ -1,0 +1,200 @@
+"""The cases of any dataset of which there is a record: a subject's images at one time, their label map and class."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from tools.data.folders import walk
+from tools.datasets.published import DATASETS
+from tools.datasets.record import Dataset
+from tools.datasets.splitting import check_section, split
+from tools.files import as_text
+from tools.io import left_out
+from tools.io.dicom import is_dicom_folder
+from tools.io.readers import VolumeError, volume_suffix
+from tools.io.volume_reader import volume_header
+
+FIRST = 50
+"""Folders of which the first images are looked at to recognise a dataset."""
+
+SLICE_SUFFIXES = (".dcm", ".png")
+"""Of files that hold one slice, besides those of volumes."""
+
+
+@dataclass
+class Case:
+    """What a dataset holds of one subject at one time; where its unit is a slice, of one slice.
+
+    Attributes:
+        id: name of the case, as the record's patterns find it.
+        subject: name of the subject.
+        folders: names of the folders around its first image, from the outside in.
+        images: modality -> path, of a file or of a folder of DICOM slices.
+        label: path of the label map; None without one.
+        class_name: name of the class of the scan; None without one.
+    """
+
+    id: str
+    subject: str
+    folders: tuple[str, ...]
+    images: dict[str, str] = field(default_factory=dict)
+    label: str | None = None
+    class_name: str | None = None
+
+
+def recognise(folder: str | os.PathLike) -> Dataset | None:
+    """The dataset, as published, that a folder holds: the one whose record knows most of its first images; or None.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    known = dict.fromkeys(DATASETS, 0)
+    for number, (_, names) in enumerate(groupby(_images(Path(folder)), key=lambda image: image[2])):
+        if number == FIRST:
+            break
+        for name, _, _ in islice(names, 2):
+            for dataset in DATASETS.values():
+                known[dataset.name] += any(re.fullmatch(images.pattern, name) for images in dataset.images.values())
+    best = max(known, key=known.get)
+    return DATASETS[best] if known[best] else None
+
+
+def find_cases(dataset: Dataset, folder: str | os.PathLike) -> list[Case]:
+    """Every case in a folder of a dataset, sorted by id, whatever images it has.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no image of this dataset in it.
+        VolumeError: two images are the same modality of one case, or two label maps are of one case.
+    """
+    root = Path(folder)
+    table = dataset.table(root) if dataset.table else {}
+    cases: dict[str, Case] = {}
+    labels: dict[str, str] = {}
+    for name, path, folders in _images(root, dataset):
+        if dataset.labels and (match := re.fullmatch(dataset.labels.pattern, name)):
+            _put(labels, match["id"], path, f"label maps of {match['id']!r}")
+            continue
+        for modality, images in dataset.images.items():
+            if match := re.fullmatch(images.pattern, name):
+                said = table.get(match["id"], {})
+                subject = said.get("subject", dataset.subject(match["id"]))
+                case = cases.setdefault(match["id"], Case(match["id"], subject, folders, class_name=said.get("class")))
+                _put(case.images, modality, path, f"{modality} of {case.id!r}")
+    if not cases:
+        raise FileNotFoundError(f"there is no image of {dataset.name} in {root.absolute()}; looked for {dataset.looks}")
+    for name, path in labels.items():
+        if name in cases:
+            cases[name].label = path
+    return sorted(cases.values(), key=lambda case: case.id)
+
+
+def case_datalist(
+    dataset: Dataset,
+    folder: str | os.PathLike,
+    section: str,
+    modalities: Sequence[str] | None = None,
+    labelled: bool = False,
+    classified: bool = False,
+    validation_folds: Collection[int] | None = None,
+) -> list[dict[str, Any]]:
+    """MONAI datalist of the cases of one section that have all that is asked for; others are named in a warning.
+
+    Args:
+        dataset: record of the dataset.
+        folder: folder of the dataset.
+        section: "training" or "validation", see `Dataset.holds_out`.
+        modalities: names of modalities, in the order in which a network takes them; all of the dataset's if None.
+        labelled: whether each case must have a label map.
+        classified: whether each case must have a class.
+        validation_folds: numbers of the publisher's folders for validation; those of the record if None.
+
+    Returns:
+        ``[{"id", "subject", "image": [path, ...]}, ...]``, a path per modality. With ``labelled`` also "label", the
+        path of the label map, and "known", the names of the classes in it, as `tools.transforms.samples` takes them;
+        with ``classified`` also "class", the number of the scan's class.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no image of this dataset in it.
+        VolumeError: no case of the section has all that is asked for.
+        ValueError: ``section`` is neither, or the dataset has no such modality.
+    """
+    check_section(section)
+    modalities = [*dataset.images] if modalities is None else modalities
+    unknown = [modality for modality in modalities if modality not in dataset.images]
+    if unknown or not modalities:
+        raise ValueError(f"modalities has {unknown}, expected some of those of {dataset.name}: {[*dataset.images]}")
+
+    def held_out(case: Case) -> bool:
+        return dataset.holds_out(case.subject, case.folders, validation_folds)
+
+    rule, few = dataset.rule(validation_folds), dataset.share_few
+    cases = split(find_cases(dataset, folder), section, held_out, folder, "cases", rule, few, stacklevel=2)
+    found, lacking = [], {}
+    for case in cases:
+        missing = [modality for modality in modalities if modality not in case.images]
+        missing += ["a label map"] * (labelled and case.label is None)
+        missing += ["a class"] * (classified and case.class_name not in dataset.classes)
+        if missing:
+            lacking[case.id] = f"lacks {', '.join(missing)}"
+            continue
+        item = {"id": case.id, "subject": case.subject, "image": [case.images[modality] for modality in modalities]}
+        item |= {"label": case.label, "known": [*dataset.labels.classes]} if labelled else {}
+        found.append(item | ({"class": dataset.classes.index(case.class_name)} if classified else {}))
+    if not found:
+        raise VolumeError(f"{folder}: none of {len(cases)} cases is complete:\n{left_out.listed(lacking)}")
+    if lacking:
+        left_out.warn_of(str(folder), lacking, len(cases), "cases", stacklevel=2)
+    return found if dataset.unit == "slice" else usable_items(found, str(folder), "cases", stacklevel=2)
+
+
+def usable_items(items: Iterable[dict[str, Any]], where: str, what: str, stacklevel: int = 1) -> list[dict[str, Any]]:
+    """Those items all of whose volumes, in "image" and "label", can be used by their headers; a warning names others.
+
+    Raises:
+        VolumeError: none can be used.
+    """
+    good, bad = [], {}
+    for item in items:
+        try:
+            paths = [*item["image"], *([item["label"]] if "label" in item else [])]
+            doubts = {path: volume_header(path).doubt for path in paths}
+            good.append(item)
+            left_out.keep({path: doubt for path, doubt in doubts.items() if doubt})
+        except VolumeError as error:
+            bad[item["id"]] = str(error)
+    if not good:
+        raise VolumeError(f"{where}: none of {len(bad)} {what} can be used:\n{left_out.listed(bad)}")
+    if bad:
+        left_out.warn_of(where, bad, len(bad) + len(good), what, stacklevel + 1)
+    return good
+
+
+def _images(root: Path, dataset: Dataset | None = None) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Every file and folder of DICOM slices that may be an image, or a label map of ``dataset``.
+
+    It is given by its path below the folder without suffix, as patterns have it, its path, and the folders around it.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for a dataset there")
+    suffixes = SLICE_SUFFIXES if dataset is None or dataset.unit == "slice" else ()
+    for place, names in walk(root, with_labels=dataset is not None and dataset.labels is not None):
+        folders = place.relative_to(root).parts
+        may_be_dicom = folders and not all(map(volume_suffix, names)) and (dataset is None or dataset.unit == "volume")
+        if may_be_dicom and is_dicom_folder(place):
+            yield as_text("/".join(folders)), str(place), folders
+        for name in names:
+            suffix = volume_suffix(name) or next((s for s in suffixes if name.lower().endswith(s)), None)
+            if suffix:
+                yield as_text("/".join([*folders, name[: -len(suffix)]])), str(place / name), folders
+
+
+def _put(known: dict[str, str], key: str, path: str, what: str) -> None:
+    other = known.setdefault(key, path)
+    if other != path:
+        raise VolumeError(f"two files are {what}: {as_text(other)} and {as_text(path)}; rename or remove one")
