@@ -15,9 +15,8 @@ IN_MODULES = {
     "data": {
         "data.cache": "cached_dataset usable_dataset",
         "data.fallback": "dataset_or_phantoms",
-        "data.gsp": "gsp_datalist",
+        "data.former": "gsp_datalist luna16_datalist",
         "data.labels": "with_labels",
-        "data.luna16": "luna16_datalist",
         "data.phantoms.chaos": "write_chaos_phantoms",
         "data.phantoms.gsp": "write_gsp_phantoms",
         "data.phantoms.luna16": "write_luna16_phantoms",
