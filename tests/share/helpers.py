@@ -22,7 +22,7 @@ SCHEMA = REPOSITORY / "tools" / "metadata_schema.json"
 
 LISTED = (
     *("monai", "torch", "numpy", "scipy", "pytorch-ignite", "SimpleITK", "nibabel", "pillow", "fire", "tqdm"),
-    *("tensorboard", "pydicom", "matplotlib", "Jinja2", "torchvision"),
+    *("tensorboard", "pydicom", "pynrrd", "matplotlib", "Jinja2", "torchvision"),
 )
 """What the archives' `requirements.txt` list."""
 

@@ -12,6 +12,7 @@ PACKAGES = (
     "pytorch-ignite",
     "SimpleITK",
     "nibabel",
+    "pynrrd",
     "pillow",
     "fire",
     "tqdm",
