@@ -1,8 +1,12 @@
-"""Two processes of torch.distributed, forked from one that has imported what takes many seconds to import."""
+"""Processes of their own, forked from one that has imported what takes many seconds to import and did nothing else.
+
+As with processes that are spawned, what they are given is pickled, and they share nothing with the tests' own.
+"""
 
 import multiprocessing
 import os
 import socket
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
@@ -16,9 +20,21 @@ PRELOADED = [
 ]
 
 
+def forkserver():
+    """A context of multiprocessing, for where "spawn" would have every process import everything again."""
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    return multiprocessing.get_context("forkserver")
+
+
+def in_another_process(act, *arguments):
+    """What ``act(*arguments)`` returns in another process; errors are raised here."""
+    with ProcessPoolExecutor(1, forkserver()) as pool:
+        return pool.submit(act, *arguments).result()
+
+
 def in_two_processes(act, *arguments):
     """``act(rank, *arguments)`` for ranks 0 and 1, with the environment that torchrun gives; errors are raised here."""
-    multiprocessing.set_forkserver_preload(PRELOADED)
+    forkserver()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -90,7 +90,7 @@ def test_the_command_line_ends_before_anything_is_read(capsys):
     watch(["ckpt_export", "--anything", "1"])
 
 
-def test_home_folders_are_written_out_in_any_option(tmp_path):
+def test_home_folders_are_written_out_and_an_error_that_a_user_can_mend_is_the_last_line(tmp_path):
     line = [
         "run",
         "--config_file",
@@ -106,18 +106,10 @@ def test_home_folders_are_written_out_in_any_option(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"FileNotFoundError: there is no folder {tmp_path / 'none'}")
+    assert "Traceback" not in done.stdout + done.stderr
     assert not (REPOSITORY / "~").exists()
     made = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}  # matplotlib has folders there
     assert made <= {"out", "root"}
-
-
-def test_an_error_that_a_user_can_mend_is_the_last_line(tmp_path):
-    line = ["run", "--config_file", config_file("crf_gan_luna16", "train"), "--dataset_dir", str(tmp_path / "none")]
-    line += ["--bundle_root", str(tmp_path / "root")]
-    done = subprocess.run([sys.executable, "-m", "monai.bundle", *line], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"FileNotFoundError: there is no folder {tmp_path / 'none'}")
-    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_the_projects_own_words_are_found_behind_those_of_others():

@@ -72,6 +72,14 @@ def test_training_leaves_a_model_and_shows_itself(bundle, trained):
     assert (checkpoint["epoch"], checkpoint["iteration"]) == (2, 2 * checkpoint["epoch_length"])
 
 
+def test_a_batch_larger_than_the_data_is_refused_before_training(bundle, trained, tmp_path):
+    copy_phantoms(trained, tmp_path)
+    with pytest.raises(RuntimeError) as error:
+        run(config_file=config_file(bundle, "train"), **tiny(bundle, tmp_path, device="cpu", batch_size=1000))
+    assert "--batch_size 1000 is more than the" in str(error.value.__cause__)
+    assert not list(tmp_path.glob("models/*.pt"))
+
+
 @pytest.fixture(scope="session")
 def first_epoch(bundle, trained, tmp_path_factory):
     """A folder in which the bundle was trained for one epoch, followed by MLflow; tests must leave it as it is."""
@@ -103,7 +111,7 @@ def test_generation(bundle, trained, tmp_path):
     """Volumes in HU that follow from their seeds, with a true affine, and a picture of them."""
     if translates(bundle):
         pytest.skip("this bundle translates volumes: test_translation")
-    options = {"bundle_root": str(trained), "output_dir": str(tmp_path)}
+    options = {"bundle_root": str(trained), "output_dir": str(tmp_path), "device": "cpu"}
     run(config_file=config_file(bundle, "inference"), num_volumes=2, seed=4, **options)
     paths = sorted(tmp_path.glob("*.nii.gz"))
     assert [path.name for path in paths] == [f"{bundle}_seed00004.nii.gz", f"{bundle}_seed00005.nii.gz"]
@@ -143,7 +151,7 @@ def test_translation(bundle, trained, tmp_path):
     """Each study of the held-out phantoms becomes a CT in HU on the grid of its MR, whatever the batch."""
     if not translates(bundle):
         pytest.skip("this bundle generates volumes: test_generation")
-    options = {"bundle_root": str(trained), "output_dir": str(tmp_path), **tiny_phantoms(bundle)}
+    options = {"bundle_root": str(trained), "output_dir": str(tmp_path), "device": "cpu", **tiny_phantoms(bundle)}
     run(config_file=config_file(bundle, "inference"), **options)
     paths = sorted(tmp_path.glob("*.nii.gz"))
     studies = translation_studies(trained / "phantoms" / "Test_Sets", train_config(bundle)["modalities"])
@@ -185,7 +193,7 @@ def test_reconstruction(bundle, trained, tmp_path):
 
 
 def test_evaluation(bundle, trained, tmp_path):
-    overrides = {"bundle_root": str(trained), "output_dir": str(tmp_path)}
+    overrides = {"bundle_root": str(trained), "output_dir": str(tmp_path), "device": "cpu"}
     overrides |= tiny_phantoms(bundle)
     run(config_file=config_file(bundle, "train", "evaluate"), **overrides)
     report = json.loads((tmp_path / "report.json").read_text())

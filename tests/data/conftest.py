@@ -1,8 +1,11 @@
 """Folders of small scans."""
 
+import multiprocessing
+
 import pytest
 
 from tests.data.scans import write_ct
+from tests.processes import forkserver
 from tools.data.phantoms.gsp import write_gsp_phantoms
 
 
@@ -19,3 +22,10 @@ def dataset(tmp_path):
 def heads(tmp_path_factory):
     """Four phantoms of heads in GSP's layout; tests must leave them as they are."""
     return write_gsp_phantoms(tmp_path_factory.mktemp("t1") / "gsp", 4, shape=(40, 48, 36), lesions="half")
+
+
+@pytest.fixture
+def quick_workers(monkeypatch):
+    """Workers that the code under test spawns are forked from a process that has imported what they need."""
+    context = forkserver()
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)

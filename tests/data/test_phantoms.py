@@ -2,7 +2,6 @@
 
 import csv
 import json
-import multiprocessing
 import os
 from functools import partial
 
@@ -11,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
+from tests.processes import forkserver
 from tools.data.phantoms import luna16, thorax
 from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.phantoms.shapes import Grid, Segment, ellipsoid, grow_tree, tube
@@ -369,7 +369,7 @@ def test_a_folder_that_itk_cannot_name_is_refused(tmp_path):
 
 def test_processes_may_write_at_once(tmp_path):
     write = partial(write_luna16_phantoms, count=3, shape=SMALL, progress=False)
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    with forkserver().Pool(2) as pool:
         folders = pool.map(write, [tmp_path / "p"] * 2, chunksize=1)
     assert folders == [tmp_path / "p"] * 2
     assert list(tmp_path.iterdir()) == [tmp_path / "p"]

@@ -2,8 +2,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -15,8 +14,8 @@ from monai.transforms import Compose
 import tools.preprocess
 from tests.data.scans import SIZE, prepare, write_ct
 from tests.forms import assert_forms
+from tests.processes import forkserver
 from tests.real import REAL, needs_real
-from tests.tiny import REPOSITORY
 from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info
 from tools.data.volumes import section_datalist
 from tools.io.readers import VolumeError, data_files, read_header
@@ -94,7 +93,7 @@ def test_continues_and_notices_changes(dataset, tmp_path):
     assert len(section_datalist("luna16", output, "training")) == 3
 
 
-def test_output_is_deterministic_and_spawned_workers_give_the_same(dataset, tmp_path):
+def test_output_is_deterministic_and_workers_give_the_same(dataset, tmp_path, quick_workers):
     prepare(dataset, tmp_path / "one")
     prepare(dataset, tmp_path / "two", workers=2)
     one, two = (sorted((tmp_path / n).rglob("*.*")) for n in ("one", "two"))
@@ -227,30 +226,27 @@ def test_folders_that_are_refused(dataset, tmp_path):
         section_datalist("luna16", tmp_path / "out", "training")
 
 
-KILLED_WHILE_WRITING = """
-import os, pathlib, signal, sys
-import nibabel as nib
-from tools.preprocess import preprocess
+def killed_while_writing(dataset, output):
+    """The third volume is half written when the process is killed."""
+    write, written = nib.save, []
 
-write, written = nib.save, []
+    def killed(image, path, *rest):
+        write(image, path, *rest)
+        written.append(path)
+        if len(written) == 3:
+            Path(path).write_bytes(Path(path).read_bytes()[:500])
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def killed(image, path, *rest):
-    write(image, path, *rest)
-    written.append(path)
-    if len(written) == 3:
-        pathlib.Path(path).write_bytes(pathlib.Path(path).read_bytes()[:500])
-        os.kill(os.getpid(), signal.SIGKILL)
-
-nib.save = killed
-preprocess(sys.argv[1], sys.argv[2], int(sys.argv[3]), workers=1)
-"""
+    nib.save = killed
+    prepare(dataset, output)
 
 
 def test_survives_kill(dataset, tmp_path):
     output = tmp_path / "out"
-    arguments = [str(dataset), str(output), str(SIZE)]
-    ended = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, *arguments], cwd=REPOSITORY, check=False)
-    assert ended.returncode == -signal.SIGKILL
+    process = forkserver().Process(target=killed_while_writing, args=(dataset, output))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert len(list(output.rglob("*partial*"))) == 1
     ready = preprocessed_info(output)["volumes"]
     assert len(ready) == 2

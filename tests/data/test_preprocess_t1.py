@@ -47,7 +47,7 @@ def test_a_window_holds_in_training_too(heads, tmp_path):
             t1_transforms(heads, SIZE, window)
 
 
-def test_t1_manifest_continuation_and_provenance(heads, tmp_path):
+def test_t1_manifest_continuation_and_provenance(heads, tmp_path, quick_workers):
     output = tmp_path / "out"
     prepare(heads, output, kind="t1")
     info = preprocessed_info(output)

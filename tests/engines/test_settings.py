@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow, run
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tests.tiny import BUNDLES, config_file, tiny, train_config, translates
 from tools.catalogue.training_parts import TRAINING_OPTIONS
@@ -138,21 +138,3 @@ def test_before_data_are_read(bundle, option, value, overlay, tmp_path):
         workflow.initialize()
     assert f"--{option} {value!r}: expected" in str(error.value.__cause__ or error.value)
     assert not (tmp_path / "root").exists()
-
-
-@pytest.mark.parametrize("bundle", [name for name in BUNDLES if name.startswith("crf") or name.endswith("t2")])
-def test_a_run_on_a_device_given_as_text(bundle, tmp_path):
-    """Training, inference and evaluation; and a batch that is larger than the data is refused before training."""
-    small = tiny(bundle, tmp_path, max_epochs=1, device="cpu", num_workers=0)
-    with pytest.raises(RuntimeError) as error:
-        run(config_file=config_file(bundle, "train"), **small | {"batch_size": 1000})
-    assert "--batch_size 1000 is more than the" in str(error.value.__cause__)
-    run(config_file=config_file(bundle, "train"), **small)
-    assert (tmp_path / "models" / "model.pt").is_file()
-    where = {"bundle_root": str(tmp_path), "device": "cpu"}
-    phantoms = {key: value for key, value in small.items() if key.startswith("phantoms")}
-    inference = phantoms if translates(bundle) else {"num_volumes": 1}
-    run(config_file=config_file(bundle, "inference"), **where, **inference)
-    assert list((tmp_path / "eval").glob("*.nii.gz"))
-    run(config_file=config_file(bundle, "train", "evaluate"), **where, **phantoms, resamples=2)
-    assert (tmp_path / "eval" / "report.json").is_file()

@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +14,9 @@ from monai.transforms import RandomizableTransform
 from torch.utils.data import Dataset, RandomSampler
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
-from tests.processes import in_two_processes
+from tests.processes import in_another_process, in_two_processes
 from tools.engines.checkpoint import TrainingCheckpoint, checkpoints
 from tools.engines.ema import ExponentialMovingAverage
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Noise(RandomizableTransform):
@@ -143,38 +138,26 @@ def test_a_signal_before_the_first_iteration_claims_nothing(tmp_path, caplog):
     assert "Stopped by SIGTERM before the first iteration" in caplog.text
 
 
-PROGRAM = """
-    import os, signal
-    from ignite.engine import Events
-    from monai.data import DataLoader
-    from tests.engines.test_stopping import Noisy
-    from tests.engines.toys import make_game, make_trainer
-    from tools.engines import TrainingCheckpoint
-
-    for name in ("SIGTERM", "SIGINT"):
+def _signal_to_all(folder):
+    """Name of a signal -> the code with which a run ended, all of whose processes got it."""
+    os.setsid()  # a group of their own
+    codes = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
         loader = DataLoader(Noisy(), batch_size=2, num_workers=2)
-        checkpoint = TrainingCheckpoint({folder!r} + "/" + name, {{}}, {{}})
+        checkpoint = TrainingCheckpoint(f"{folder}/{number.name}", {}, {})
         trainer = make_trainer(make_game(), data=loader, train_handlers=[checkpoint])
-        signal_to_all = lambda engine: os.killpg(0, getattr(signal, name))
-        trainer.add_event_handler(Events.ITERATION_STARTED(once=3), signal_to_all)
+        signalled = Events.ITERATION_STARTED(once=3)
+        trainer.add_event_handler(signalled, lambda _, number=number: os.killpg(0, number))
         try:
             trainer.run()
         except SystemExit as end:
-            print(name, end.code)
-"""
+            codes[number.name] = end.code
+    return codes
 
 
 def test_a_signal_to_all_processes_does_not_break_an_iteration(tmp_path):
     """Terminals and schedulers signal a whole group: a loader's worker that died would end the run with an error."""
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM.format(folder=str(tmp_path)))],
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-    )
-    assert ended.stdout.splitlines() == ["SIGTERM 143", "SIGINT 130"], ended.stderr
+    assert in_another_process(_signal_to_all, str(tmp_path)) == {"SIGTERM": 143, "SIGINT": 130}
     for name in ("SIGTERM", "SIGINT"):
         assert [path.name for _, path in checkpoints(tmp_path / name)] == ["checkpoint_epoch=0_iteration=3.pt"]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.processes import forkserver
 from tools.__main__ import main
 from tools.data.image_sets import ImageFile, image_shape, read_image
 from tools.evaluation import command, measuring, sets
@@ -115,7 +116,9 @@ def test_images_are_measured_once(folders, tmp_path, monkeypatch):
     assert len(read) == 2 + 16 + 16
 
 
-def test_two_processes_and_another_cache_give_the_same(folders, tmp_path):
+def test_two_processes_and_another_cache_give_the_same(folders, tmp_path, monkeypatch):
+    context = forkserver()
+    monkeypatch.setattr(measuring, "get_context", lambda method: context)
     space = "--features=untrained"  # one is enough to see it, and each process computes its own networks
     alone = run(folders, tmp_path / "one", space, f"--cache_dir={tmp_path / 'cache_a'}")
     both = run(folders, tmp_path / "two", space, "--processes=2", f"--cache_dir={tmp_path / 'cache_b'}")

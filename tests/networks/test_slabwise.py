@@ -11,7 +11,7 @@ from tools.networks.slabwise import SlabwiseGenerator
 
 def made(network=Generator, **options):
     torch.manual_seed(0)
-    generator = network(**{"image_size": 32, "latent_dim": 16, "base_channels": 16} | options).double()
+    generator = network(**{"image_size": 32, "latent_dim": 16, "base_channels": 8} | options).double()
     for module in generator.modules():
         if isinstance(module, nn.GroupNorm):  # as after training
             nn.init.normal_(module.weight, 1, 0.3)

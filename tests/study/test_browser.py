@@ -85,10 +85,15 @@ class Page:
 
 @pytest.fixture(scope="module")
 def browser():
-    """A function that opens a browser of a size."""
-    drivers = []
+    """A function that opens a browser of a size, or gives the one that there is, with nothing left of the last test."""
+    drivers = {}
 
     def open_browser(size, phone=False):
+        if (driver := drivers.get((size, phone))) is not None:
+            driver.get("about:blank")
+            driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+            driver.get_log("browser")  # empties it
+            return driver
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
         for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
@@ -98,11 +103,11 @@ def browser():
             metrics = {"width": size[0], "height": size[1], "pixelRatio": 2, "touch": True}
             options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        drivers.append(webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)))
-        return drivers[-1]
+        drivers[size, phone] = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        return drivers[size, phone]
 
     yield open_browser
-    for driver in drivers:
+    for driver in drivers.values():
         driver.quit()
 
 
@@ -315,14 +320,14 @@ def test_whole_volumes_are_scrolled_turned_and_windowed(make_study, browser, ser
     ]
     for axis, key in enumerate("acs"):
         page.keys(key)
-        index = int(page.one("#slice").get_attribute("value"))
-        assert index == round(asked.question.position * (study.display["shape"][axis] - 1))
+        index = round(asked.question.position * (study.display["shape"][axis] - 1))
+        page.wait(lambda index=index: int(page.one("#slice").get_attribute("value")) == index)
         for number in (0, 1):
             np.testing.assert_allclose(pixels(number), expected(number, axis, index, 1624, -212), atol=1)
         page.shoot(key)
     page.keys("a", Keys.PAGE_UP, Keys.PAGE_UP, Keys.PAGE_DOWN)
     index = round(asked.question.position * (study.display["shape"][0] - 1)) + 1
-    assert int(page.one("#slice").get_attribute("value")) == index
+    page.wait(lambda: int(page.one("#slice").get_attribute("value")) == index)
     page.keys("w")
     page.wait(lambda: page.one("#width-level").text == "W 1705 L -212")
     page.keys("W", "l")

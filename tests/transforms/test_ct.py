@@ -1,8 +1,6 @@
 import functools
 import logging
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,8 +10,8 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Lambdad, RandFlipd, Resized, ScaleIntensityRanged
 from scipy import ndimage
 
+from tests.processes import in_another_process
 from tests.real import REAL, needs_real
-from tests.tiny import REPOSITORY
 from tools.io.readers import VolumeError
 from tools.io.volume_reader import VolumeReader
 from tools.transforms import ct
@@ -296,16 +294,17 @@ def test_digest_tells_chains_apart(monkeypatch):
     assert chain_digest(chain) not in digests
 
 
+def digest_of_ct():
+    return chain_digest(ct_preprocessing(16))
+
+
 def test_digest_after_use_and_in_another_process(tmp_path):
     chain = ct_preprocessing(16)
     digest = chain_digest(chain)
     write(tmp_path / "a.mhd")
     chain({"image": str(tmp_path / "a.mhd")})
     assert chain_digest(chain) == digest
-    imports = "from tools.transforms.ct import ct_preprocessing; from tools.transforms.digest import chain_digest"
-    code = f"{imports}; print(chain_digest(ct_preprocessing(16)))"
-    other = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == digest
+    assert in_another_process(digest_of_ct) == digest
 
 
 def test_a_move_in_the_code_makes_no_stored_volume_another():
