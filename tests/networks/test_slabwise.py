@@ -11,7 +11,8 @@ from tools.networks.slabwise import SlabwiseGenerator
 
 def made(network=Generator, **options):
     torch.manual_seed(0)
-    generator = network(**{"image_size": 32, "latent_dim": 16, "base_channels": 8} | options).double()
+    width = 16 if network is HierarchicalGenerator else 8  # the least that each has
+    generator = network(**{"image_size": 32, "latent_dim": 16, "base_channels": width} | options).double()
     for module in generator.modules():
         if isinstance(module, nn.GroupNorm):  # as after training
             nn.init.normal_(module.weight, 1, 0.3)

@@ -170,6 +170,22 @@ def test_columns_are_what_was_given_and_every_channel_of_what_was_made(tmp_path)
     assert picture[:HEADING, :width].max() == 255  # a name stands there
 
 
+def test_what_it_should_have_been_is_shown_at_the_right_where_it_is_known(tmp_path):
+    saver = MontageSaver(tmp_path, window=(0, 4), after={"true_ct": (0, 2)}, names=["ct"], view_size=16)
+    engine = Engine(lambda *_: None)
+    known = {"pred": torch.full((1, 8, 12, 16), 1.0), "true_ct": torch.full((1, 8, 12, 16), 2.0)}
+    for output, columns, values in (
+        (known, ["ct", "true ct"], [64] * 3 + [255] * 3),
+        ({"pred": known["pred"]}, ["ct"], [64] * 3),
+    ):
+        saver.reset()
+        engine.state.output = [output]
+        saver.collect(engine)
+        height, width = 12 + GAP, 16 + GAP
+        assert saver.picture()[HEADING + height // 2, width // 2 :: width].tolist() == values
+        assert saver._columns[::3] == [f"{column}, axial" for column in columns]
+
+
 def test_saver_without_predictions_warns(tmp_path, caplog):
     MontageSaver(tmp_path).save(Engine(lambda *_: None))
     assert "no predictions" in caplog.text

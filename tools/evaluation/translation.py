@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 
 import ignite.distributed as idist
 import numpy as np
-import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
-from monai.transforms import ResampleToMatch
 from torch.utils.data import Dataset
 
 from tools.evaluation.report_handler import EvaluationReport
@@ -22,8 +20,8 @@ from tools.files import whole_file
 from tools.metrics.baselines import best_constants, matched_histogram
 from tools.metrics.consistency import through_plane_change
 from tools.metrics.paired import all_errors, body_mask
-from tools.transforms.slices import LoadStudyd
 from tools.transforms.squares import GRID_SQUARE, ToSourceGridd, from_squares, to_squares
+from tools.transforms.truth import load_on_grid, name_of_truth
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +92,7 @@ class TranslationReport(EvaluationReport):
     def collect(self, engine: Engine) -> None:
         for item, batch in zip(engine.state.output, _items(engine.state.batch), strict=True):
             self.take_synthetic(batch["id"], item["pred"], batch["image"].pixdim.tolist())
-            if (name := self._known(batch["id"])) is not None:
+            if (name := name_of_truth(self.known, batch["id"])) is not None:
                 back = ToSourceGridd("pred")({"image": batch["image"], "pred": item["pred"].cpu()})["pred"]
                 meta = batch["image"].meta
                 one = Translated(
@@ -114,8 +112,8 @@ class TranslationReport(EvaluationReport):
         reference = np.concatenate(self._reference)
         studies = {}
         for one in self._translated:
-            mr = _load(one.source)
-            true_ct = _load(self.known[one.name]["ct"], mr, "bilinear")
+            mr = load_on_grid(one.source)
+            true_ct = load_on_grid(self.known[one.name]["ct"], mr, "bilinear")
             resized = self._resized(true_ct, one.square, one.size)
             studies[one.study] = judge(one.hu, true_ct, mr, reference, self._classes(one.name, mr), resized)
         methods = {
@@ -128,12 +126,8 @@ class TranslationReport(EvaluationReport):
             logger.info("MAE of %s in HU over %d studies: %s", method, len(studies), shown)
         return methods
 
-    def _known(self, study: str) -> str | None:
-        """The name under which the truth of a study is known, which may be one modality of it ("MR/7/in_phase")."""
-        return next((name for name in self.known if study == name or study.startswith(f"{name}/")), None)
-
     def _classes(self, name: str, mr: MetaTensor) -> dict[str, np.ndarray]:
-        labels = np.asarray(_load(self.known[name]["labels"], mr, "nearest")[0]).round().astype(int)
+        labels = np.asarray(load_on_grid(self.known[name]["labels"], mr, "nearest")[0]).round().astype(int)
         names = {int(label): tissue for label, tissue in self.known[name]["classes"].items()}
         return {t: np.isin(labels, [k for k, v in names.items() if v == t]) for t in sorted(set(names.values()))}
 
@@ -188,14 +182,6 @@ def judge(
         }
         for method, hu in methods.items()
     }
-
-
-def _load(path: str, grid: MetaTensor | None = None, mode: str = "bilinear") -> MetaTensor:
-    """A volume [1, axial, H, W], on the grid of another if one is given; beyond its own ends it goes on as there."""
-    volume = LoadStudyd("image")({"image": path})["image"]
-    if grid is None or (volume.shape == grid.shape and torch.allclose(volume.affine, grid.affine, atol=1e-3)):
-        return volume
-    return ResampleToMatch(mode=mode, padding_mode="border")(volume, img_dst=grid)
 
 
 def _items(batch: Mapping) -> list[dict]:

@@ -96,8 +96,8 @@ class MontageSaver:
 
     Predictions are taken after every iteration, from the list of dictionaries that decollating and postprocessing
     leave in `engine.state.output`; only their mid planes are kept. A row is a subject: three planes of each image in
-    `beside`, then three of each channel of the prediction. The file is written when the engine completes, by the first
-    process and from its own predictions.
+    `beside`, then three of each channel of the prediction and of each image in `after`. The file is written when the
+    engine completes, by the first process and from its own predictions.
 
     Args:
         output_dir: folder for the picture, made if need be.
@@ -110,6 +110,7 @@ class MontageSaver:
         provenance: origin of the volumes, which the picture names in its text chunks.
         beside: key -> (low, high) of images [channels, D, H, W] to show at the left of the prediction: what it was
             made from.
+        after: key -> (low, high) of images to show at its right, where an item has them: what it should have been.
         names: names of the prediction's channels; its key without them.
         view_size: pixels that the longer side of a plane has at least; smaller ones are enlarged, and columns and rows
             are named. 0 leaves a pixel to a voxel, and no names.
@@ -130,6 +131,7 @@ class MontageSaver:
         max_volumes: int = 8,
         provenance: Provenance | None = None,
         beside: Mapping[str, Sequence[float] | None] | None = None,
+        after: Mapping[str, Sequence[float] | None] | None = None,
         names: Sequence[str] | None = None,
         view_size: int = 0,
         turn: bool = False,
@@ -137,6 +139,7 @@ class MontageSaver:
         if max_volumes < 1:
             raise ValueError(f"max_volumes must be at least 1, got {max_volumes}")
         self.beside = dict(beside or {})
+        self.after = dict(after or {})
         self.names = names
         self.view_size = view_size
         self.turn = turn
@@ -178,7 +181,8 @@ class MontageSaver:
         batch = engine.state.batch if isinstance(engine.state.batch, list) else [{}] * len(output)
         for item, given in list(zip(output, batch, strict=False))[: self.max_volumes - len(self._rows)]:
             row, columns = [], []
-            for key, window in {**self.beside, self.pred_key: self.window}.items():
+            known = {key: window for key, window in self.after.items() if key in item}
+            for key, window in {**self.beside, self.pred_key: self.window, **known}.items():
                 image = item[key]
                 if image.ndim != 4:
                     shape = tuple(image.shape)
@@ -193,7 +197,8 @@ class MontageSaver:
                 names = self.names if key == self.pred_key and self.names is not None else None
                 for number, channel in enumerate(image):
                     row += _render(triplanar(channel), window, spacing)
-                    columns.append(names[number] if names else f"{key} {number + 1}" if len(image) > 1 else key)
+                    shown = key.replace("_", " ")
+                    columns.append(names[number] if names else f"{shown} {number + 1}" if len(image) > 1 else shown)
             self._rows.append(row)
             self._titles.append(_name({**item, **given}, self.pred_key))
             self._columns = [f"{column}, {view}" for column in columns for view in VIEWS]

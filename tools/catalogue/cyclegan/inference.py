@@ -16,6 +16,9 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
     pool = ", pool=True" if bundle.pool and not to_mr else ""
     branches = len(bundle.branches)
     given, made = ("ct", bundle.branches) if to_mr else ("mr", ("ct",))
+    # the CT of a translated CT is itself
+    truth = [] if to_mr else [{"_target_": "tools.transforms.truth.TrueCTd", "keys": given, "truth": "@truth"}]
+    after = {} if to_mr else {"after": {"true_ct": window}}
     return {
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/eval'",
@@ -33,6 +36,7 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         **parts.check("device", "inference_batch_size", *TRAINED),
         "studies": f"$translation_studies(@studies_dir, @modalities{pool})",
+        **({} if to_mr else {"truth": "$true_ct(@data_dir)"}),
         "network_def": generator(1, branches) if to_mr else generator(branches, 1),
         "network": "$@network_def.to(@device)",
         "preprocessing": "$ct_slices(@image_size, @window, @field_of_view)"
@@ -65,13 +69,19 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
                     "dicom": "@dicom",
                     "provenance": "@origin",
                 },
-                # for the picture: what it was made from
+                # for the picture: what it was made from, and what it should have been
                 {"_target_": "CopyItemsd", "keys": "image", "names": given},
                 to_source_grid(given, -1),
+                *truth,
             ],
             showing=[
                 parts.montage(
-                    f"{picture}.png", window, provenance="@origin", beside={given: [-1, 1]}, names=list(made)
+                    f"{picture}.png",
+                    window,
+                    provenance="@origin",
+                    beside={given: [-1, 1]},
+                    **after,
+                    names=list(made),
                 ),
                 parts.progress("Translation"),
             ],
