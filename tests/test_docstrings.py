@@ -12,7 +12,9 @@ NAMES = {"Args": r"\*{0,2}\w+", "Attributes": r"\w+", "Raises": r"[\w.]+"}
 NO_NOUNS = (
     r"also|are|as|at|because|between|by|can|for|from|given|has|have|how|if|in|is|it|makes|may|must|not|of|on|only|or|"
     r"per|see|shall|she|should|that|they|those|to|under|used|was|were|what|when|where|whether|which|who|whose|why|will|"
-    r"with|without|add|choose|clip|compile|give|keep|make|move|take|write"
+    r"with|without|add|applied|called|choose|clip|compile|counted|draws|"
+    r"ends|give|gives|keep|made|make|move|over|pack|print|read|resample|resize|says|show|shown|take|translate|wanted|"
+    r"whatever|write|writes"
 )
 """First words after which a sentence must be guessed."""
 

@@ -177,7 +177,7 @@ def as_dataset(
     """A dataset of ``n`` synthetic volumes that are made when they are asked for; arguments as of ``generate``.
 
     Args:
-        transform: applied to each item, MONAI's transforms of dictionaries for instance.
+        transform: callable that is applied to each item, MONAI's transforms of dictionaries for instance.
     """
     return SyntheticVolumes(get(name, folder), n, seed, trained, transform, **overrides)
 
@@ -200,7 +200,7 @@ class SyntheticVolumes(Dataset):
         n: number of volumes.
         seed: seed of the first.
         trained: the folder that holds `models`; None takes the bundle's.
-        transform: applied to each item.
+        transform: callable that is applied to each item.
         overrides: other ids of `inference.json`.
     """
 

@@ -35,10 +35,10 @@ class Phantoms:
 
     Attributes:
         anatomy: part of the body.
-        write: called with a folder, count, seed, shape and ``fixed``.
+        write: function of a folder, count, seed, shape and ``fixed``.
         shape: slices, rows and columns unless others are asked for.
         count: number of volumes, likewise.
-        what: the volumes are, in words.
+        what: name of the volumes, in words.
         where: place of the volumes for validation, in words.
         label: meaning of class 1, in words.
         window: window of the preview's CT.

@@ -47,7 +47,7 @@ class Row:
         ratio_high: largest ratio of the rounds.
         plain_peak: MB of the reference: the peak resident set of the process or what torch allocated on the GPU.
         fast_peak: MB of the optimised implementation, likewise.
-        peak_ratio: fast over plain.
+        peak_ratio: memory of the optimised implementation over that of the reference.
         difference: difference of the results of both, see ``DIFFERENCES``.
         failed: True if something else than a lack of memory kept one of them from being measured.
     """

@@ -198,7 +198,7 @@ def write_report(folder: Path, rows: Sequence[Row], bundles: Sequence[str], abou
     """Write benchmark.md, .csv and .json, each as a whole, and return the first.
 
     Args:
-        folder: made if need be.
+        folder: folder of the report, made if need be.
         rows: result of ``make_rows``.
         bundles: bundles in the order of the columns, the reference first.
         about: machine, versions, settings and date.

@@ -36,7 +36,7 @@ def cached_dataset(data: Sequence[dict], transform: Callable, cache_dir: str | o
     Args:
         data: datalist, `[{"image": path, ...}, ...]`.
         transform: a `Compose`; what follows from its first random transform on is applied after the cache.
-        cache_dir: made if it does not exist; None for no cache.
+        cache_dir: folder of the cache, made if it does not exist; None for no cache.
     """
     if cache_dir is None:
         return Dataset(data, transform)

@@ -22,7 +22,7 @@ def dataset_or_phantoms(
     Args:
         dataset_dir: the user's data, or None.
         phantom_dir: folder for the phantoms.
-        write: writes them, (folder, **settings).
+        write: function that writes them, (folder, **settings).
         own: options that name folders in the place of parts of the dataset, with their values. Where all of them are
             given there is nothing left to take from a dataset or from phantoms, and None is returned.
         settings: arguments of ``write``.

@@ -96,7 +96,8 @@ class SampleStore(Dataset):
         num_workers: processes that compute.
         augment: random transform of a sample before it is handed out, such as
             `tools.transforms.samples.random_samples`.
-        verify: read all that is stored and compare checksums; what is damaged is computed anew. Sizes always are.
+        verify: True reads all that is stored and compares checksums; what is damaged is computed anew. Sizes always
+            are.
 
     Raises:
         VolumeError: no volume can be used.

@@ -101,7 +101,7 @@ def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool
     Args:
         path: path, see above.
         modalities: names, in the order in which the network takes them; ["ct"] for the way back.
-        pool: translate each of the modalities by itself ("All-in").
+        pool: True translates each of the modalities by itself ("All-in").
 
     Raises:
         FileNotFoundError: nothing is there, or nothing that could be translated.

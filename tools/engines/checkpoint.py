@@ -49,7 +49,7 @@ class TrainingCheckpoint:
         save_interval: epochs between two checkpoints.
         n_saved: number of checkpoints that are kept.
         resume: None, "auto" (the newest whole checkpoint in ``directory``, a new run if there is none) or a path.
-        also: whatever else has a state, by name: pools of past images, schedules that are no update's.
+        also: further parts that have a state, by name: pools of past images, schedules that are no update's.
     """
 
     def __init__(

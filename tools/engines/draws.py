@@ -22,7 +22,7 @@ class Draws:
 
     Args:
         seed: the run's seed.
-        iteration: counted from 0.
+        iteration: number of the iteration, counted from 0.
         device: device on which tensors are returned. They are drawn on the CPU, so that devices agree.
         rank: number of this process.
         world_size: number of processes that share the batch.

@@ -91,7 +91,8 @@ def write_by_slabs(
     Args:
         generator: CRF-GAN's or HA-GAN's, on the device that generates.
         latent: [1, L], there too; see `tools.transforms.latent.LatentFromSeedd` for that of a seed.
-        path: ends in `.nii`: slabs are written as they come, and a compressed file would take hours to read again.
+        path: path that ends in `.nii`: slabs are written as they come, and a compressed file would take hours to read
+            again.
         window: values of -1 and 1 in the file, for instance (-1024, 600) HU.
         field_of_view: extent in mm [axial, rows, columns].
         label: class index [1] for a conditional generator.

@@ -78,7 +78,7 @@ class FolderLock:
     elsewhere half a minute after a crash, and never lets two trainings write into one folder.
 
     Args:
-        folder: made if it does not exist.
+        folder: folder to lock, made if it does not exist.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:

@@ -28,7 +28,7 @@ class Progress(ProgressBar):
     its iterations have taken so far, validations and checkpoints included.
 
     Args:
-        losses: show the losses of each update in the bar, and how long the run will take.
+        losses: True shows the losses of each update in the bar, and how long the run will take.
         tqdm_options: options of tqdm, for instance ``desc``.
     """
 

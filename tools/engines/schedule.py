@@ -35,7 +35,7 @@ def epochs_for(iterations: int, items: int, batch_size: int) -> int:
     """Return how many epochs have at least so many iterations.
 
     Args:
-        iterations: wanted.
+        iterations: number of iterations that are wanted.
         items: number of items of the training data.
         batch_size: batch size of each process; items that do not fill a batch are left out of an epoch.
     """

@@ -26,7 +26,7 @@ class Update:
     Args:
         name: name of the update, for logs, messages and checkpoints.
         networks: the networks that are trained, by the names that a checkpoint gives them; all others stand still.
-        optimizer: over the parameters of these networks, and of no others.
+        optimizer: optimizer over the parameters of these networks, and of no others.
         loss: batch -> terms of the loss by name; their sum is minimised. A generator function may yield them one after
             the other, those in one dictionary that share a graph: each dictionary has its own backward pass, before the
             next is computed, so that one graph is held at a time. What it yields twice under one name is added.

@@ -65,7 +65,7 @@ def evaluate(
         truth: folder of true images with the names of the synthetic ones; errors are then measured too.
         window: LOW,HIGH, the values to tell apart. Without it sets in HU take -1024,600, and sets in [-1, 1], in [0, 1]
             or of 8 bit are taken as they are.
-        image_size: resample all volumes to cubes with so many voxels a side first.
+        image_size: voxels a side of the cubes to which all volumes are resampled first.
         layers: number of axial layers.
         pairs: number of pairs of images, successive ones in random order, whose similarity is the measure of diversity;
             0 leaves it out.

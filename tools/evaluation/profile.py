@@ -144,7 +144,7 @@ class SetProfile:
     Attributes:
         images: number of images that were added.
         shapes: shape -> ids.
-        value_range: over all images, in the set's own unit.
+        value_range: least and greatest value over all images, in the set's own unit.
         constant: ids of images that show nothing.
     """
 

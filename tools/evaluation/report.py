@@ -64,7 +64,7 @@ def write_report(
     """Write the three files, each as a whole, and say in the log what came out.
 
     Args:
-        output_dir: made if need be.
+        output_dir: folder of the report, made if need be.
         comparison: result of `tools.evaluation.comparison.compare`.
         sets: the profiles it was made of, "real" first.
         settings: settings of the measurement, for the reader.

@@ -39,8 +39,8 @@ class MedicalNetFeatures(NetworkFeatures):
     Args:
         weights: the file or its folder; None looks in torch.hub's folder and downloads it there.
         pretraining: "8-datasets" or "23-datasets".
-        standardise: every volume to zero mean and unit variance first. Then a change of brightness or contrast of a
-            whole volume is not seen, and numbers are not those of the papers.
+        standardise: True brings every volume to zero mean and unit variance first. Then a change of brightness or
+            contrast of a whole volume is not seen, and numbers are not those of the papers.
         check_hash: False accepts other weights of this network.
 
     Attributes:

@@ -59,7 +59,7 @@ def write_dicom_series(
         patient: name and id where there is no reference.
         provenance: origin of the volume, see `tools.io.provenance`.
         series_per_file: True gives every file its own SeriesInstanceUID, as CHAOS's anonymisation did.
-        uid_seed: UIDs follow from it, and dates are fixed; None draws new ones.
+        uid_seed: text that UIDs follow from, with fixed dates; None draws new ones.
         names: pattern of the files' names, formatted with the slice's number from 1.
 
     Raises:

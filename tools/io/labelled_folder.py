@@ -32,7 +32,7 @@ class LabelledFolder:
     there.
 
     Args:
-        folder: made if it does not exist.
+        folder: folder of the dataset, made if it does not exist.
         name: name of the dataset.
         images: names of the images of a case, in order, such as ("t1", "flair").
         classes: value by name, with background 0. nnU-Net wants the values 0, 1, 2 and so on.

@@ -34,7 +34,7 @@ class NrrdFile:
         files: files that hold it.
 
     Raises:
-        VolumeError: it is no NRRD, no 3D volume with one number per voxel, or where its voxels lie is not known.
+        VolumeError: the file is no NRRD or no 3D volume with one number per voxel, or does not say where voxels lie.
     """
 
     def __init__(self, path: str) -> None:

@@ -21,7 +21,7 @@ def picture_names(path: str | os.PathLike) -> list[str]:
 
     Raises:
         FileNotFoundError: there is nothing at ``path``.
-        VolumeError: it is no zip and no folder, or holds no picture.
+        VolumeError: the path is no zip and no folder, or holds no picture.
     """
     path = Path(path)
     if path.is_dir():

@@ -54,7 +54,7 @@ def ms_ssim_diversity(
         value_range: lowest and highest value. Similarity is that of values counted from the lowest, so the same images
             in HU and in [-1, 1] give the same number.
         pairs: number of pairs to draw, without repetition; all there are if they are not more.
-        generator: draws the pairs; None is a fresh one of seed 0.
+        generator: generator that draws the pairs; None is a fresh one of seed 0.
 
     Raises:
         ValueError: fewer than two images, different shapes, a side shorter than the window of 11, NaN, or values

@@ -96,8 +96,8 @@ def inspect(archive: str, checksum: str | None = None, summary: bool = False, fu
     Args:
         archive: NAME_v<version>.zip, or the folder of an unpacked bundle, which is not checked.
         checksum: SHA-1 or SHA-256 of the archive, from where you trust it: that of model_info.json, for instance.
-        summary: print the summary alone.
-        full: print long texts whole.
+        summary: True prints the summary alone.
+        full: True prints long texts whole.
     """
     path = Path(str(archive))
     header = []

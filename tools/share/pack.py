@@ -65,7 +65,7 @@ def pack(
             by `python -m monai.bundle download_large_files`; by default all weights are in the archive.
         base_url: URL of the folder where the large files will be; needed with large_file_mb.
         model_info: the `model_info.json` of a release page; a version that it has is published and refused.
-        last: pack the weights of the last epoch (`model_last.pt`), not those that validation found best.
+        last: True packs the weights of the last epoch (`model_last.pt`), not those that validation found best.
 
     Returns:
         The archive's path and its SHA-256.

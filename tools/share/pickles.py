@@ -66,7 +66,7 @@ def code_inside(file: IO[bytes], depth: int = 0) -> str | None:
     code.
 
     Args:
-        file: seekable, at its beginning.
+        file: seekable file, at its beginning.
         depth: number of archives around this one.
     """
     head = file.read(512)

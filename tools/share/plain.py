@@ -17,7 +17,7 @@ def plain(text: str, longest: int | None = LONGEST) -> str:
     like others are written as `\\x1b` or `\\u202e`. Long runs of blanks, which push the rest out of sight, are counted.
 
     Args:
-        text: anything.
+        text: text of any kind.
         longest: a longer text loses its middle, and says how much.
     """
     shown = "".join(c if " " <= c <= "~" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

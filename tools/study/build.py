@@ -43,13 +43,13 @@ class Settings:
 
     Attributes:
         seed: seed of all draws.
-        title: shown to readers.
+        title: title that readers see.
         language: language of the page.
         planes: planes to show slices in.
         window: lowest and highest value shown; None finds out.
-        volumes: readers scroll through whole volumes instead of seeing one slice.
+        volumes: True lets readers scroll through whole volumes instead of seeing one slice.
         as_stored: True takes voxels for cubes, as the papers do.
-        image_size: resize every volume to a cube of so many voxels a side; None leaves them as they are.
+        image_size: voxels a side of the cube to which every volume is resized; None leaves them as they are.
         readers: names of readers, for the administrator and the analysis.
     """
 

@@ -59,12 +59,12 @@ class StudyCommands:
             readers: number of readers, or their names separated by commas.
             seed: seed of the draw of volumes, planes and positions.
             window: LOW,HIGH, the values that are black and white. Without it sets in HU take -1024,600.
-            volumes: readers scroll through whole volumes in three planes and set the window.
+            volumes: True lets readers scroll through whole volumes in three planes and set the window.
             planes: axial,coronal,sagittal or some of them.
             against: models that real images are paired with, in turn, for 2afc; the first without it.
             as_stored: True takes voxels for cubes, for volumes that differ only in the voxel size they state.
-            image_size: resize every volume of all sets to a cube of so many voxels a side, if they differ in shape.
-            title: shown to readers.
+            image_size: voxels a side of the cube to which every volume of all sets is resized, if they differ in shape.
+            title: title that readers see.
             language: language of the page.
         """
         names = readers if isinstance(readers, int) else listed(readers)

@@ -38,7 +38,7 @@ class Volumes:
 
     Attributes:
         as_stored: True takes voxels for cubes, whatever size the file states.
-        image_size: resize every volume to a cube of so many voxels a side; None leaves it as it is.
+        image_size: voxels a side of the cube to which every volume is resized; None leaves it as it is.
     """
 
     as_stored: bool = False

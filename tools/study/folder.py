@@ -37,7 +37,7 @@ class Question:
     """One question: a pair of images, or one scan.
 
     Attributes:
-        id: never shown to readers.
+        id: id, which readers never see.
         section: one of `SECTIONS`.
         images: names of the files, in an order that says nothing.
         plane: "axial", "coronal" or "sagittal", shown first where readers can scroll.
@@ -58,7 +58,7 @@ class Study:
     Attributes:
         folder: folder of the study.
         kind: one of `KINDS`.
-        title: shown to readers.
+        title: title that readers see.
         language: language of the page, unless a reader chooses another.
         sections: sections in the order they are read in.
         questions: questions of all sections.

@@ -34,7 +34,7 @@ def write_report(
 
     Args:
         folders: folders of the studies; surveys are compared with each other.
-        output_dir: made if need be.
+        output_dir: folder of the report, made if need be.
         database: file of the answers, of a single study.
         seed: seed of bootstraps and permutations.
 

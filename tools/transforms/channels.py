@@ -202,7 +202,7 @@ def scaled(volume: np.ndarray, scale: Scale) -> tuple[np.ndarray, tuple[float, f
     """A volume in [-1, 1], float32, and the values of -1 and 1 in its own unit; what lies beyond is clipped.
 
     Args:
-        volume: any shape.
+        volume: volume of any shape.
         scale: a window or a percentile, as `Channels` takes them.
 
     Raises:

@@ -248,7 +248,7 @@ def random_samples(
 
     Args:
         image_size: (D,) H, W.
-        mirror: left for right (the last axis), in half of the samples whatever ``prob`` is.
+        mirror: True mirrors left for right (the last axis), in half of the samples whatever ``prob`` is.
         degrees: greatest turn in the slices' plane.
         scaling: greatest relative change of size, the same for all axes.
         shift: greatest shift along each axis, relative to its length.

@@ -28,7 +28,7 @@ class SaveTranslationd(MapTransform):
 
     Args:
         keys: keys of volumes [channels, x, y, z] from `ToSourceAxesd`, in whole numbers.
-        output_dir: made if need be.
+        output_dir: folder for the files, made if need be.
         names: names of the channels.
         modality: "CT" (HU) or "MR" (not negative), of the DICOM series.
         dicom: True writes a DICOM series too. Its patient, study and frame of reference are those of the source if that

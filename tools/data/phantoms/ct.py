@@ -81,7 +81,7 @@ def ct_image(
         labels: label map [z, y, x].
         tissues: tissue of every label in the map.
         scanner: the acquisition.
-        rng: draws the patient's mean of each tissue, the texture and the noise.
+        rng: generator that draws the patient's mean of each tissue, the texture and the noise.
         spacing: (z, y, x) in mm.
         gradients: HU per mm along y by label: blood settles in the parts of the lung that lie low.
 

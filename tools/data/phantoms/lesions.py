@@ -34,7 +34,7 @@ def add_lesion(
     Args:
         labels: label map.
         grid: grid of the label map; the lesion's centre is in its coordinates.
-        rng: draws place, size and shape.
+        rng: generator that draws place, size and shape.
         label: label of the lesion.
         hosts: labels of what it may lie in.
         diameters: smallest and largest, in mm; at least two voxels.

@@ -105,13 +105,13 @@ def mr_image(
         labels: label map [z, y, x].
         tissues: tissue of every label in the map, ``MRTissue`` or what else the sequence takes, with ``t1``, ``spread``
             and ``texture``.
-        sequence: gives a tissue's signal.
+        sequence: function that gives a tissue's signal.
         scanner: the acquisition.
-        rng: draws the patient's T1 of each tissue, the texture, the coils' sensitivity and the noise.
+        rng: generator that draws the patient's T1 of each tissue, the texture, the coils' sensitivity and the noise.
         spacing: (z, y, x) in mm.
 
     Returns:
-        arbitrary units, int16 [z, y, x], 0 and more.
+        Signal in arbitrary units, int16 [z, y, x], 0 and more.
     """
     size = max(tissues) + 1
     signal, texture = np.zeros(size, np.float32), np.zeros(size, np.float32)
@@ -237,16 +237,16 @@ def water_fat_images(
     Args:
         labels: label map [z, y, x].
         tissues: tissue of every label in the map.
-        sequence: gives a tissue's signals.
+        sequence: function that gives a tissue's signals.
         scanner: the acquisition.
-        rng: draws the patient's T1 of each tissue, the texture and the coils' sensitivity, which all echoes share, and
-            the noise, which they do not.
+        rng: generator that draws the patient's T1 of each tissue, the texture and the coils' sensitivity, which all
+            echoes share, and the noise, which they do not.
         spacing: spacing of the labels, (z, y, x) in mm.
         sections: number of label slices that make one thick slice of the image.
         largest: value that can be stored.
 
     Returns:
-        an image for each echo, arbitrary units, int16 [z / sections, y, x], from 0 to ``largest``.
+        an image for each echo, Signal in arbitrary units, int16 [z / sections, y, x], from 0 to ``largest``.
     """
     size = max(tissues) + 1
     texture = np.zeros(size, np.float32)
