@@ -12,11 +12,14 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
-from tools.data.phantoms import abdomen, brain, brats, thorax
+from tools.data.phantoms import abdomen, brain, brats, head_ct, thorax
 from tools.data.phantoms.brats import write_brats_phantoms
 from tools.data.phantoms.chaos import write_chaos_phantoms
+from tools.data.phantoms.cq500 import write_cq500_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
+from tools.data.phantoms.physionet_ich import write_physionet_ich_phantoms
+from tools.data.phantoms.rsna_ich import write_rsna_ich_phantoms
 from tools.transforms.outlines import fullest_slice, outlined, scaled_grey
 
 Window = tuple[float, float] | None
@@ -27,6 +30,9 @@ WINDOW = (-1024, 600)
 
 SOFT_WINDOW = (-160, 240)
 """The same for the organs of the abdomen."""
+
+BRAIN_WINDOW = (0, 80)
+"""The same for the brain."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,14 @@ DATASETS = {
         8,
         fixed=(("names", 2023),),
     ),
+    **{
+        name: Phantoms("head", write, head_ct.DEFAULT_SHAPE, "head CT", "", "with bleeding", 12, BRAIN_WINDOW)
+        for name, write in (
+            ("rsna_ich", write_rsna_ich_phantoms),
+            ("physionet_ich", write_physionet_ich_phantoms),
+            ("cq500", write_cq500_phantoms),
+        )
+    },
 }
 """Name of a dataset, as `python -m tools phantom` takes it -> its phantoms."""
 
@@ -116,7 +130,8 @@ def phantom(
     Brain: T1-weighted MR of heads like GSP's (Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii.gz and so on).
     Abdomen: MR and CT like CHAOS's, as DICOM (Train_Sets/MR/<n>/T1DUAL/DICOM_anon/InPhase and so on). MR and CT are of
     different bodies, but in Test_Sets of the same, and Truth has the CT of these on the MR's grid.
-    With pathology and exact labels, by the name of the dataset: brats and brats_2023.
+    With pathology and exact labels, by the name of the dataset: brats and brats_2023; rsna_ich,
+    physionet_ich and cq500 (head CT with bleeding). docs/phantoms.md shows them.
     All come with labels.csv, the class of each volume (1 with nodules, lesions or a fatty liver, 0 without), and
     phantom.json, how they were made. A folder that already holds what is asked for is left as it is.
 
@@ -128,7 +143,8 @@ def phantom(
         seed: other seeds give other patients.
         nodules: volumes of the thorax that have lung nodules: "none" (the default), "half" or "all".
         image_size: slices, rows and columns, or one number for all three; (96, 112, 112) for thorax,
-            (104, 124, 96) for brain and (28, 96, 96) for the MR of the abdomen by default, (155, 240, 240) for brats.
+            (104, 124, 96) for brain and (28, 96, 96) for the MR of the abdomen by default, (155, 240, 240) for brats,
+            (32, 192, 192) for head CT.
         lesions: volumes of the brain that have lesions in the white matter: "none" (the default), "half" or "all".
         contrast: True for CT of the abdomen in the portal venous phase (the default), False for CT without contrast
             agent.
@@ -152,7 +168,8 @@ def phantom(
     volumes = json.loads((folder / "phantom.json").read_text())["volumes"]
     picture = folder / "preview.png"
     if "annotation" in volumes[0]:
-        labelled_preview(folder, volumes[:4], kind.window).save(picture)
+        ill = sorted(volumes, key=lambda v: not v["label"])  # in their order, but first those with something to see
+        labelled_preview(folder, ill[:6], kind.window).save(picture)
     else:
         preview(_shown(folder, volumes, kind)).save(picture)
     validation = sum(v.get("subset") == 9 or v.get("section") == "validation" for v in volumes)

@@ -48,7 +48,7 @@ class Mass:
         return cls(tuple(placed), ripples, uneven * radius)
 
     def depth(self, grid: Grid) -> np.ndarray:
-        """About how deep voxels lie in the mass, in mm; negative outside; [Z, Y, X]."""
+        """Depth of voxels in the mass, about, in mm; negative outside; [Z, Y, X]."""
         points = (grid.x, grid.y, grid.z)
         total = None
         for centre, axes in self.lobes:
