@@ -171,7 +171,7 @@ def test_unmet_references_targets_and_imports(tmp_path, copied, trained):
     bundles, folder = copied
 
     def spoil(config):
-        config["imports"].append("$import tools.gone as gone")
+        config["imports"] += ["$import tools.gone as gone", "$import tools.data as data"]
         config["network_def"]["_target_"] = "tools.networks.hierarchical_gan.Gone"
         config["datalist"] = "$data.gone()"
 
