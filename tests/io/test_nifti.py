@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tools.io.nifti import nifti_image, write_nifti
-from tools.io.readers import VolumeError, read_header, read_volume
+from tools.io.readers import VolumeError, read_header, read_volume, with_channel
 
 SHAPE = (5, 6, 7)
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)
@@ -309,3 +309,24 @@ def test_a_shear_is_written_into_the_sform(tmp_path):
     affine = AFFINE.copy()
     affine[:3, 1] += 1e-2 * affine[:3, 0]
     np.testing.assert_allclose(nifti_image(VOXELS, affine).get_sform(), affine, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_channels_of_4d_files_are_volumes(tmp_path, ending):
+    voxels = np.random.default_rng(0).integers(0, 900, (5, 4, 3, 2)).astype(np.int16)
+    path = tmp_path / f"BRATS_001{ending}"
+    image = nib.Nifti1Image(voxels, np.diag([1, 2, 3, 1.0]))
+    nib.save(image, path)
+    for channel in (0, 1):
+        read, header = read_volume(with_channel(path, channel))
+        assert np.array_equal(read, np.asanyarray(nib.load(path).dataobj)[..., channel])
+        assert header.affine == pytest.approx(image.affine)
+        assert read_header(with_channel(path, channel)).shape == (5, 4, 3)
+    with pytest.raises(VolumeError, match="expected a 3D volume"):
+        read_volume(path)
+    with pytest.raises(VolumeError, match="channel 2 is asked for, and it has 2"):
+        read_volume(with_channel(path, 2))
+    content = path.read_bytes()
+    path.write_bytes(content[:-30])
+    with pytest.raises(VolumeError, match=r"truncated|cannot be read|damaged"):
+        read_volume(with_channel(path, 1))

@@ -29,6 +29,11 @@ MILLIMETRES = {1: 1e3, 2: 1.0, 3: 1e-3}
 class NiftiFile:
     """One volume.
 
+    Args:
+        path: name of the file.
+        channel: number of one of the volumes of a 4D file, as the Medical Segmentation Decathlon keeps several
+            contrasts of a patient; None for a file of one volume.
+
     Attributes:
         header: its shape and affine.
         dtype: type of the voxels as they are stored.
@@ -38,7 +43,7 @@ class NiftiFile:
             lie.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, channel: int | None = None) -> None:
         self.path = path
         with open(path, "rb") as f:
             block = f.read(nib.Nifti2Header.sizeof_hdr)
@@ -48,19 +53,21 @@ class NiftiFile:
             inflate(path, path, buffer.size, buffer, to_end=False)
             block = buffer.tobytes()
         header = _parsed(path, block)
-        shape = _shape(path, header)
+        shape, channels = _shape(path, header, channel)
         self.dtype = _dtype(path, header, shape)
-        self._offset = _offset(path, header)
         self._scaling = _scaling(path, header)
         affine, doubt = _affine(path, header, shape)
         check_geometry(path, affine, shape)
         self.header = VolumeHeader(path, shape, affine, doubt)
         self._bytes = math.prod(shape) * self.dtype.itemsize
         check_memory(path, self._bytes)
+        start = _offset(path, header)
+        self._offset = start + (channel or 0) * self._bytes  # the channel is the last axis, hence the slowest
+        self._end = start + channels * self._bytes
 
     def check(self) -> None:
         """Raises VolumeError if voxels are missing. Compressed ones are inflated for that only if need be."""
-        expected = self._offset + self._bytes
+        expected = self._end
         if not self._compressed:
             self._check_size(os.path.getsize(self.path) - self._offset)
         elif gzip_size_field(self.path) != expected % 2**32:  # a truncated file has arbitrary bytes there
@@ -105,14 +112,18 @@ def _parsed(path: str, block: bytes) -> nib.Nifti1Header:
     return header
 
 
-def _shape(path: str, header: nib.Nifti1Header) -> tuple[int, int, int]:
+def _shape(path: str, header: nib.Nifti1Header, channel: int | None) -> tuple[tuple[int, int, int], int]:
+    """Shape of a volume, and how many of them the file holds."""
     dimensions = int(header["dim"][0])
     if not 1 <= dimensions <= 7:
         raise VolumeError.of(path, f"its header cannot be read (it says {dimensions} dimensions)")
     shape = tuple(int(n) for n in header["dim"][1 : dimensions + 1])
-    if dimensions < 3 or min(shape) < 1 or max(shape[3:], default=1) > 1:
+    channels = shape[3] if dimensions > 3 else 1
+    if dimensions < 3 or min(shape) < 1 or max(shape[4:], default=1) > 1 or (channel is None and channels > 1):
         raise wrong_dimensions(path, shape)
-    return shape[:3]
+    if (channel or 0) >= channels:
+        raise VolumeError.of(path, f"channel {channel} is asked for, and it has {channels}, counted from 0")
+    return shape[:3], channels
 
 
 def _dtype(path: str, header: nib.Nifti1Header, shape: tuple[int, ...]) -> np.dtype:

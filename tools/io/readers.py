@@ -6,6 +6,7 @@ One exception leaves the functions here whatever is in a file: VolumeError.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,10 +43,22 @@ KINDS = {
 }
 SUFFIXES = tuple(KINDS)
 
+_CHANNEL = re.compile(r"#channel=(\d+)$")
+
+
+def with_channel(path: PathLike, channel: int) -> str:
+    """The name of one of the volumes in a 4D NIfTI file, counted from 0: `file.nii.gz#channel=2`."""
+    return f"{os.fspath(path)}#channel={channel}"
+
+
+def without_channel(path: PathLike) -> str:
+    """The file of a volume's name, which may end in `#channel=...`."""
+    return _CHANNEL.sub("", os.fspath(path))
+
 
 def volume_suffix(path: PathLike) -> str | None:
     """The suffix of `path` if it is one of `SUFFIXES`, else None. UIDs contain dots, so `Path.suffix` does not do."""
-    name = os.path.basename(path).lower()
+    name = os.path.basename(without_channel(path)).lower()
     return next((s for s in reversed(SUFFIXES) if name.endswith(s)), None)
 
 
@@ -55,7 +68,7 @@ def data_files(path: PathLike) -> list[Path]:
     Raises:
         VolumeError: the header that should name them cannot be read.
     """
-    path = Path(path)
+    path = Path(without_channel(path))
     if volume_suffix(path) not in (".mhd", ".mha", ".nhdr"):
         return [path]
     return [path, *(file for file in _opened(path).files if file != path)]
@@ -97,14 +110,17 @@ def read_volume(path: PathLike) -> tuple[np.ndarray, VolumeHeader]:
 
 
 def _opened(path: PathLike) -> MetaImageFile | NiftiFile | NrrdFile:
-    path = os.fspath(path)
+    given, path = os.fspath(path), without_channel(path)
     suffix = volume_suffix(path)
     if suffix is None:
         raise VolumeError.of(path, f"unknown kind of file, expected one of {', '.join(SUFFIXES)}")
     if not os.path.isfile(path):
         raise VolumeError.of(path, "there is no such file")
     with _one_error(path, "its header"):
-        file = KINDS[suffix](path)
+        channel = _CHANNEL.search(given)
+        if channel and KINDS[suffix] is not NiftiFile:
+            raise VolumeError.of(given, "a channel is asked for, and only NIfTI files have several")
+        file = NiftiFile(path, int(channel[1])) if channel else KINDS[suffix](path)
     if file.header.doubt:
         left_out.keep({path: file.header.doubt})
         # always from this line, so that Python shows it once for each file

@@ -13,7 +13,15 @@ from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from tools.io.dicom import any_slice, dicom_series, echo_times, read_dicom_series
-from tools.io.readers import VolumeError, VolumeHeader, file_stamp, read_header, read_volume, volume_suffix
+from tools.io.readers import (
+    VolumeError,
+    VolumeHeader,
+    file_stamp,
+    read_header,
+    read_volume,
+    volume_suffix,
+    without_channel,
+)
 from tools.io.volume import check_thickness
 
 # Part of the digest of every chain that reads with `VolumeReader` (tools.transforms.digest). Raise it whenever the
@@ -52,8 +60,8 @@ def volume_names(folder: PathLike, name: PathLike) -> dict[str, str]:
 
 
 def source_path(path: PathLike) -> str:
-    """The file or folder on disk of a volume's name, which may end in `#echo=...`."""
-    return _ECHO.sub("", os.fspath(path))
+    """The file or folder on disk of a volume's name, which may end in `#echo=...` or `#channel=...`."""
+    return without_channel(_ECHO.sub("", os.fspath(path)))
 
 
 def volume_header(path: PathLike) -> VolumeHeader:
@@ -147,7 +155,7 @@ def _parts(path: PathLike) -> tuple[str, float | None]:
     found = _ECHO.search(os.fspath(path))
     if found and not os.path.isdir(source_path(path)):
         raise VolumeError.of(path, "an echo time chooses among the volumes of a DICOM folder, and this is none")
-    return source_path(path), float(found[1]) if found else None
+    return _ECHO.sub("", os.fspath(path)), float(found[1]) if found else None
 
 
 def _file_stamp(path: PathLike) -> list[int]:
