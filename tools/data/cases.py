@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.folders import walk
+from tools.datasets.decathlon import DESCRIPTION, described
 from tools.datasets.published import DATASETS
 from tools.datasets.record import Dataset
 from tools.datasets.splitting import check_section, split
 from tools.files import as_text
 from tools.io import left_out
 from tools.io.dicom import is_dicom_folder
-from tools.io.readers import VolumeError, volume_suffix
+from tools.io.readers import VolumeError, volume_suffix, with_channel
 from tools.io.volume_reader import volume_header
 
 FIRST = 50
@@ -49,10 +50,12 @@ class Case:
 
 
 def recognise(folder: str | os.PathLike) -> Dataset | None:
-    """The dataset, as published, that a folder holds: the one whose record knows most of its first images; or None.
+    """The dataset that a folder holds: the published one whose record knows most of its first images, or else what its
+    `dataset.json` describes, as the Decathlon and nnU-Net have it; or None.
 
     Raises:
         FileNotFoundError: there is no such folder.
+        ValueError: its `dataset.json` is none as the Decathlon or nnU-Net have it.
     """
     known = dict.fromkeys(DATASETS, 0)
     for number, (_, names) in enumerate(groupby(_images(Path(folder)), key=lambda image: image[2])):
@@ -62,7 +65,9 @@ def recognise(folder: str | os.PathLike) -> Dataset | None:
             for dataset in DATASETS.values():
                 known[dataset.name] += any(re.fullmatch(images.pattern, name) for images in dataset.images.values())
     best = max(known, key=known.get)
-    return DATASETS[best] if known[best] else None
+    if known[best]:
+        return DATASETS[best]
+    return described(Path(folder)) if (Path(folder) / DESCRIPTION).is_file() else None
 
 
 def find_cases(dataset: Dataset, folder: str | os.PathLike) -> list[Case]:
@@ -85,7 +90,8 @@ def find_cases(dataset: Dataset, folder: str | os.PathLike) -> list[Case]:
                 said = table.get(match["id"], {})
                 subject = said.get("subject", dataset.subject(match["id"]))
                 case = cases.setdefault(match["id"], Case(match["id"], subject, folders, class_name=said.get("class")))
-                _put(case.images, modality, path, f"{modality} of {case.id!r}")
+                volume = path if images.channel is None else with_channel(path, images.channel)
+                _put(case.images, modality, volume, f"{modality} of {case.id!r}")
     if not cases:
         raise FileNotFoundError(f"there is no image of {dataset.name} in {root.absolute()}; looked for {dataset.looks}")
     for name, path in labels.items():
@@ -116,7 +122,8 @@ def case_datalist(
 
     Returns:
         ``[{"id", "subject", "image": [path, ...]}, ...]``, a path per modality. With ``labelled`` also "label", the
-        path of the label map, and "known", the names of the classes in it, as `tools.transforms.samples` takes them;
+        path of the label map, "known", the names of the classes in it, and "label_by": "voxels" where its header does
+        not say where it lies, as `tools.transforms.samples` takes them;
         with ``classified`` also "class", the number of the scan's class.
 
     Raises:
@@ -145,6 +152,7 @@ def case_datalist(
             continue
         item = {"id": case.id, "subject": case.subject, "image": [case.images[modality] for modality in modalities]}
         item |= {"label": case.label, "known": [*dataset.labels.classes]} if labelled else {}
+        item |= {"label_by": "voxels"} if labelled and dataset.labels.by_voxels else {}
         found.append(item | ({"class": dataset.classes.index(case.class_name)} if classified else {}))
     if not found:
         raise VolumeError(f"{folder}: none of {len(cases)} cases is complete:\n{left_out.listed(lacking)}")

@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from tools.datasets.amos import AMOS
+from tools.datasets.brats import BRATS, BRATS_2023
 from tools.datasets.chaos import CHAOS
+from tools.datasets.decathlon import HIPPOCAMPUS, LIVER, PANCREAS
 from tools.datasets.gsp import GSP
 from tools.datasets.luna16 import LUNA16
+from tools.datasets.pancreas_ct import PANCREAS_CT
 from tools.datasets.record import Dataset
 from tools.errors import did_you_mean
 
-DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (LUNA16, GSP, CHAOS)}
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (LUNA16, GSP, CHAOS, BRATS, BRATS_2023, HIPPOCAMPUS, LIVER, PANCREAS, PANCREAS_CT, AMOS)
+}
 """Name -> record. A new dataset takes its place here."""
 
 

@@ -27,10 +27,12 @@ class Images:
         pattern: regular expression that fits the whole path of an image below the dataset's folder: of a file without
             its suffix, or of a folder of DICOM slices, "/" between folders. Its group "id" is the case.
         voxels: kind of its voxels, one of `VOXELS`.
+        channel: number of the volume in 4D files that hold several images of a case, from 0; None in others.
     """
 
     pattern: str
     voxels: str
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         _check_pattern(self.pattern)
@@ -46,10 +48,13 @@ class Labels:
         pattern: regular expression of their paths, as for `Images`.
         classes: name of every class that the dataset labels -> its value in the files, as ``Channels`` takes them. Any
             other class is not labelled, which is not the same as absent.
+        by_voxels: whether label maps lie on the voxels of their images, columns, rows, and slices from the feet up,
+            whatever their headers say.
     """
 
     pattern: str
     classes: Mapping[str, int]
+    by_voxels: bool = False
 
     def __post_init__(self) -> None:
         _check_pattern(self.pattern)

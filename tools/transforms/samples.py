@@ -1,8 +1,9 @@
 """From the files of a labelled sample to its channels on square slices, with all that the way back needs.
 
 An item is `{"image": {name: path, ...} or [path, ...], "label": path, "known": [class, ...]}`; label and known may be
-missing. In between there is a MetaTensor "image" [images, axial, H, W] in [-1, 1] and one "label" [1, axial, H, W] of
-class indices: slices from feet to head, rows from front to back, columns from the patient's right to left.
+missing, and "label_by": "voxels" says of a label that its header does not tell where it lies. In between there is a
+MetaTensor "image" [images, axial, H, W] in [-1, 1] and one "label" [1, axial, H, W] of class indices: slices from feet
+to head, rows from front to back, columns from the patient's right to left.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import (
     Compose,
-    EnsureChannelFirst,
     LoadImage,
     MapTransform,
     Orientation,
@@ -120,25 +120,29 @@ class LoadSampled(MapTransform):
         if path is None:
             index = np.full((1, *image.shape[1:]), UNKNOWN, np.uint8)  # nobody has looked
             return MetaTensor(torch.from_numpy(index), affine=image.affine.clone())
-        label = Compose([LoadImage(reader=VolumeReader), EnsureChannelFirst(), Orientation("SPL", labels=None)])(path)
+        stored = LoadImage(reader=VolumeReader, ensure_channel_first=True)(path)
+        by_voxels = item.get("label_by") == "voxels"
+        values = stored.permute(0, 3, 2, 1) if by_voxels else Orientation("SPL", labels=None)(stored)
         try:
-            index = torch.from_numpy(self.channels.indices(label.numpy()))
+            index = torch.from_numpy(self.channels.indices(values.numpy()))
         except ValueError as error:
             raise VolumeError.of(str(path), f"it is taken for a label map, but {error}") from error
-        label = MetaTensor(index, affine=label.affine)
-        if label.shape[0] != 1:
-            raise VolumeError.of(str(path), f"it has {label.shape[0]} channels, expected a label map of one")
+        if by_voxels:
+            if index.shape[1:] != image.shape[1:]:
+                raise VolumeError.of(
+                    str(path), f"it has {tuple(stored.shape[1:])} voxels, and its image {tuple(image.shape[:0:-1])}"
+                )
+            return MetaTensor(index, affine=image.affine.clone())
+        label = MetaTensor(index, affine=values.affine)
         if label.shape[1:] == image.shape[1:] and corner_distance(label, image) < GRID_TOLERANCE:
             return label
         match = ResampleToMatch(mode="nearest", padding_mode="zeros", dtype=torch.float64)
         covered = match(MetaTensor(torch.ones(label.shape), affine=label.affine), img_dst=image[:1])
         if (covered.amax((0, 2, 3)) > 0.5).float().mean() < 0.5:
             raise VolumeError.of(str(path), "it covers less than half of the slices of its image, in mm of the patient")
-        moved = match(MetaTensor(index.float(), affine=label.affine), img_dst=image[:1])
-        outside = covered.as_tensor() < 0.5
-        return MetaTensor(
-            moved.as_tensor().round().to(torch.uint8).masked_fill(outside, 0), affine=image.affine.clone()
-        )
+        moved = match(MetaTensor(index.float(), affine=label.affine), img_dst=image[:1]).as_tensor()
+        moved = moved.round().to(torch.uint8).masked_fill(covered.as_tensor() < 0.5, 0)
+        return MetaTensor(moved, affine=image.affine.clone())
 
 
 class CountForegroundd(MapTransform):
