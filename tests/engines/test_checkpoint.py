@@ -9,7 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.handlers import LrScheduleHandler
 
-from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
+from tests.engines.toys import make_data, make_game, make_old, make_trainer, make_updates, weights
 from tools.engines.checkpoint import TrainingCheckpoint, checkpoints, newest_whole_checkpoint
 from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.weights import BestModel, ModelLoader, model_settings
@@ -44,6 +44,44 @@ def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path, stop_at):
     assert later == numbers[6:]
 
 
+@pytest.mark.parametrize("stop_at", [None, 7], ids=["between epochs", "within an epoch"])
+def test_a_run_of_an_earlier_version_goes_on_bit_for_bit(tmp_path, stop_at):
+    whole, numbers, _ = run(tmp_path / "whole", max_epochs=4)
+    run(tmp_path / "parts", max_epochs=2 if stop_at is None else 4, stop_at=stop_at)
+    make_old(newest_whole_checkpoint(tmp_path / "parts")[0])
+    resumed, later, trainer = run(tmp_path / "parts", max_epochs=4, resume="auto", seed=99)
+    assert torch.equal(resumed, whole)
+    assert later == numbers[6:]
+    assert trainer.images == 48  # which it did not say
+
+
+@pytest.mark.parametrize("epoch_length", [2, 5], ids=["a part of a pass", "more than a pass"])
+@pytest.mark.parametrize("stop_at", [4, 5, 6, 7])
+def test_epochs_that_are_no_passes(tmp_path, epoch_length, stop_at):
+    """The loader has three batches, in another order in each pass."""
+
+    def go(folder, stop_at=None):
+        game = make_game()
+        dataset = [{"image": row} for row in torch.cat([batch["image"] for batch in make_data()])]
+        loader = torch.utils.data.DataLoader(dataset, batch_size=4, shuffle=True)
+        checkpoint = TrainingCheckpoint(folder, {}, {}, resume="auto")
+        options = {"max_epochs": 10 // epoch_length, "epoch_length": epoch_length, "train_handlers": [checkpoint]}
+        trainer = make_trainer(game, make_updates(game), loader, **options)
+        trainer.add_event_handler(
+            Events.ITERATION_STARTED,
+            lambda engine: setattr(trainer.signals, "received", 15 * (engine.state.iteration == stop_at)),
+        )
+        with contextlib.suppress(SystemExit):
+            trainer.run()
+        return weights(game.critic, game.generator)
+
+    torch.manual_seed(1)
+    whole = go(tmp_path / "whole")
+    torch.manual_seed(1)
+    go(tmp_path / "parts", stop_at)
+    assert torch.equal(go(tmp_path / "parts"), whole)
+
+
 def test_a_second_run_of_a_trainer_goes_on_as_federated_rounds_do(tmp_path):
     """It sets nothing aside, and is the run that never stopped."""
     whole, _, _ = run(tmp_path / "whole", max_epochs=3)
@@ -52,7 +90,7 @@ def test_a_second_run_of_a_trainer_goes_on_as_federated_rounds_do(tmp_path):
     for _ in range(2):
         trainer.state.max_epochs = trainer.state.epoch + 1
         trainer.run()
-    assert torch.equal(weights(game.critic, game.generator, trainer.ema.module), whole)
+    assert torch.equal(weights(game.critic, game.generator, trainer.averages[0].module), whole)
     assert not list((tmp_path / "rounds").glob("earlier_*"))
     assert [path.name for _, path in checkpoints(tmp_path / "rounds")] == [f"checkpoint_epoch={n}.pt" for n in (3, 2)]
 
@@ -66,7 +104,7 @@ def test_checkpoint_holds_what_design_lists(tmp_path):
     assert set(state["random"]) == {"python", "numpy", "torch", "cuda"}
     assert state["versions"]["torch"] == str(torch.__version__)
     assert state["settings"] == {"image_size": 4}
-    assert state["ema"]["n_averaged"] == 3
+    assert state["averages"][0]["n_averaged"] == 3
 
 
 def test_what_else_has_a_state_comes_back(tmp_path):

@@ -12,9 +12,10 @@ from torch import nn
 
 from tests.engines.toys import make_data, make_game, make_trainer, make_updates, weights
 from tests.processes import in_two_processes
+from tools.engines.batches import rows, split
 from tools.engines.draws import VERSION, Draws
 from tools.engines.ema import ExponentialMovingAverage
-from tools.engines.trainer import average_over_processes, rows, split
+from tools.engines.processes import average_over_processes
 from tools.engines.update import Update
 
 

@@ -151,7 +151,7 @@ def test_the_checkpoint_knows_the_result_of_its_epoch(tmp_path):
     _, _, best = Run(tmp_path, 2, values={1: 3.0, 2: 1.0}).run()
     assert best == [1.0, 2]
     state = torch.load(tmp_path / "checkpoint_epoch=2.pt", weights_only=True)
-    assert (state["best"], state["validated"]) == ([1.0, 2], 2)
+    assert state["validation"] == {"best": [1.0, 2], "validated": 2}
 
 
 def test_without_a_distance_the_last_model_is_kept(tmp_path, caplog):

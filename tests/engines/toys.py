@@ -5,6 +5,7 @@ from torch import nn
 
 from tools.engines.trainer import AlternatingTrainer
 from tools.engines.update import Update
+from tools.torch_files import write_torch_file
 
 
 class Game:
@@ -75,3 +76,16 @@ def make_trainer(game, updates=None, data=None, max_epochs=1, **options):
 
 def weights(*networks):
     return torch.cat([p.detach().flatten() for network in networks for p in network.parameters()])
+
+
+def make_old(path):
+    """Turn a checkpoint into one of version 1, before checkpoints said by which they were written."""
+    state = torch.load(path, weights_only=True)
+    kept = ("epoch", "iteration", "epoch_length", "networks", "optimizers", "scalers", "also", "random", "versions")
+    old = {
+        "ema": state["averages"][0] if state["averages"] else None,
+        "best": state["validation"]["best"],
+        "validated": state["validation"]["validated"],
+        "pass": state["pass"].get("began"),
+    }
+    write_torch_file(path, {key: state[key] for key in (*kept, "settings")} | old)

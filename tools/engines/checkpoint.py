@@ -17,7 +17,7 @@ from torch.distributed.checkpoint.stateful import Stateful
 from tools.engines.hyperparameters import differences
 from tools.engines.lock import hold
 from tools.engines.processes import decided_by_first, rank_and_world_size
-from tools.engines.state import progress, restore, state_of
+from tools.engines.state import is_within, progress, restore, state_of, upgraded
 from tools.engines.trainer import AlternatingTrainer
 from tools.engines.weights import model_settings, save_model
 from tools.files import remove_partial
@@ -30,10 +30,17 @@ class TrainingCheckpoint:
     """Handler of an ``AlternatingTrainer`` that saves its whole state and resumes from it.
 
     Every ``save_interval`` epochs, at the end, before and after every validation, and when the run is stopped, process
-    0 writes ``checkpoint_epoch=N.pt`` (networks, average, optimizers, scalers, epoch and iteration, random states, best
-    metric, versions, settings) and the networks that inference needs as ``<name>_last.pt``; in the middle of an epoch
-    ``checkpoint_epoch=N_iteration=M.pt``, where N counts complete epochs. Files appear under their names only when they
-    are complete.
+    0 writes ``checkpoint_epoch=N.pt`` and the networks that inference needs as ``<name>_last.pt``; in the middle of an
+    epoch ``checkpoint_epoch=N_iteration=M.pt``, where N counts complete epochs. Files appear under their names only
+    when they are complete. A checkpoint holds all parts of the training that have a state (``tools.engines.state``),
+    epoch and iteration, versions and settings.
+
+    The states are put back by ignite's ``Checkpoint.load_objects``. What ignite's ``Checkpoint`` and ``DiskSaver`` and
+    MONAI's ``CheckpointSaver`` do not do, and is done here: they look at no folder, so that ``n_saved`` counts the
+    files of one process (or of one checkpoint, that has the saver's own state); they remove a file before they write
+    the one that replaces it, and do not wait for the disk; they keep neither random states nor the middle of an epoch;
+    and MONAI's ``CheckpointLoader`` takes one path, does not look for the newest file that is whole, and loads rates
+    and betas over those of the config.
 
     The folder holds one line of checkpoints, and one run at a time writes into it. A run that does not resume moves the
     files of an earlier run into a folder beside them, and one that goes back to an earlier checkpoint those of the line
@@ -49,7 +56,8 @@ class TrainingCheckpoint:
         save_interval: epochs between two checkpoints.
         n_saved: number of checkpoints that are kept.
         resume: None, "auto" (the newest whole checkpoint in ``directory``, a new run if there is none) or a path.
-        also: further parts that have a state, by name: pools of past images, schedules that are no update's.
+        also: further parts of the state, by name: whatever has ``state_dict`` and ``load_state_dict``, for instance
+            pools of past images.
     """
 
     def __init__(
@@ -92,6 +100,10 @@ class TrainingCheckpoint:
             return
         state = self._read if rank_and_world_size()[0] == 0 else read_checkpoint(path)
         self._read = {}
+        try:
+            state = upgraded(state)
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be resumed from: {error}.") from error
         self._load(engine, path, state)
         if rank_and_world_size()[0] == 0:
             self._continue_line(path, state)
@@ -196,18 +208,18 @@ class TrainingCheckpoint:
         if best_is_here:
             keep += [self.directory / f"{name}{ending}" for name in self.models for ending in (".pt", ".json")]
         set_aside(self.directory, [file for file in run_files(self.directory) if file not in keep])
-        if self.evaluator is not None and state["best"] is not None and not best_is_here:
+        if self.evaluator is not None and state["validation"]["best"] is not None and not best_is_here:
             logger.info("The best model of that time is not here any more: the next validation chooses one anew.")
-            state["best"] = [-1, -1]
-            self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = state["best"]
+            state["validation"]["best"] = [-1, -1]
+            self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = -1, -1
         # "auto" goes on from here even if this run ends before its own first checkpoint
-        write_torch_file(self._path(state["epoch"], state.get("pass") is not None, state["iteration"]), state)
+        write_torch_file(self._path(state["epoch"], is_within(state), state["iteration"]), state)
 
     def _has_best(self, state: dict) -> bool:
         """Return whether the best model that a checkpoint knows of is the one in the folder."""
-        if self.evaluator is None or state["best"] is None:
+        if self.evaluator is None or state["validation"]["best"] is None:
             return False
-        metric, epoch = state["best"]
+        metric, epoch = state["validation"]["best"]
         metric = None if math.isnan(metric) else metric  # as JSON has it
         for name in self.models:
             try:

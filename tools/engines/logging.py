@@ -9,7 +9,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 from torch.utils.tensorboard import SummaryWriter
 
-from tools.engines.trainer import rank_and_world_size
+from tools.engines.processes import rank_and_world_size
 from tools.transforms.montage import MontageSaver
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -13,48 +13,50 @@ from torch.utils.data import DataLoader
 
 
 class Passes:
-    """An iterable over a data loader that knows with which random states its present pass began.
+    """An iterable over a data loader that knows how far its present pass is, and with which random states it began.
 
-    All that a pass draws follows from them: the order of a random sampler, the seeds of the workers, the random numbers
-    of transforms. So a pass is taken up in its middle by beginning it again from the same states, and dropping the
-    batches that were used already: they are loaded a second time, which gives exactly what would have come after them.
+    All that a pass draws follows from these states: the order of a random sampler, the seeds of the workers, the random
+    numbers of transforms. So a pass is taken up in its middle by beginning it again from the same states, and dropping
+    the batches that were used already: they are loaded a second time, which gives exactly what would have come after.
 
     Args:
-        loader: batches, for instance a ``torch.utils.data.DataLoader``.
+        loader: batches, for instance a ``torch.utils.data.DataLoader``. Where it is replaced by another one, the pass
+            over it ends.
 
     Attributes:
         began: the random states with which the present pass began, see ``random_states``; None before the first.
+        used: number of its batches that were used.
     """
 
     def __init__(self, loader: Iterable) -> None:
         self.loader = loader
         self.began: dict | None = None
-        self._taken_up: tuple[dict, int, dict] | None = None
+        self.used = 0
+        self._taken_up: dict | None = None
 
     def __len__(self) -> int:
         return len(self.loader)
 
-    def take_up(self, began: dict, batches: int, now: dict) -> None:
-        """Let the next pass go on after its first ``batches``.
+    def state_dict(self) -> dict:
+        """Return how far the present pass is; nothing between two passes."""
+        over = isinstance(self.loader, Sized) and self.used >= len(self.loader)
+        return {} if self.began is None or over else {"began": self.began, "used": self.used}
 
-        Args:
-            began: the attribute of this name, in the pass that is taken up.
-            batches: number of batches that were used.
-            now: random states after the last of them was used.
-        """
-        self._taken_up = began, batches, now
+    def load_state_dict(self, state: dict) -> None:
+        """Let the next pass go on where another one was; the random states are those after its last batch."""
+        self._taken_up = {**state, "now": random_states()} if state else None
 
     def __iter__(self) -> Iterator[Any]:
         taken_up, self._taken_up = self._taken_up, None
         if taken_up is not None:
-            restore_random_states(taken_up[0])
-        self.began = random_states()
+            restore_random_states(taken_up["began"])
+        self.began, self.used = random_states(), 0
         self._seed_transforms()
-        batches = iter(self.loader)
+        batches = _Pass(self)
         if taken_up is not None:
-            for _ in range(taken_up[1]):
+            for _ in range(taken_up["used"]):
                 next(batches)
-            restore_random_states(taken_up[2])
+            restore_random_states(taken_up["now"])
         return batches
 
     def _seed_transforms(self) -> None:
@@ -63,6 +65,25 @@ class Passes:
             generator = torch.Generator()  # drawn from a copy: the global generator is left as it is
             generator.set_state(torch.get_rng_state())
             set_rnd(self.loader.dataset, int(torch.randint(2**31, (), generator=generator)))
+
+
+class _Pass:
+    """An iterator over the batches of one pass."""
+
+    def __init__(self, passes: Passes) -> None:
+        self.passes = passes
+        self.loader = passes.loader
+        self.batches = iter(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self.passes.loader is not self.loader:
+            raise StopIteration
+        batch = next(self.batches)
+        self.passes.used += 1
+        return batch
 
 
 def random_states() -> dict:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import monai
 import numpy as np
 import torch
 from ignite.engine import Engine
+from ignite.handlers import Checkpoint
 from torch.distributed.checkpoint.stateful import Stateful
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -19,29 +21,112 @@ from tools.engines.trainer import AlternatingTrainer
 
 logger = logging.getLogger(__name__)
 
+VERSION = 2
+"""Of what a checkpoint holds. In 1, before checkpoints said so, parts had other names (see ``upgraded``)."""
+
+Parts = dict[str, "Stateful | Sequence[Stateful] | Mapping[str, Stateful]"]
+
+
+def parts_of(
+    trainer: AlternatingTrainer, evaluator: Engine | None = None, also: Mapping[str, Stateful] | None = None
+) -> Parts:
+    """Return everything of a training that has a state, in the order in which it is restored.
+
+    A part is whatever has ``state_dict`` and ``load_state_dict``, or a list or dictionary of such.
+    """
+    return {
+        "networks": trainer.networks,
+        "averages": trainer.averages,
+        "optimizers": {name: _Loaded(one, load_optimizer) for name, one in optimizers(trainer).items()},
+        "schedules": {u.name: _Loaded(u.schedule, load_schedule) for u in trainer.updates if u.schedule is not None},
+        "scalers": {name: _Loaded(one, _load_scaler) for name, one in trainer.scalers.items()},
+        "also": {
+            name: _Loaded(one, load_schedule) if isinstance(one, LRScheduler) else one
+            for name, one in (also or {}).items()
+        },
+        "validation": _BestSoFar(evaluator),
+        "random": _RandomStates(),
+        "pass": trainer.passes,  # last: it remembers the random states
+    }
+
 
 def state_of(
     trainer: AlternatingTrainer, evaluator: Engine | None = None, also: Mapping[str, Stateful] | None = None
 ) -> dict:
     """The state between two iterations, as tensors and primitives; "epoch" counts those that are complete."""
-    epoch, within = progress(trainer)
+    states = _map(lambda part: part.state_dict(), parts_of(trainer, evaluator, also))
     return {
-        "epoch": epoch,
+        "version": VERSION,
+        "draws": draws.VERSION,
+        "versions": {"monai": monai.__version__, "torch": str(torch.__version__), "numpy": np.__version__},
+        "epoch": progress(trainer)[0],
         "iteration": trainer.state.iteration,
         "epoch_length": trainer.state.epoch_length,
-        "networks": {name: network.state_dict() for name, network in trainer.networks.items()},
-        "ema": None if trainer.ema is None else trainer.ema.state_dict(),
-        "optimizers": {update.name: update.optimizer.state_dict() for update in trainer.updates},
-        "schedules": {u.name: u.schedule.state_dict() for u in trainer.updates if u.schedule is not None},
-        "scalers": {name: scaler.state_dict() for name, scaler in trainer.scalers.items()},
-        "best": None if evaluator is None else [evaluator.state.best_metric, evaluator.state.best_metric_epoch],
-        "validated": None if evaluator is None else getattr(evaluator.state, "validated", None),
-        "also": {name: thing.state_dict() for name, thing in (also or {}).items()},
-        "draws": draws.VERSION,
-        "random": random_states(),
-        "pass": trainer.passes.began if within else None,
-        "versions": versions(),
+        "images": trainer.images,
+        **states,
     }
+
+
+def restore(
+    trainer: AlternatingTrainer, evaluator: Engine | None, state: dict, also: Mapping[str, Stateful] | None = None
+) -> list[str]:
+    """Put the state of ``state_of`` back, as ``upgraded`` gives it; rates and schedules stay those of this run.
+
+    Returns:
+        The hyperparameters that differ from the checkpoint's, a line for each, and the version of the draws if it does.
+
+    Raises:
+        ValueError: the state is of other networks or optimizers, or lacks a part.
+    """
+    trainer.enter_epoch(state["epoch"] if is_within(state) else max(0, state["epoch"] - 1))
+    parts = parts_of(trainer, evaluator, also)
+    if trainer.state.epoch_length not in (None, state["epoch_length"]):
+        del parts["pass"]  # of other data, or in other batches
+    _check_parts(parts, state)
+    Checkpoint.load_objects(parts, state)
+    _restore_progress(trainer, state)
+    other_draws = f"random numbers of version {draws.VERSION}, {state['draws']} in the checkpoint: it goes on, though "
+    other_draws += "not with those that would have come then"
+    return [other_draws] * (state["draws"] != draws.VERSION) + [
+        line
+        for name, optimizer in optimizers(trainer).items()
+        for line in optimizer_differences(name, state["optimizers"][name], optimizer)
+    ]
+
+
+def upgraded(state: dict) -> dict:
+    """Return what a checkpoint of an earlier version holds, in the form of this one.
+
+    Raises:
+        ValueError: it is of a later version.
+    """
+    for what, version, known in (
+        ("content", state.get("version", 1), VERSION),
+        ("random numbers", state.get("draws", 1), draws.VERSION),
+    ):
+        if version > known:
+            raise ValueError(f"its {what} are of version {version}, and those here of {known}: update tools")
+    if state.get("version", 1) == VERSION:
+        return state
+    schedules = {name.removesuffix("_schedule"): one for name, one in state["also"].items()}
+    within = state["iteration"] - state["epoch"] * (state["epoch_length"] or 0)
+    return state | {
+        "version": VERSION,
+        "draws": state.get("draws", 1),
+        "images": None,
+        "averages": [] if state["ema"] is None else [state["ema"]],
+        "schedules": schedules | state.get("schedules", {}),
+        "validation": {"best": state["best"], "validated": state.get("validated", state["epoch"])},
+        "pass": {} if state.get("pass") is None else {"began": state["pass"], "used": within},
+    }
+
+
+def optimizers(trainer: AlternatingTrainer) -> dict[str, torch.optim.Optimizer]:
+    """Return each optimizer once, by the name of the first update that has it."""
+    names: dict[int, str] = {}
+    for update in trainer.updates:
+        names.setdefault(id(update.optimizer), update.name)
+    return {update.name: update.optimizer for update in trainer.updates if update.name in names.values()}
 
 
 def progress(trainer: AlternatingTrainer) -> tuple[int, int]:
@@ -50,60 +135,9 @@ def progress(trainer: AlternatingTrainer) -> tuple[int, int]:
     return divmod(trainer.state.iteration, length) if length else (trainer.state.epoch, 0)
 
 
-def restore(
-    trainer: AlternatingTrainer, evaluator: Engine | None, state: dict, also: Mapping[str, Stateful] | None = None
-) -> list[str]:
-    """Put the state of ``state_of`` back; rates and schedules stay those of this run.
-
-    Returns:
-        The hyperparameters that differ from the checkpoint's, a line for each, and the version of the draws if it does.
-
-    Raises:
-        ValueError: the state is of other networks or optimizers, or from a later version of this project.
-    """
-    drawn = state.get("draws", 1)
-    if drawn > draws.VERSION:
-        raise ValueError(f"its random numbers are of version {drawn}, and those here of {draws.VERSION}: update tools")
-    for name, network in trainer.networks.items():
-        network.load_state_dict(state["networks"][name])
-    if trainer.ema is not None:
-        trainer.ema.load_state_dict(state["ema"])
-    for update in trainer.updates:
-        load_optimizer(update.optimizer, state["optimizers"][update.name])
-        if update.schedule is not None:
-            load_schedule(update.schedule, _saved_schedule(update.name, state))
-    for name, scaler in trainer.scalers.items():
-        if state["scalers"][name]:  # none, if the precision was another
-            scaler.load_state_dict(state["scalers"][name])
-    for name, thing in (also or {}).items():
-        if isinstance(thing, LRScheduler):
-            load_schedule(thing, state["also"][name])
-        else:
-            thing.load_state_dict(state["also"][name])
-    if evaluator is not None and state["best"] is not None:
-        evaluator.state.best_metric, evaluator.state.best_metric_epoch = state["best"]
-        evaluator.state.validated = state.get("validated", state["epoch"])
-    restore_random_states(state["random"])
-    _restore_progress(trainer, state)
-    other_draws = f"random numbers of version {draws.VERSION}, {drawn} in the checkpoint: it goes on, though not with "
-    other_draws += "those that would have come then"
-    return [other_draws] * (drawn != draws.VERSION) + [
-        line
-        for update in trainer.updates
-        for line in optimizer_differences(update.name, state["optimizers"][update.name], update.optimizer)
-    ]
-
-
-def _saved_schedule(update: str, state: dict) -> dict:
-    """An update's schedule in a checkpoint; earlier ones have it among what else has a state."""
-    saved = state.get("schedules", {}).get(update) or state["also"].get(f"{update}_schedule")
-    if saved is None:
-        raise ValueError(f"update '{update}' has a schedule of its learning rate now, and had none then")
-    return saved
-
-
 def _restore_progress(trainer: AlternatingTrainer, state: dict) -> None:
     trainer.state.epoch, trainer.state.iteration = state["epoch"], state["iteration"]
+    trainer.images = state["images"]
     if trainer.state.epoch_length not in (None, state["epoch_length"]):
         # ignite takes a remainder for a position within the epoch
         trainer.state.iteration = trainer.state.epoch * trainer.state.epoch_length
@@ -111,10 +145,75 @@ def _restore_progress(trainer: AlternatingTrainer, state: dict) -> None:
             f"An epoch had {state['epoch_length']} iterations and now has {trainer.state.epoch_length} (other data "
             f"or batch size): training goes on at iteration {trainer.state.iteration}, not {state['iteration']}."
         )
-    elif state.get("pass") is not None:
-        trainer.passes.take_up(state["pass"], progress(trainer)[1], state["random"])
 
 
-def versions() -> dict[str, str]:
-    """The packages that a result depends on."""
-    return {"monai": monai.__version__, "torch": str(torch.__version__), "numpy": np.__version__}
+def _map(act: Callable[[Any], Any], parts: Any) -> Any:
+    if isinstance(parts, dict):
+        return {name: _map(act, part) for name, part in parts.items()}
+    return [_map(act, part) for part in parts] if isinstance(parts, list) else act(parts)
+
+
+def _check_parts(parts: Parts, state: Mapping) -> None:
+    missing = [name for name in parts if name not in state]
+    for name, part in parts.items():
+        if isinstance(part, dict) and name in state:
+            missing += [f"{name}#{inner}" for inner in part if inner not in state[name]]
+    if missing:
+        raise ValueError(f"it has no state of {', '.join(missing)}, which this run has")
+    then, now = len(state["averages"]), len(parts["averages"])
+    if then != now:
+        raise ValueError(f"it has {then} averages of weights, and this run has {now}")
+
+
+def is_within(state: dict) -> bool:
+    """Return whether a checkpoint is of the middle of an epoch."""
+    return state["iteration"] > state["epoch"] * (state["epoch_length"] or 0)
+
+
+class _Loaded:
+    """A part whose state is loaded by a function of ours."""
+
+    def __init__(self, part: Stateful, load: Callable[[Any, dict], None]) -> None:
+        self.part = part
+        self.load = load
+
+    def state_dict(self) -> dict:
+        return self.part.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        self.load(self.part, state)
+
+
+def _load_scaler(scaler: torch.amp.GradScaler, state: dict) -> None:
+    if state:  # none, if the precision was another
+        scaler.load_state_dict(state)
+
+
+class _BestSoFar:
+    """The best key metric of a validation, its epoch, and the last epoch that was validated; None without one."""
+
+    def __init__(self, evaluator: Engine | None) -> None:
+        self.state = None if evaluator is None else evaluator.state
+
+    def state_dict(self) -> dict:
+        if self.state is None:
+            return {"best": None, "validated": None}
+        return {
+            "best": [self.state.best_metric, self.state.best_metric_epoch],
+            "validated": getattr(self.state, "validated", None),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        if None not in (self.state, state["best"]):
+            self.state.best_metric, self.state.best_metric_epoch = state["best"]
+            self.state.validated = state["validated"]
+
+
+class _RandomStates:
+    """The global random generators."""
+
+    def state_dict(self) -> dict:
+        return random_states()
+
+    def load_state_dict(self, state: dict) -> None:
+        restore_random_states(state)

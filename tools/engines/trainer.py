@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import torch
-import torch.distributed as dist
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
-from monai.handlers import LrScheduleHandler, MLFlowHandler
+from monai.handlers import MLFlowHandler
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from tools.engines.batches import rows, split, to_device
+from tools.engines.compiled import check_called, compile_networks
 from tools.engines.draws import Draws
 from tools.engines.ema import ExponentialMovingAverage
-from tools.engines.handover import Handover
 from tools.engines.lock import release_folders
 from tools.engines.passes import Passes
-from tools.engines.processes import rank_and_world_size
+from tools.engines.processes import average_over_processes, forget_unused, rank_and_world_size, share_weights
 from tools.engines.stopping import StopSignals, received_by_any, shield_workers
 from tools.engines.update import Update
 
@@ -46,6 +45,12 @@ class AlternatingTrainer(SupervisedTrainer):
     SIGTERM or Ctrl-C, in any process, ends the run of all after the same iteration; handlers of ``Events.TERMINATE``
     then save it, and ``stopping`` is the signal's number.
 
+    Networks, optimizers and the loader can change from epoch to epoch, as in progressive growing (Karras et al. 2018):
+    ``prepare_epoch`` is called before each epoch, with the trainer and the number of complete epochs, and makes them
+    what they are in that epoch; by what the networks have for it, ``ExponentialMovingAverage.change``, ``set_updates``
+    and ``set_loader``. What it makes follows from that number alone, whichever epoch there was before, and where all is
+    as it should be it does nothing: a resumed run calls it before it loads a checkpoint. Epochs keep their length.
+
     Args:
         device: device of the networks.
         max_epochs: number of epochs.
@@ -54,15 +59,22 @@ class AlternatingTrainer(SupervisedTrainer):
         draw: (batch, Draws) -> batch with all random numbers of the iteration, the objective's ``draw``.
         seed: seed of the draws.
         precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales its losses).
-        compile: True compiles the networks' passes by TorchInductor, which needs a C++ compiler, and minutes before the
-            first step: for long runs. Validation, whose shapes differ, is not compiled.
+        compile: True compiles what losses call of the networks (``compile_networks``) by TorchInductor, which needs a
+            C++ compiler, and minutes before the first step: for long runs. Another backend of ``torch.compile`` goes by
+            its name. Validation, whose shapes differ, is not compiled.
         accumulation: number of parts into which a batch is split; they pass one after the other before one step: less
             memory, the same gradient.
-        ema: average of a network's weights, moved after each update of that network.
+        ema: average of a network's weights, or several, moved after each iteration that trains that network.
         epoch_length: iterations per epoch, the loader's length if None.
         train_handlers: MONAI or ignite handlers.
         network: network that inference uses; None takes the one that ``ema`` averages, or else the first of the first
             update.
+        prepare_epoch: function of trainer and epoch, see above.
+
+    Attributes:
+        images: number of images that were seen, in all processes together.
+        averages: averages of ``ema``, as a list.
+        networks: all networks that are trained, by name.
     """
 
     def __init__(
@@ -74,23 +86,22 @@ class AlternatingTrainer(SupervisedTrainer):
         draw: Callable[[dict, Draws], dict],
         seed: int = 0,
         precision: str = "fp32",
-        compile: bool = False,
+        compile: bool | str | Callable = False,
         accumulation: int = 1,
-        ema: ExponentialMovingAverage | None = None,
+        ema: ExponentialMovingAverage | Sequence[ExponentialMovingAverage] | None = None,
         epoch_length: int | None = None,
         train_handlers: Sequence | None = None,
         network: nn.Module | None = None,
+        prepare_epoch: Callable[[AlternatingTrainer, int], object] | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}, expected one of {list(PRECISIONS)}.")
         if accumulation < 1:
             raise ValueError(f"accumulation is {accumulation}, expected 1 or more.")
-        names = [update.name for update in updates]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"expected updates with different names, got {names}.")
+        averages = [] if ema is None else [ema] if isinstance(ema, ExponentialMovingAverage) else list(ema)
+        check_updates(updates, averages)
         if network is None:
-            network = next(iter(updates[0].networks.values())) if ema is None else ema.source[0]
-        schedules = [LrScheduleHandler(u.schedule, print_lr=False) for u in updates if u.schedule is not None]
+            network = averages[0].source[0] if averages else next(iter(updates[0].networks.values()))
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -99,22 +110,23 @@ class AlternatingTrainer(SupervisedTrainer):
             optimizer=updates[0].optimizer,
             loss_function=updates[0].loss,
             epoch_length=epoch_length,
-            train_handlers=[*schedules, *(train_handlers or [])],  # rates are those of the next epoch when it is saved
+            train_handlers=[_Epochs(), *(train_handlers or [])],  # rates are those of the next epoch when it is saved
             decollate=False,
         )
-        self.updates = list(updates)
         self.draw = draw
         self.seed = seed
         self.precision = precision
         self.compile = compile
         self.accumulation = accumulation
-        self.ema = ema
-        self.scalers = {
-            name: torch.amp.GradScaler(self.state.device.type, enabled=precision == "fp16") for name in names
-        }
-        self.networks = {name: network for update in updates for name, network in update.networks.items()}
-        self._overflows = dict.fromkeys(names, 0)
+        self.averages = averages
+        self.prepare_epoch = prepare_epoch
+        self.images: int | None = 0  # None: a checkpoint of before, which does not say
         self.passes = Passes(train_data_loader)
+        self.scalers: dict[str, torch.amp.GradScaler] = {}
+        self._overflows: dict[str, int] = {}
+        self._compiled: list = []
+        self.set_updates(updates)
+        self._compile()
         self.trackers = [handler for handler in train_handlers or () if isinstance(handler, MLFlowHandler)]
         self.signals = StopSignals()
         self.stopping = 0
@@ -125,9 +137,44 @@ class AlternatingTrainer(SupervisedTrainer):
         self.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
         shield_workers(train_data_loader)
 
-        if compile:
-            for network in self.networks.values():
-                network.compile(dynamic=False)
+    def set_updates(self, updates: Sequence[Update]) -> None:
+        """Train by these updates from now on. One of a name that there was before goes on with its scale in fp16."""
+        check_updates(updates, self.averages)
+        self.updates = list(updates)
+        self.optimizer = updates[0].optimizer
+        self.networks = {name: network for update in updates for name, network in update.networks.items()}
+        for update in updates:
+            if update.name not in self.scalers:
+                scaler = torch.amp.GradScaler(self.state.device.type, enabled=self.precision == "fp16")
+                self.scalers[update.name] = scaler
+        names = [update.name for update in updates]
+        self.scalers = {name: self.scalers[name] for name in names}
+        self._overflows = {name: self._overflows.get(name, 0) for name in names}
+
+    def set_loader(self, loader: Iterable) -> None:
+        """Take the batches of this loader from the next one on."""
+        self.data_loader = self.passes.loader = loader
+        shield_workers(loader)
+
+    def enter_epoch(self, epoch: int) -> None:
+        """Let networks, optimizers and loader be those of an epoch, counted from 0."""
+        if self.prepare_epoch is None:
+            return
+        before = self._parameters()
+        self.prepare_epoch(self, epoch)
+        if [id(one) for one in self._parameters()] != [id(one) for one in before]:
+            self._compile()
+            self._share_weights()
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for network in self.networks.values() for parameter in network.parameters()]
+
+    def _compile(self) -> None:
+        if self.compile:
+            self._compiled = compile_networks(self.networks, "inductor" if self.compile is True else self.compile)
+
+    def _share_weights(self) -> None:
+        share_weights([*self.networks.values(), *self.averages], self.state.device)
 
     def run(self) -> None:
         """Train until the last epoch.
@@ -147,7 +194,7 @@ class AlternatingTrainer(SupervisedTrainer):
 
     def _started(self, engine: AlternatingTrainer) -> None:
         self.state.dataloader = self.passes
-        share_weights(self.networks.values(), self.ema)
+        self._share_weights()
         self._stop_if_asked()
 
     def _iteration_completed(self, engine: AlternatingTrainer) -> None:
@@ -169,13 +216,23 @@ class AlternatingTrainer(SupervisedTrainer):
     def _run_updates(self, engine: AlternatingTrainer, batchdata: dict) -> list[dict]:
         iteration = engine.state.iteration - 1
         total = engine.state.max_epochs * engine.state.epoch_length
-        draws = Draws(self.seed, iteration, engine.state.device, *rank_and_world_size(), iterations=total)
-        batch = self.draw(_to_device(batchdata, engine.state.device), draws)
+        rank, world_size = rank_and_world_size()
+        draws = Draws(self.seed, iteration, engine.state.device, rank, world_size, iterations=total)
+        batch = self.draw(to_device(batchdata, engine.state.device), draws)
         size = rows(batchdata)
+        images = size * world_size
+        self.images = iteration * images if self.images is None else self.images
         losses: dict[str, float] = {}
-        for update in self.updates:
-            if update.is_due(iteration):
-                losses |= self._run(update, batch, size)
+        due = [update for update in self.updates if update.is_due(iteration)]
+        for update in due:
+            losses |= self._run(update, batch, size)
+        for average in self.averages:
+            if any(average.source[0] in update.networks.values() for update in due):
+                average.update(images, self.images)
+        self.images += images
+        if self._compiled and len(due) == len(self.updates):
+            check_called(self._compiled)
+            self._compiled = []
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return [{"loss": losses}]
 
@@ -189,18 +246,20 @@ class AlternatingTrainer(SupervisedTrainer):
         terms: dict[str, Tensor] = {}
         for part, share in split(batch, rows if update.one_by_one else self.accumulation, rows):
             for losses in self._losses(update, part):
-                scaler.scale(share * sum(losses.values())).backward()
+                scaler.scale(share * update.gain * sum(losses.values())).backward()
                 for name, loss in losses.items():
                     terms[name] = terms.get(name, 0) + share * loss.detach().float()
         asked = self.signals.tensor(self.state.device)
-        average_over_processes(update.parameters, [*terms.values(), asked])
+        had = average_over_processes(update.parameters, [*terms.values(), asked])
         scaler.unscale_(update.optimizer)
         norm = get_total_norm([p.grad for p in update.parameters if p.grad is not None]).to(self.state.device)
 
         # the only time that an update waits for its device
-        *numbers, length, sigterm, sigint = torch.stack([*terms.values(), norm, *asked]).tolist()
+        found = torch.cat([torch.stack([*terms.values(), norm, *asked]), had]).tolist()
+        *numbers, length, sigterm, sigint = found[: len(terms) + 3]
         if rank_and_world_size()[1] > 1:
             self._asked = received_by_any((sigterm, sigint))
+            forget_unused(update.parameters, found[len(terms) + 3 :])
         values = dict(zip(terms, numbers, strict=True))
         total = sum(values.values())
         self._check(update, "loss", total, values)
@@ -213,8 +272,6 @@ class AlternatingTrainer(SupervisedTrainer):
         scaler.step(update.optimizer)
         scaler.update()
         update.optimizer.zero_grad(set_to_none=True)  # gradients are as large as the networks: not kept for later
-        if self.ema is not None and self.ema.source[0] in update.networks.values():
-            self.ema.update()
         return {update.name: total} | {f"{update.name}/{name}": value for name, value in values.items()}
 
     def _losses(self, update: Update, batch: dict) -> Iterator[dict[str, Tensor]]:
@@ -261,80 +318,51 @@ class AlternatingTrainer(SupervisedTrainer):
         )
 
 
-def split(batch: dict, parts: int, size: int) -> Iterator[tuple[dict, float]]:
-    """Divide a batch along its first axis; with each part comes its share of the batch.
+class _Epochs:
+    """Handler of what a trainer does itself before and after an epoch, ahead of all other handlers."""
 
-    Divided are tensors of as many rows as the batch has, and its handover. All else goes to every part: numbers,
-    cutoffs, tables of noise levels. A table that has by chance as many rows belongs into the objective instead.
+    def attach(self, engine: AlternatingTrainer) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda trainer: trainer.enter_epoch(trainer.state.epoch - 1))
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.step_schedules)
 
-    Args:
-        batch: batch as the objective has drawn it.
-        parts: number of parts.
-        size: number of rows of the batch, see ``rows``.
-    """
-    if parts > size:
-        raise ValueError(f"a batch of {size} cannot be accumulated in {parts} parts. Lower --accumulation to {size}.")
-    for numbers in torch.arange(size).tensor_split(parts):
-        first, last = int(numbers[0]), int(numbers[-1]) + 1
-        part = {key: _rows_of(value, first, last, size) for key, value in batch.items()}
-        yield part, (last - first) / size
+    @staticmethod
+    def step_schedules(engine: AlternatingTrainer) -> None:
+        for update in engine.updates:
+            if update.schedule is not None:
+                update.schedule.step()
 
 
-def _rows_of(value: Any, first: int, last: int, size: int) -> Any:
-    if isinstance(value, Handover):
-        return value.part(first, last)
-    return value[first:last] if isinstance(value, Tensor) and value.ndim > 0 and len(value) == size else value
-
-
-def rows(batch: dict) -> int:
-    """Number of rows of a loader's batch, which is the length of all tensors in it.
+def check_updates(updates: Sequence[Update], averages: Sequence[ExponentialMovingAverage]) -> None:
+    """Look whether updates can be run one after the other.
 
     Raises:
-        ValueError: the tensors have no rows, or not the same number.
+        ValueError: there are none, or two of one name; two networks have one name, or a network has two; an optimizer
+            has two schedules; or an average is of a network that none of them trains.
     """
-    lengths = {key: len(value) for key, value in batch.items() if isinstance(value, Tensor) and value.ndim > 0}
-    if len(set(lengths.values())) != 1:
-        raise ValueError(
-            f"the tensors of a training batch have {lengths or 'no'} rows, expected one number of rows for all. What "
-            "is the same for every row belongs into the objective."
-        )
-    return next(iter(lengths.values()))
-
-
-def average_over_processes(parameters: Sequence[nn.Parameter], others: Sequence[Tensor]) -> None:
-    """Average gradients and other tensors over all processes, in place, by one flattened all-reduce.
-
-    The losses travel with the gradients, so that a loss that is not finite in one process stops all of them, and so do
-    the signals that ask for a stop.
-    """
-    world_size = rank_and_world_size()[1]
-    if world_size == 1:
-        return
-    for parameter in parameters:
-        if parameter.grad is None:  # unused here, but perhaps not in another process
-            parameter.grad = torch.zeros_like(parameter)
-    tensors = [parameter.grad for parameter in parameters] + list(others)
-    flat = torch.cat([tensor.flatten() for tensor in tensors])
-    dist.all_reduce(flat)
-    flat /= world_size
-    averages = [a.view_as(t) for a, t in zip(flat.split([t.numel() for t in tensors]), tensors, strict=True)]
-    torch._foreach_copy_(tensors, averages)
-
-
-def share_weights(networks: Iterable[nn.Module], ema: nn.Module | None) -> None:
-    """Give every process the parameters and buffers of process 0."""
-    if rank_and_world_size()[1] == 1:
-        return
-    for network in [*networks, *([] if ema is None else [ema])]:
-        for tensor in (*network.parameters(), *network.buffers()):
-            dist.broadcast(tensor.detach(), src=0)
-
-
-def _to_device(batch: dict, device: torch.device) -> dict:
-    """Plain tensors on the device: networks have no use for MONAI's metadata, and it costs time on every operation."""
-    moved = {}
-    for key, value in batch.items():
-        if isinstance(value, Tensor):
-            value = (value.as_tensor() if hasattr(value, "as_tensor") else value).to(device, non_blocking=True)
-        moved[key] = value
-    return moved
+    names = [update.name for update in updates]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"expected updates with different names, got {names}.")
+    named: dict[str, nn.Module] = {}
+    scheduled: dict[int, str] = {}
+    for update in updates:
+        for name, network in update.networks.items():
+            named.setdefault(name, network)
+            others = [other for other, one in named.items() if one is network]
+            if named[name] is not network or others != [name]:
+                raise ValueError(
+                    f"update '{update.name}': its network '{name}' has another name in another update, or that has "
+                    "another network of this name. Give a network one name."
+                )
+        if update.schedule is not None:
+            other = scheduled.setdefault(id(update.optimizer), update.name)
+            if other != update.name:
+                raise ValueError(
+                    f"updates '{other}' and '{update.name}' share an optimizer, and each has a schedule of its rate. "
+                    "Give it to one of them."
+                )
+    for average in averages:
+        if not any(average.source[0] is network for network in named.values()):
+            raise ValueError(
+                f"ema averages a {type(average.source[0]).__name__} that no update trains. Give it one of the "
+                f"networks of the updates {names}."
+            )

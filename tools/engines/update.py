@@ -1,11 +1,12 @@
-"""One update of an alternating training algorithm: some networks, one optimizer, one loss."""
+"""One update of an alternating training algorithm: some networks, an optimizer, one loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 Terms = dict[str, Tensor]
@@ -26,12 +27,16 @@ class Update:
     Args:
         name: name of the update, for logs, messages and checkpoints.
         networks: the networks that are trained, by the names that a checkpoint gives them; all others stand still.
-        optimizer: optimizer over the parameters of these networks, and of no others.
+        optimizer: optimizer over the parameters of these networks, and of no others. Several updates may share one:
+            each takes a step of its own with it, by its own loss, scale and clipping. One of them has the schedule.
         loss: batch -> terms of the loss by name; their sum is minimised. A generator function may yield them one after
             the other, those in one dictionary that share a graph: each dictionary has its own backward pass, before the
             next is computed, so that one graph is held at a time. What it yields twice under one name is added.
         every: interval in iterations: 1, or more for lazy updates, which begin with the first iteration.
-        max_grad_norm: Euclidean norm to which the gradient is clipped; None does not clip.
+        gain: factor of the gradient; losses are logged without it. None takes ``every``, so that a loss which is
+            computed in every n-th iteration only weighs as much as if it were in each: lazy regularisation (Karras et
+            al. 2020, appendix B; see ``lazy_adam``). 1 for an update that is meant to be rarer than others.
+        max_grad_norm: Euclidean norm to which the gradient, with its gain, is clipped; None does not clip.
         one_by_one: True passes the rows of a batch through the networks one after the other, and takes one step with
             their mean gradient: for a loss that is a mean over rows the same step, in the memory of one row. Not for
             networks that change with every pass, as by spectral normalisation.
@@ -49,6 +54,7 @@ class Update:
         optimizer: Optimizer,
         loss: Callable[[dict], Terms | Iterator[Terms]],
         every: int = 1,
+        gain: float | None = None,
         max_grad_norm: float | None = None,
         one_by_one: bool = False,
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
@@ -58,11 +64,14 @@ class Update:
         self.optimizer = optimizer
         self.loss = loss
         self.every = every
+        self.gain = every if gain is None else gain
         self.max_grad_norm = max_grad_norm
         self.one_by_one = one_by_one
         self.schedule = None if schedule is None else schedule(optimizer)
         if every < 1:
             raise ValueError(f"update '{name}': every is {every}, expected 1 or more.")
+        if not self.gain > 0:
+            raise ValueError(f"update '{name}': gain is {gain}, expected a number above 0, or None for {every}.")
         own = {id(p) for network in self.networks.values() for p in network.parameters()}
         strangers = sum(id(p) not in own for p in self.parameters)
         if strangers:
@@ -79,3 +88,26 @@ class Update:
     def is_due(self, iteration: int) -> bool:
         """Return whether the update runs in an iteration, counted from 0."""
         return iteration % self.every == 0
+
+
+def lazy_adam(
+    params: Iterable, lr: float, betas: Sequence[float] = (0.9, 0.999), *, every: int, **options: Any
+) -> Adam:
+    """Adam for an update of each iteration that shares it with a lazy one, of every n-th.
+
+    With n = ``every`` it takes n + 1 steps in n iterations. For the same pace and memory as without the lazy update,
+    the rate is multiplied by c = n / (n + 1), and the betas are raised to the power of c (Karras et al. 2020,
+    "Analyzing and improving the image quality of StyleGAN", appendix B). The lazy update's ``gain`` balances its loss.
+
+    Args:
+        params: parameters of the networks.
+        lr: learning rate as it would be without the lazy update.
+        betas: decay rates of the moments as they would be without the lazy update.
+        every: interval n of the lazy update.
+        options: further arguments of ``torch.optim.Adam``.
+    """
+    if every < 1:
+        raise ValueError(f"every is {every}, expected 1 or more.")
+    share = every / (every + 1)
+    first, second = (float(beta) ** share for beta in betas)
+    return Adam(params, lr=lr * share, betas=(first, second), **options)

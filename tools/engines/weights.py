@@ -11,7 +11,7 @@ from pathlib import Path
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
-from tools.engines.trainer import rank_and_world_size
+from tools.engines.processes import rank_and_world_size
 from tools.files import whole_file
 from tools.networks.self_described import description_in
 from tools.torch_files import read_state_dict, write_torch_file

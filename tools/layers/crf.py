@@ -24,6 +24,8 @@ class MeanFieldCRF(nn.Module):
         iterations: mean-field iterations, 10 in the paper.
     """
 
+    called_parts = ("mean_field",)
+
     def __init__(self, num_nodes: int, iterations: int = 10) -> None:
         super().__init__()
         if num_nodes < 1 or iterations < 1:

@@ -131,6 +131,8 @@ class Generator(SelfDescribed):
         num_classes: number of classes for conditional generation, 0 for none.
     """
 
+    called_parts = ("embed", "decode")
+
     def __init__(self, image_size: int = 256, latent_dim: int = 1024, base_channels: int = 32, num_classes: int = 0):
         super().__init__()
         self.built_with = {
@@ -162,6 +164,8 @@ class LowResolutionGenerator(nn.Sequential):
 
 class HierarchicalGenerator(Generator):
     """The generator of HA-GAN: that of CRF-GAN and GL, which is for training (``decode_low``)."""
+
+    called_parts = ("embed", "decode", "decode_low")
 
     def __init__(self, image_size: int = 256, latent_dim: int = 1024, base_channels: int = 32, num_classes: int = 0):
         super().__init__(image_size, latent_dim, base_channels, num_classes)
@@ -195,6 +199,8 @@ class SubVolumeDiscriminator(nn.Module):
         channels: d, the width of the widest layer.
         num_classes: number of classes of the auxiliary classifier, 0 for none.
     """
+
+    called_parts = ("features",)  # compiled, the whole would be so for every position of the slab
 
     def __init__(self, image_size: int = 256, channels: int = 512, num_classes: int = 0):
         super().__init__()
@@ -256,6 +262,8 @@ class HierarchicalDiscriminator(SubVolumeDiscriminator):
         channels: d, the width of the widest layer for slabs; half of that for low resolution.
         num_classes: number of classes of the auxiliary classifier, 0 for none.
     """
+
+    called_parts = ("features", "low")
 
     def __init__(self, image_size: int = 256, channels: int = 512, num_classes: int = 0):
         super().__init__(image_size, channels, num_classes)
