@@ -2,22 +2,32 @@
 
 import csv
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import torch
 
 from tests.real import REAL, needs_real
 from tools.data.cases import case_datalist, find_cases, recognise
 from tools.data.phantoms.brats import write_brats_phantoms
+from tools.data.phantoms.cq500 import write_cq500_phantoms
+from tools.data.phantoms.physionet_ich import write_physionet_ich_phantoms
+from tools.data.phantoms.rsna_ich import write_rsna_ich_phantoms
 from tools.data.sample_store import SampleStore
+from tools.data.scans import scan_datalist
 from tools.datasets.amos import AMOS, ORGANS
+from tools.datasets.bleedings import CQ500, PHYSIONET_ICH, RSNA_ICH
 from tools.datasets.brats import BRATS, BRATS_2023
 from tools.datasets.decathlon import HIPPOCAMPUS, described
 from tools.datasets.pancreas_ct import PANCREAS_CT
+from tools.io.dicom import read_dicom_series
+from tools.io.dicom_scan import read_scan
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.labelled_folder import LabelledFolder
+from tools.io.volume import VolumeError
 from tools.transforms.channels import Channels
 from tools.transforms.samples import sample_slices
 
@@ -171,3 +181,82 @@ def test_the_real_hippocampus_set():
     assert all(case.label for case in cases)
     said = described(folder)
     assert said.labels.classes == HIPPOCAMPUS.labels.classes
+
+
+HEADS = {"count": 3, "shape": (16, 40, 40), "progress": False}
+CT = Channels({"ct": [0, 80]})
+
+
+def test_physionet_says_what_every_slice_shows(tmp_path):
+    write_physionet_ich_phantoms(tmp_path, **HEADS)
+    assert recognise(tmp_path) is PHYSIONET_ICH
+    items = case_datalist(PHYSIONET_ICH, tmp_path, "training", labelled=True, findings=True)
+    channels = Channels({"ct": [0, 80]}, PHYSIONET_ICH.labels.classes)
+    store = SampleStore(items, sample_slices(channels, 40, modality="CT"), channels, None)
+    shown = store.classes()
+    assert shown.shape == (len(store), 5)
+    assert np.array_equal(shown.any(1), store.pixels(["haemorrhage"]) > 0)  # the table and the masks agree
+    assert 0 < shown.any(1).sum() < len(store)
+
+
+def test_rsna_slices_are_put_together_by_their_headers(tmp_path):
+    write_rsna_ich_phantoms(tmp_path, **HEADS)
+    assert recognise(tmp_path) is RSNA_ICH
+    items = [item for part in ("training", "validation") for item in scan_datalist(RSNA_ICH, tmp_path, part)]
+    headers = {path.name: pydicom.dcmread(path) for path in (tmp_path / "stage_2_train").iterdir()}
+    assert {item["subject"] for item in items} == {header.PatientID for header in headers.values()}
+    item = items[0]
+    assert len(item["slices"]) == 16
+    made = sample_slices(CT, 40, modality="CT")(item)
+    order = sorted((Path(p).name for p in item["slices"]), key=lambda n: headers[n].ImagePositionPatient[2])
+    with open(tmp_path / "stage_2_train.csv") as file:
+        said = {row["ID"]: int(row["Label"]) for row in csv.DictReader(file)}
+    for number in (0, 5, 15):
+        name, header = order[number], headers[order[number]]
+        hu = header.pixel_array * float(header.RescaleSlope) + float(header.RescaleIntercept)
+        expected = np.clip(hu / 40 - 1, -1, 1)
+        assert made["image"][0, number].numpy() == pytest.approx(expected, abs=1e-5)
+        assert made["class"][number].tolist() == [said[f"{name[:-4]}_{kind}"] for kind in RSNA_ICH.findings]
+
+
+def test_cq500_says_what_two_readers_saw(tmp_path):
+    write_cq500_phantoms(tmp_path, **HEADS)
+    with open(tmp_path / "reads.csv") as file:
+        rows = list(csv.DictReader(file))
+    for reader, said in (("R1", "1"), ("R2", "0"), ("R3", "1")):
+        rows[0][f"{reader}:SAH"] = said
+    rows[1].update({"R1:EDH": "1", "R2:EDH": "0", "R3:EDH": "0"})
+    with open(tmp_path / "reads.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert recognise(tmp_path) is CQ500
+    items = {item["subject"]: item for item in case_datalist(CQ500, tmp_path, "training", findings=True)}
+    seen = {subject: dict(zip(CQ500.findings, item["class"][0], strict=True)) for subject, item in items.items()}
+    if "CQ500-CT-0" in seen:
+        assert seen["CQ500-CT-0"]["subarachnoid"] == 1
+    if "CQ500-CT-1" in seen:
+        assert seen["CQ500-CT-1"]["epidural"] == 0
+    made = sample_slices(CT, 40, modality="CT")(next(iter(items.values())))
+    assert made["class"].shape == (16, 5)
+
+
+def test_tilted_slices_are_read_where_volumes_are_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    hu = rng.integers(0, 80, (8, 8, 6)).astype(float)
+    folder = write_dicom_series(tmp_path / "scan", hu, AFFINE, "CT")
+    files = sorted(folder.iterdir())
+    for number, file in enumerate(files):
+        header = pydicom.dcmread(file)
+        x, y, z = header.ImagePositionPatient
+        header.ImagePositionPatient = [x, y + 0.9 * number, z + (0.7 if number == 3 else 0)]
+        header.save_as(file)
+    with pytest.raises(VolumeError):
+        read_dicom_series(folder)
+    files[4].write_bytes(files[4].read_bytes()[:900])
+    with pytest.warns(UserWarning, match=r"1 slice\(s\) left out"):
+        voxels, affine, kept = read_scan(files)
+    assert np.array_equal(voxels, hu[:, :, [0, 1, 2, 3, 5]])
+    assert [path.name for path in kept] == [files[i].name for i in (0, 1, 2, 3, 5)]
+    first = pydicom.dcmread(files[0]).ImagePositionPatient
+    assert affine[:3, 3] == pytest.approx([-first[0], -first[1], first[2]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
@@ -39,6 +39,7 @@ class Case:
         images: modality -> path, of a file or of a folder of DICOM slices.
         label: path of the label map; None without one.
         class_name: name of the class of the scan; None without one.
+        said: what the dataset's table says of it.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Case:
     images: dict[str, str] = field(default_factory=dict)
     label: str | None = None
     class_name: str | None = None
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recognise(folder: str | os.PathLike) -> Dataset | None:
@@ -58,7 +60,7 @@ def recognise(folder: str | os.PathLike) -> Dataset | None:
         ValueError: its `dataset.json` is none as the Decathlon or nnU-Net have it.
     """
     known = dict.fromkeys(DATASETS, 0)
-    for number, (_, names) in enumerate(groupby(_images(Path(folder)), key=lambda image: image[2])):
+    for number, (_, names) in enumerate(groupby(images_in(Path(folder)), key=lambda image: image[2])):
         if number == FIRST:
             break
         for name, _, _ in islice(names, 2):
@@ -81,15 +83,16 @@ def find_cases(dataset: Dataset, folder: str | os.PathLike) -> list[Case]:
     table = dataset.table(root) if dataset.table else {}
     cases: dict[str, Case] = {}
     labels: dict[str, str] = {}
-    for name, path, folders in _images(root, dataset):
+    for name, path, folders in images_in(root, dataset):
         if dataset.labels and (match := re.fullmatch(dataset.labels.pattern, name)):
             _put(labels, match["id"], path, f"label maps of {match['id']!r}")
             continue
         for modality, images in dataset.images.items():
             if match := re.fullmatch(images.pattern, name):
-                said = table.get(match["id"], {})
+                said = table.get(match["id"]) or table.get(dataset.subject(match["id"]), {})
                 subject = said.get("subject", dataset.subject(match["id"]))
-                case = cases.setdefault(match["id"], Case(match["id"], subject, folders, class_name=said.get("class")))
+                case = Case(match["id"], subject, folders, class_name=said.get("class"), said=said)
+                case = cases.setdefault(case.id, case)
                 volume = path if images.channel is None else with_channel(path, images.channel)
                 _put(case.images, modality, volume, f"{modality} of {case.id!r}")
     if not cases:
@@ -107,6 +110,7 @@ def case_datalist(
     modalities: Sequence[str] | None = None,
     labelled: bool = False,
     classified: bool = False,
+    findings: bool = False,
     validation_folds: Collection[int] | None = None,
 ) -> list[dict[str, Any]]:
     """MONAI datalist of the cases of one section that have all that is asked for; others are named in a warning.
@@ -118,13 +122,15 @@ def case_datalist(
         modalities: names of modalities, in the order in which a network takes them; all of the dataset's if None.
         labelled: whether each case must have a label map.
         classified: whether each case must have a class.
+        findings: whether the dataset's table must say what each case shows.
         validation_folds: numbers of the publisher's folders for validation; those of the record if None.
 
     Returns:
         ``[{"id", "subject", "image": [path, ...]}, ...]``, a path per modality. With ``labelled`` also "label", the
         path of the label map, "known", the names of the classes in it, and "label_by": "voxels" where its header does
         not say where it lies, as `tools.transforms.samples` takes them;
-        with ``classified`` also "class", the number of the scan's class.
+        with ``classified`` also "class", the number of the scan's class; with ``findings`` "class" is 0 or 1 for each
+        of the record's findings, a row for all slices, or one for each in the order of the file.
 
     Raises:
         FileNotFoundError: there is no such folder, or no image of this dataset in it.
@@ -147,13 +153,16 @@ def case_datalist(
         missing = [modality for modality in modalities if modality not in case.images]
         missing += ["a label map"] * (labelled and case.label is None)
         missing += ["a class"] * (classified and case.class_name not in dataset.classes)
+        missing += ["findings"] * (findings and not {"findings", "slice_findings"} & case.said.keys())
         if missing:
             lacking[case.id] = f"lacks {', '.join(missing)}"
             continue
         item = {"id": case.id, "subject": case.subject, "image": [case.images[modality] for modality in modalities]}
         item |= {"label": case.label, "known": [*dataset.labels.classes]} if labelled else {}
         item |= {"label_by": "voxels"} if labelled and dataset.labels.by_voxels else {}
-        found.append(item | ({"class": dataset.classes.index(case.class_name)} if classified else {}))
+        item |= {"class": dataset.classes.index(case.class_name)} if classified else {}
+        item |= {"class": _marks(dataset, case.said)} if findings else {}
+        found.append(item)
     if not found:
         raise VolumeError(f"{folder}: none of {len(cases)} cases is complete:\n{left_out.listed(lacking)}")
     if lacking:
@@ -183,7 +192,14 @@ def usable_items(items: Iterable[dict[str, Any]], where: str, what: str, stackle
     return good
 
 
-def _images(root: Path, dataset: Dataset | None = None) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _marks(dataset: Dataset, said: Mapping[str, Any]) -> list[list[int]]:
+    """What a case shows, a row for all of its slices or one for each."""
+    if "slice_findings" in said:
+        return [dataset.marks(names) for _, names in sorted(said["slice_findings"].items())]
+    return [dataset.marks(said["findings"])]
+
+
+def images_in(root: Path, dataset: Dataset | None = None) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Every file and folder of DICOM slices that may be an image, or a label map of ``dataset``.
 
     It is given by its path below the folder without suffix, as patterns have it, its path, and the folders around it.

@@ -87,7 +87,7 @@ class SampleStore(Dataset):
 
     Args:
         data: datalist, `[{"image": {name: path}, "label": path, "id": ..., "subject": ...}, ...]`; "class" may give a
-            class for the volume, or one for each of its slices from the feet up.
+            class for the volume, or one for each of its slices, see `tools.transforms.samples`.
         transform: transform from an item to its slices, see `tools.transforms.samples.sample_slices`.
         channels: channels of a sample.
         store_dir: folder in which they are kept; None for memory.
@@ -340,7 +340,7 @@ class _Maker:
         image, label = made["image"], made.get("label")
         values = convert_to_numpy(image).swapaxes(0, 1)  # [axial, images, H, W]
         index = None if label is None else np.ascontiguousarray(convert_to_numpy(label)[0])
-        classes = item.get("class")
+        classes = made.get("class")
         if classes is not None:
             given = np.asarray(classes)
             classes = given if given.ndim else np.full(len(values), given)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from tools.datasets.amos import AMOS
+from tools.datasets.bleedings import CQ500, PHYSIONET_ICH, RSNA_ICH
 from tools.datasets.brats import BRATS, BRATS_2023
 from tools.datasets.chaos import CHAOS
 from tools.datasets.decathlon import HIPPOCAMPUS, LIVER, PANCREAS
@@ -17,7 +18,21 @@ from tools.errors import did_you_mean
 
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
-    for dataset in (LUNA16, GSP, CHAOS, BRATS, BRATS_2023, HIPPOCAMPUS, LIVER, PANCREAS, PANCREAS_CT, AMOS)
+    for dataset in (
+        LUNA16,
+        GSP,
+        CHAOS,
+        BRATS,
+        BRATS_2023,
+        HIPPOCAMPUS,
+        LIVER,
+        PANCREAS,
+        PANCREAS_CT,
+        AMOS,
+        RSNA_ICH,
+        PHYSIONET_ICH,
+        CQ500,
+    )
 }
 """Name -> record. A new dataset takes its place here."""
 

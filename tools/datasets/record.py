@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tools.datasets.splitting import is_held_out
 
@@ -46,14 +47,15 @@ class Labels:
 
     Attributes:
         pattern: regular expression of their paths, as for `Images`.
-        classes: name of every class that the dataset labels -> its value in the files, as ``Channels`` takes them. Any
+        classes: name of every class that the dataset labels -> its value in the files, or its values, as ``Channels``
+            takes them. Any
             other class is not labelled, which is not the same as absent.
         by_voxels: whether label maps lie on the voxels of their images, columns, rows, and slices from the feet up,
             whatever their headers say.
     """
 
     pattern: str
-    classes: Mapping[str, int]
+    classes: Mapping[str, int | tuple[int, ...]]
     by_voxels: bool = False
 
     def __post_init__(self) -> None:
@@ -88,8 +90,10 @@ class Dataset:
         unit: whether each image is a "volume" or a "slice".
         labels: label maps, if it has them.
         classes: names of the classes of whole scans, in the order of their numbers, if it has them.
+        findings: names of what scans or slices may show, several at a time, in the order of their numbers.
         table: function from the dataset's folder to what tables there say of each case: id -> {"subject": name,
-            "class": name}, either may be missing. A subject in it goes before that of ``subject``.
+            "class": name, "findings": names, "slice_findings": {number of a slice in the file, from 1: names}}, all of
+            which may be missing. A subject in it goes before that of ``subject``.
     """
 
     name: str
@@ -111,7 +115,8 @@ class Dataset:
     unit: str = "volume"
     labels: Labels | None = None
     classes: tuple[str, ...] = ()
-    table: Callable[[Path], Mapping[str, Mapping[str, str]]] | None = None
+    findings: tuple[str, ...] = ()
+    table: Callable[[Path], Mapping[str, Mapping[str, Any]]] | None = None
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
@@ -127,6 +132,10 @@ class Dataset:
         if len(self.images) != 1:
             raise ValueError(f"{self.name} has the modalities {', '.join(self.images)}; name one")
         return next(iter(self.images))
+
+    def marks(self, names: Collection[str]) -> list[int]:
+        """0 or 1 for each of `findings`."""
+        return [int(finding in names) for finding in self.findings]
 
     def fold_of(self, folders: Sequence[str]) -> int | None:
         """Number of the innermost numbered folder among the names of folders around an image; None without one."""

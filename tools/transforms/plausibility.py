@@ -166,8 +166,12 @@ def no_ct(sample: Sample) -> str | None:
 
 
 def _shifted(sample: Sample) -> bool:
-    """Return whether soft tissue lies in `SHIFTED`: much of the volume, most of what exceeds 500, little below it."""
-    return sample.share(*SHIFTED) > 0.05 and sample.share(*SHIFTED, above=500) > 0.5 and sample.share(300, 700) < 0.15
+    """Return whether soft tissue lies in `SHIFTED`: much of the volume, most of what exceeds 500, little below it.
+
+    And nothing is much darker than 0, where air then lies: edges of a head in air are, whatever its bones do.
+    """
+    among_dense = sample.share(*SHIFTED, above=500) > 0.5 and sample.share(300, 700) < 0.15
+    return sample.share(*SHIFTED) > 0.05 and among_dense and sample.percentile(0.5) > 2 * FAT
 
 
 def no_mr(sample: Sample) -> str | None:

@@ -1,14 +1,16 @@
 """From the files of a labelled sample to its channels on square slices, with all that the way back needs.
 
 An item is `{"image": {name: path, ...} or [path, ...], "label": path, "known": [class, ...]}`; label and known may be
-missing, and "label_by": "voxels" says of a label that its header does not tell where it lies. In between there is a
-MetaTensor "image" [images, axial, H, W] in [-1, 1] and one "label" [1, axial, H, W] of class indices: slices from feet
-to head, rows from front to back, columns from the patient's right to left.
+missing, and "label_by": "voxels" says of a label that its header does not tell where it lies. Instead of an image
+there may be "slices": [path, ...] of DICOM, and "class" for all slices, for each, or by the name of its file. In
+between there is a MetaTensor "image" [images, axial, H, W] in [-1, 1] and one "label" [1, axial, H, W] of class
+indices: slices from feet to head, rows from front to back, columns from the patient's right to left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +32,10 @@ from monai.transforms import (
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
+from tools.io.dicom_scan import read_scan
 from tools.io.pictures import read_pictures
 from tools.io.readers import VolumeError
-from tools.io.volume_reader import VolumeReader
+from tools.io.volume_reader import VolumeReader, volume_header
 from tools.transforms.channels import UNKNOWN, Channels, scaled
 from tools.transforms.ct import ReplaceNaNd
 from tools.transforms.slices import BACKGROUND, GRID_TOLERANCE, LoadStudyd, corner_distance
@@ -90,12 +93,34 @@ class LoadSampled(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
+        paths, affine, files = self._sources(d)
         study = LoadStudyd("image", BACKGROUND[self.modality or "MR"], self.modality)
-        image = d["image"] = study({"image": self._paths(d)})["image"]
+        image = d["image"] = study({"image": paths})["image"]
+        if "class" in d:
+            d["class"] = self._of_slices(d["class"], affine, files, len(image[0]))
         if self.channels.labels:
             d["label"] = self._read_label(d, image)
             d["known"] = self.channels.known(d.get("known"))
         return d
+
+    def _sources(self, item: Mapping[Hashable, Any]) -> tuple[list, np.ndarray, list[Path]]:
+        """Paths, or an image in memory, the affine of the first, and its slices' files where they come one by one."""
+        if "slices" not in item:
+            paths = self._paths(item)
+            return paths, volume_header(paths[0]).affine, []
+        voxels, affine, files = read_scan(item["slices"])
+        image = MetaTensor(torch.from_numpy(voxels), affine=torch.from_numpy(affine))
+        return [image], affine, files
+
+    def _of_slices(self, given: Any, affine: np.ndarray, files: Sequence[Path], number: int) -> np.ndarray:
+        """Classes of slices from the feet up, from one for all, one for each in the order of the file, or by name."""
+        if isinstance(given, Mapping):
+            given = [given[file.name] for file in files]
+        classes = np.asarray(given)
+        if classes.ndim == 0 or (classes.ndim == 2 and len(classes) == 1):
+            return np.repeat(classes.reshape(1, *classes.shape[1:]), number, axis=0)
+        axial = int(np.abs(affine[2, :3]).argmax())
+        return classes[::-1].copy() if affine[2, axial] < 0 else classes
 
     def _paths(self, item: Mapping[Hashable, Any]) -> list:
         given = item["image"]
