@@ -44,7 +44,8 @@ IN_MODULES = {
         "engines.draws": "Draws",
         "engines.ema": "ExponentialMovingAverage",
         "engines.generation": "OneByOneInferer PrepareLatents write_by_slabs",
-        "engines.logging": "Progress TensorBoardMontage tensorboard_writer",
+        "engines.logging": "Progress tensorboard_writer",
+        "engines.montage": "TensorBoardMontage",
         "engines.processes": "rank_and_world_size",
         "engines.schedule": "constant_then_linear epochs_for",
         "engines.settings": "check_settings enough_for_a_batch full_batches",
@@ -66,7 +67,7 @@ IN_MODULES = {
         "metrics.diversity": "ms_ssim_diversity",
         "metrics.histograms": "histogram_correlation histogram_intersection kl_divergence",
         "metrics.inception": "inception_score",
-        "metrics.layer_profile": "LayerProfile compare_layers",
+        "metrics.layer_summary": "compare_layers",
         "metrics.neighbours": "density_coverage precision_recall",
         "metrics.paired": "mean_absolute_error mean_error path_length_difference psnr ssim tissue_errors "
         "water_equivalent_path_length",
@@ -85,10 +86,13 @@ IN_MODULES = {
 
 ELSEWHERE = {
     "layers.set_form": "layers.implementation.set_implementation",
+    "metrics.LayerProfile": "metrics.layer_summary.LayerSummary",
     "metrics.evaluation": "evaluation.report_handler",
     "metrics.features": "features.untrained",
     "metrics.handlers": "evaluation.handlers",
     "metrics.spaces": "features.spaces",
+    "metrics.translation": "evaluation.translation",
+    "transforms.montage": "engines.montage",
 }
 """Name or module of a folder -> what it is called now."""
 

@@ -20,19 +20,17 @@ from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.data.phantoms.physionet_ich import write_physionet_ich_phantoms
 from tools.data.phantoms.rsna_ich import write_rsna_ich_phantoms
-from tools.transforms.outlines import fullest_slice, outlined, scaled_grey
+from tools.transforms.outlines import fullest_slice, outlined
+from tools.transforms.planes import PLANES, grey, pixel_size, resized, section
+from tools.transforms.window import CT_WINDOW, Window
 
-Window = tuple[float, float] | None
-"""Values that are black and white; None for 0 and each volume's 99th percentile."""
+SOFT_WINDOW = Window(-160, 240)
+"""HU that tell the organs of the abdomen apart."""
 
-WINDOW = (-1024, 600)
-"""HU that are black and white in the preview of a CT; the window that the networks see."""
+GAP = 4  # pixels between pictures
 
-SOFT_WINDOW = (-160, 240)
-"""The same for the organs of the abdomen."""
-
-BRAIN_WINDOW = (0, 80)
-"""The same for the brain."""
+BRAIN_WINDOW = Window(0, 80)
+"""HU that tell the parts of the brain apart."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Phantoms:
     where: str
     label: str
     count: int = 24
-    window: Window = None
+    window: Window | None = None
     fixed: tuple[tuple[str, Any], ...] = ()
 
 
@@ -70,7 +68,7 @@ DATASETS = {
         "chest CT phantoms",
         "(subset9) ",
         "with lung nodules",
-        window=WINDOW,
+        window=CT_WINDOW,
     ),
     "gsp": Phantoms("brain", write_gsp_phantoms, brain.DEFAULT_SHAPE, "brain T1 phantoms", "", "with lesions"),
     "chaos": Phantoms(
@@ -192,7 +190,7 @@ def _dataset(anatomy: str | None, dataset: str | None) -> str:
     return dataset
 
 
-def _shown(folder: Path, volumes: Sequence[dict], kind: Phantoms) -> list[tuple[Path, Window]]:
+def _shown(folder: Path, volumes: Sequence[dict], kind: Phantoms) -> list[tuple[Path, Window | None]]:
     """Return what to preview: the first four volumes, or all images of the abdomen that was held out last."""
     if kind.anatomy != "abdomen":
         return [(folder / v["image"], kind.window) for v in volumes[:4]]
@@ -200,19 +198,22 @@ def _shown(folder: Path, volumes: Sequence[dict], kind: Phantoms) -> list[tuple[
     return [(folder / path, kind.window if name == "ct" else None) for name, path in images.items()]
 
 
-def preview(volumes: Sequence[tuple[Path, Window]], height: int = 240) -> Image.Image:
+def preview(volumes: Sequence[tuple[Path, Window | None]], height: int = 240) -> Image.Image:
     """A row per volume: axial slices low, in the middle and high, then a coronal and a sagittal one, in true shape.
 
     Args:
-        volumes: files that SimpleITK reads, or folders of DICOM slices, each with its window.
+        volumes: files that SimpleITK reads, or folders of DICOM slices, each with the values that are black and white;
+            None for 0 and the volume's 99th percentile.
         height: height of a row, in pixels.
     """
     rows = [_row(_read(path), window, height) for path, window in volumes]
     width = max(row.shape[1] for row in rows)
-    return Image.fromarray(np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]))) for row in rows]))
+    return Image.fromarray(np.concatenate([np.pad(row, ((0, GAP), (0, width - row.shape[1]))) for row in rows]))
 
 
-def labelled_preview(folder: Path, volumes: Sequence[dict], window: Window = None, height: int = 240) -> Image.Image:
+def labelled_preview(
+    folder: Path, volumes: Sequence[dict], window: Window | None = None, height: int = 240
+) -> Image.Image:
     """A row per volume: of each image the axial slice with the most of what is labelled, then the same slice and a
     coronal one of the last image with the labels' outlines.
 
@@ -231,16 +232,16 @@ def labelled_preview(folder: Path, volumes: Sequence[dict], window: Window = Non
             box = tuple(slice(w.min(), w.max() + 1) for w in np.nonzero(images[0]))
             images, labels = [image[box] for image in images], labels[box]
         axial, coronal = fullest_slice(labels, 0), fullest_slice(labels, 1)
-        length, depth, width = (n * h for n, h in zip(labels.shape, reversed(annotation.GetSpacing()), strict=True))
+        spacing = tuple(reversed(annotation.GetSpacing()))
         cells = []
         for voxels in images:
-            shown = (0, float(np.percentile(voxels, 99.7))) if window is None else window
-            grey = scaled_grey(voxels[axial], shown, (height, round(height * width / depth)))
-            cells.append(np.repeat(grey[..., None], 3, axis=2))
-        cells.append(outlined(grey, labels[axial]))
-        tall = scaled_grey(voxels[::-1, coronal], shown, (height, round(height * width / length)))
-        cells.append(outlined(tall, labels[::-1, coronal]))
-        rows.append(np.concatenate([np.pad(cell, ((0, 4), (0, 4), (0, 0))) for cell in cells], axis=1))
+            shown = Window(0, float(np.percentile(voxels, 99.7))) if window is None else window
+            picture = _picture(voxels, "axial", axial, spacing, shown, height)
+            cells.append(np.repeat(picture[..., None], 3, axis=2))
+        cells.append(outlined(picture, section(labels, "axial", axial)))
+        tall = _picture(voxels, "coronal", coronal, spacing, shown, height)
+        cells.append(outlined(tall, section(labels, "coronal", coronal)))
+        rows.append(np.concatenate([np.pad(cell, ((0, GAP), (0, GAP), (0, 0))) for cell in cells], axis=1))
     widest = max(row.shape[1] for row in rows)
     return Image.fromarray(np.concatenate([np.pad(r, ((0, 0), (0, widest - r.shape[1]), (0, 0))) for r in rows]))
 
@@ -250,17 +251,22 @@ def _read(path: Path) -> sitk.Image:
     return sitk.ReadImage([str(p) for p in sorted(path.iterdir())] if path.is_dir() else str(path))
 
 
-def _row(image: sitk.Image, window: Window, height: int) -> np.ndarray:
-    if window is None:
-        window = (0, float(np.percentile(sitk.GetArrayViewFromImage(image), 99)))
-    cells = [scaled_grey(pixels, window, (height, round(height * aspect))) for pixels, aspect in _slices(image)]
-    return np.concatenate([np.pad(cell, ((0, 0), (0, 4))) for cell in cells], axis=1)
-
-
-def _slices(image: sitk.Image) -> list[tuple[np.ndarray, float]]:
-    """Slices as radiologists hang them, head up and the patient's right on the left, with their width over height."""
+def _row(image: sitk.Image, window: Window | None, height: int) -> np.ndarray:
     volume = sitk.GetArrayFromImage(image)
-    z, y, x = volume.shape
-    length, depth, width = (n * h for n, h in zip((z, y, x), reversed(image.GetSpacing()), strict=True))
-    axial = [(volume[int(z * f)], width / depth) for f in (0.25, 0.5, 0.75)]
-    return [*axial, (volume[::-1, y // 2], width / length), (volume[::-1, :, x // 2], depth / length)]
+    spacing = tuple(reversed(image.GetSpacing()))
+    if window is None:
+        window = Window(0, float(np.percentile(volume, 99)))
+    cells = []
+    for plane, place in (("axial", 0.25), ("axial", 0.5), ("axial", 0.75), ("coronal", 0.5), ("sagittal", 0.5)):
+        index = int(volume.shape[PLANES.index(plane)] * place)
+        cells.append(np.pad(_picture(volume, plane, index, spacing, window, height), ((0, 0), (0, GAP))))
+    return np.concatenate(cells, axis=1)
+
+
+def _picture(
+    volume: np.ndarray, plane: str, index: int, spacing: Sequence[float], window: Window, height: int
+) -> np.ndarray:
+    """A slice in true shape, uint8 of so many rows."""
+    pixels = section(volume, plane, index)
+    tall, wide = (n * mm for n, mm in zip(pixels.shape, pixel_size(plane, spacing), strict=True))
+    return resized(grey(pixels, window), height, height * wide / tall)

@@ -11,7 +11,8 @@ from torch import nn
 
 from tests.forms import assert_forms
 from tools.engines.generation import OneByOneInferer, PrepareLatents, write_by_slabs
-from tools.engines.logging import Progress, TensorBoardMontage, tensorboard_writer
+from tools.engines.logging import Progress, tensorboard_writer
+from tools.engines.montage import TensorBoardMontage
 from tools.networks.hierarchical_gan import Generator
 from tools.transforms.volume import PlaceVolumed
 

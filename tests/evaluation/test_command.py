@@ -9,12 +9,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.processes import forkserver
 from tools.__main__ import main
 from tools.data.image_sets import ImageFile, image_shape, read_image
 from tools.evaluation import command, measuring, sets
 from tools.evaluation.command import models_of
+from tools.features.untrained import UntrainedSliceFeatures
+from tools.metrics.distances import frechet_distance, kernel_distance
 from tools.metrics.diversity import ms_ssim
 
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
@@ -256,3 +259,57 @@ def test_the_size_of_a_header_is_that_of_the_image(tmp_path, axes):
     np.save(tmp_path / "b.npy", body(0))
     for image in (ImageFile("a", str(tmp_path / "a.nii"), "volume"), ImageFile("b", str(tmp_path / "b.npy"), "array")):
         assert image_shape(image) == read_image(image)[0].shape
+
+
+def pictures(folder, count, seed, noise):
+    """PNGs of a disc of 60 x 48 pixels, noisier or not."""
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:60, :48]
+    for number in range(count):
+        disc = 180.0 * ((y - 30) ** 2 + (x - 24) ** 2 < rng.uniform(300, 400)) + rng.normal(20, noise, y.shape)
+        Image.fromarray(disc.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+def test_2d_images_are_measured_as_such(tmp_path):
+    """PNGs right in the folder of a set, and the same as arrays of one slice: numbers are those of the functions."""
+    folders = {"real": (6, 0, 3), "near": (5, 1, 3), "far": (5, 2, 40)}
+    given = {name: pictures(tmp_path / name, *how) for name, how in folders.items()}
+    arrays = {
+        name: np.stack([np.asarray(Image.open(path)) for path in sorted(f.iterdir())]) for name, f in given.items()
+    }
+    options = [f"--output_dir={tmp_path / 'out'}", "--resamples=0", f"--truth={given['near']}"]
+    main(["evaluate", f"--real={given['real']}", f"--synthetic=near={given['near']},far={given['far']}", *options])
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["sets"]["real"]["shapes"] == [[1, 60, 48]]
+    assert report["settings"]["layers"] == 1
+    (name,) = report["spaces"]
+    space = UntrainedSliceFeatures()
+    assert name == space.name
+    scaled = {k: torch.from_numpy(v.astype(np.float32) / 255 * 2 - 1)[:, None] for k, v in arrays.items()}
+    real, far = space(scaled["real"]), space(scaled["far"])
+    found = report["spaces"][name]["models"]
+    assert found["far"]["fid"]["value"] == pytest.approx(frechet_distance(real, far), rel=1e-5)
+    assert found["far"]["kid"]["value"] == pytest.approx(kernel_distance(real, far), rel=1e-5)
+    assert found["near"]["fid"]["value"] < found["far"]["fid"]["value"]
+    order = np.random.default_rng(0).permutation(5)
+    pairs = [ms_ssim(*((scaled["far"][i, 0] + 1) / 2 for i in two), 3) for two in itertools.pairwise(order)]
+    assert report["diversity"]["far"] == {
+        "ms_ssim": pytest.approx(np.mean(pairs), rel=1e-5),
+        "std": pytest.approx(np.std(pairs), rel=1e-4),
+        "pairs": 4,
+        "scales": 3,  # of 48 pixels: 48, 24 and 12, in which a window of 11 lies
+    }
+    assert report["truth"]["near"]["mae_everywhere"] == 0
+    assert report["truth"]["near"]["ssim"] == pytest.approx(1)
+    for kind, volumes in arrays.items():
+        (tmp_path / "arrays" / kind).mkdir(parents=True)
+        for number, volume in enumerate(volumes):
+            np.save(tmp_path / "arrays" / kind / f"{number}.npy", volume[None].astype(np.float32))
+    command_line = [f"--real={tmp_path / 'arrays' / 'real'}", f"--synthetic={tmp_path / 'arrays' / 'far'}"]
+    main(["evaluate", *command_line, f"--output_dir={tmp_path / 'again'}", "--resamples=0"])
+    again = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert again["spaces"][name]["models"]["far"] == found["far"]
+    with pytest.raises(SystemExit, match="'radiomics' is one of volumes; for 2D images choose from untrained-slices"):
+        main(["evaluate", *command_line, f"--output_dir={tmp_path / 'not'}", "--features=radiomics"])

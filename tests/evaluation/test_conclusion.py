@@ -6,16 +6,19 @@ import pytest
 
 from tools.evaluation.conclusion import conclusion
 from tools.evaluation.report import _number, _space_notes
-from tools.evaluation.unit import SIGNED, Unit
+from tools.evaluation.results import Metric, Score, SpaceResult
+from tools.evaluation.units import SIGNED, Unit
+from tools.metrics.layers import LayerScores
+from tools.transforms.window import Window
 
 
 def space(baseline, note="", **models):
     """Model -> (value, low, high) of the FID; the KID ranks the other way round."""
-    numbers = {
-        name: {"fid": {"value": value, "low": low, "high": high}, "kid": {"value": -value}}
+    scores = {
+        name: {"fid": Score(value, low=low, high=high), "kid": Score(-value)}
         for name, (value, low, high) in models.items()
     }
-    return {"baseline": {"fid": baseline, "kid": 0.0}, "note": note, "models": numbers}
+    return SpaceResult(note, "volume", 3, {"fid": baseline, "kid": 0.0}, scores)
 
 
 EQUAL = {"a": 8, "b": 8}
@@ -65,7 +68,7 @@ def test_a_single_model_is_judged_against_real_to_real(number, said):
 
 def test_without_features_grey_values_speak():
     def scores(value):
-        return {"kl_256": {"average": value, "baseline_average": 0.05}}
+        return {Metric("kl_256"): LayerScores((value,), (0.05,), value, 0.05, (value / 0.05,), value / 0.05)}
 
     said = conclusion({}, {"a": scores(0.3), "b": scores(0.1)}, EQUAL)
     assert said.startswith("b is closest to the real images by grey values alone")
@@ -75,7 +78,7 @@ def test_without_features_grey_values_speak():
 
 
 def test_values_are_shown_in_hu_where_they_are_hu():
-    hu = Unit("HU", (-1024.0, 600.0))
+    hu = Unit("HU", Window(-1024, 600))
     assert [hu.value(v) for v in (-1, 0, 1)] == [-1024, -212, 600]
     assert hu.between(-1, 1) == "-1024 and 600 HU"
     assert (hu.axis, SIGNED.axis) == ("value (HU)", "value, scaled to [-1, 1]")

@@ -14,16 +14,17 @@ from monai.handlers import IgniteMetricHandler, from_engine
 
 from tests.processes import in_two_processes
 from tools.engines.generation import PrepareLatents
-from tools.evaluation.handlers import FeatureDistanceMetric, FeatureDistances, SetMetric
+from tools.evaluation.handlers import FeatureDistanceMetric, FeatureDistances
+from tools.features.radiomics import RadiomicFeatures
+from tools.features.space import FeatureSpace
+from tools.features.untrained import UntrainedSliceFeatures
 from tools.metrics.distances import frechet_distance, maximum_mean_discrepancy
-from tools.metrics.set_scores import LayerScoreMetric
 
 
-class CountedFeatures:
+class CountedFeatures(FeatureSpace):
     """Mean and deviation per octant of a volume: 16 dimensions, cheap; counts the volumes that it sees."""
 
-    name = "octants"
-    note = "for tests"
+    name, dims, note = "octants", 16, "for tests"
 
     def __init__(self):
         self.seen = 0
@@ -77,8 +78,8 @@ def test_evaluator_takes_distances_from_one_extraction():
     assert engine.state.metrics == pytest.approx(expected())
     assert features.seen == 28
     summary = engine.state.feature_spaces["octants"]
-    assert summary["real"]["volumes"] == summary["synthetic"]["volumes"] == 7
-    assert summary["real"]["value_range"] == pytest.approx([REAL.min().item(), REAL.max().item()])
+    assert summary.real.images == summary.synthetic.images == 7
+    assert summary.real.value_range == pytest.approx([REAL.min().item(), REAL.max().item()])
 
 
 def test_one_volume_has_no_distance(caplog):
@@ -97,19 +98,16 @@ def test_by_default_images_are_compared_and_not_latents():
     """In an evaluator of a generator "image" is its input and "label" the real volumes: MONAI's names for them."""
     data = [{"latent": SYNTHETIC[i].flatten(), "image": REAL[i]} for i in range(len(REAL))]
     distances = FeatureDistances(CountedFeatures())
-    layers = SetMetric(LayerScoreMetric(layers=2))
     engine = SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(data), batch_size=3),
         network=torch.nn.Unflatten(1, REAL.shape[1:]),
         prepare_batch=PrepareLatents(),
         key_val_metric={"fid": distances["fid"]},
-        additional_metrics={"mmd": distances["mmd"], "kl_256": layers["kl_256"]},
+        additional_metrics={"mmd": distances["mmd"]},
     )
     engine.run()
-    expected_layers = LayerScoreMetric(layers=2)
-    expected_layers(SYNTHETIC, REAL)
-    assert engine.state.metrics == pytest.approx(expected() | {"kl_256": expected_layers.aggregate()["kl_256"]})
+    assert engine.state.metrics == pytest.approx(expected())
 
 
 def test_without_decollating():
@@ -144,7 +142,7 @@ def test_from_a_config():
     key, additional = (parser.get_parsed_content(f"validate#{i}") for i in ("key", "additional"))
     fid, mmd = key["fid"], additional["mmd"]
     assert fid.args[0] is mmd.args[0]
-    with pytest.raises(KeyError, match="no 'is', choose from"):
+    with pytest.raises(KeyError, match="no distance 'is', choose from"):
         fid.args[0]["is"]
 
 
@@ -153,9 +151,9 @@ def test_metric_takes_batches_and_lists_of_any_length():
     metric(SYNTHETIC[:4], REAL[:5])
     metric(list(SYNTHETIC[4:]), [MetaTensor(v) for v in REAL[5:]])
     assert metric.aggregate() == pytest.approx(expected())
-    assert metric.aggregate() == metric.summary()["distances"]
+    assert metric.aggregate() == metric.summary().distances
     metric.reset()
-    with pytest.raises(ValueError, match="no volumes"):
+    with pytest.raises(ValueError, match="no images"):
         metric.aggregate()
 
 
@@ -170,7 +168,7 @@ def test_adding_volumes_renews_the_result():
 
 def test_other_units_are_an_error_that_names_both():
     metric = FeatureDistanceMetric(CountedFeatures())
-    with pytest.raises(ValueError, match=r"real volumes from .*-?\d{3}.* and synthetic volumes from -0\.9"):
+    with pytest.raises(ValueError, match=r"real images from .*-?\d{3}.* and synthetic images from -0\.9"):
         metric(SYNTHETIC, REAL * 1024)
 
 
@@ -179,23 +177,46 @@ def test_narrow_real_range_is_a_warning(caplog):
     metric(SYNTHETIC, REAL.abs())
     with caplog.at_level(logging.WARNING):
         metric.aggregate()
-    assert "real volumes cover only" in caplog.text
+    assert "real images cover only" in caplog.text
 
 
 def test_bad_volumes_are_named():
     metric = FeatureDistanceMetric(CountedFeatures())
     bad = SYNTHETIC.clone()
     bad[1, 0, 0, 0, :2] = torch.nan
-    with pytest.raises(ValueError, match="synthetic volume has 2 of 4096 voxels that are NaN"):
+    with pytest.raises(ValueError, match="synthetic image has 2 of 4096 voxels that are NaN"):
         metric(bad, REAL)
-    with pytest.raises(ValueError, match=r"real volumes must be .* shape \(2, 16, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"real image must have one channel, got shape \(2, 16, 16, 16\)"):
         metric(SYNTHETIC, REAL.expand(-1, 2, -1, -1, -1))
-    with pytest.raises(ValueError, match="no real volumes"):
+    with pytest.raises(ValueError, match="no real images"):
         metric(SYNTHETIC, [])
     with pytest.raises(ValueError, match="got None"):
         metric(SYNTHETIC)
-    with pytest.raises(ValueError, match="must have a `name`"):
+    with pytest.raises(ValueError, match="must be a feature space, Identity is none"):
         FeatureDistanceMetric(torch.nn.Identity())
+
+
+def test_2d_images_go_through_a_space_of_slices():
+    real, synthetic = REAL[:, :, 3], SYNTHETIC[:, :, 3]  # [7, 1, 16, 16]
+    space = UntrainedSliceFeatures()
+    metric = FeatureDistanceMetric(space)
+    metric(synthetic, real)
+    deep = [volumes[:, :, None] for volumes in (real, synthetic)]
+    assert metric.aggregate()["fid"] == pytest.approx(frechet_distance(*map(space, deep)))
+    with pytest.raises(ValueError, match="2D images need a space of slices"):
+        FeatureDistanceMetric(RadiomicFeatures())(synthetic, real)
+
+
+def test_distances_are_taken_of_normalised_features():
+    """As a report takes them: in radiomic features the largest unit would count alone."""
+    space = RadiomicFeatures()
+    metric = FeatureDistanceMetric(space, {"fid": frechet_distance})
+    metric(SYNTHETIC[:3], REAL[:3])
+    features = [space(volumes[:3]).numpy().astype(float) for volumes in (REAL, SYNTHETIC)]
+    mean, deviation = features[0].mean(0), features[0].std(0)
+    kept = deviation > 1e-6 * abs(features[0]).max(0)
+    z_scores = [(of - mean)[:, kept] / deviation[kept] for of in features]
+    assert metric.aggregate()["fid"] == pytest.approx(frechet_distance(*z_scores))
 
 
 def run_process(rank, folder):
@@ -230,5 +251,5 @@ def test_two_processes_equal_one(tmp_path):
     in_two_processes(run_process, str(tmp_path))
     for rank in range(2):
         result = json.loads((tmp_path / f"{rank}.json").read_text())
-        assert result.pop("message").startswith("process(es) [0] were given no volumes")
+        assert result.pop("message").startswith("process(es) [0] were given no images")
         assert result == pytest.approx(expected())

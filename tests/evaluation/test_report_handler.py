@@ -11,15 +11,21 @@ from monai.engines import SupervisedEvaluator
 
 from tests.processes import in_two_processes
 from tools.evaluation.comparison import compare
-from tools.evaluation.profile import profile_of, sets_of
 from tools.evaluation.report_handler import EvaluationReport
+from tools.evaluation.results import Metric
+from tools.evaluation.settings import ComparisonSettings
+from tools.evaluation.summary import sets_of, summary_of
+from tools.features.cache import ArrayCache
+from tools.features.space import FeatureSpace
+from tools.features.spaces import make_spaces
+from tools.metrics.distances import frechet_distance, kernel_distance
 from tools.metrics.diversity import ms_ssim_diversity
 
 
-class Spread:
+class Spread(FeatureSpace):
     """A feature space of three numbers."""
 
-    name, rows, dims = "spread", "volume", 3
+    name, dims = "spread", 3
 
     def __call__(self, volumes):
         flat = volumes.flatten(1)
@@ -32,13 +38,13 @@ def volumes(count, seed, offset=0.0):
 
 
 REAL, SYNTHETIC = volumes(5, 0), volumes(8, 1, 0.1)
+SPREAD = (Spread(),)
 
 
-def run(output_dir, synthetic=SYNTHETIC, real=REAL, **options):
+def run(output_dir, synthetic=SYNTHETIC, real=REAL, spaces=SPREAD, pairs=30, **options):
     """An evaluator whose network returns what it is given."""
-    report = EvaluationReport(
-        output_dir, [{"image": volume} for volume in real], [Spread()], resamples=0, name="model", **options
-    )
+    comparing = ComparisonSettings(resamples=0, pairs=pairs)
+    report = EvaluationReport(output_dir, [{"image": v} for v in real], spaces, comparing, name="model", **options)
     evaluator = SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset([{"image": volume} for volume in synthetic]), batch_size=2),
@@ -59,15 +65,15 @@ def test_numbers_are_those_of_the_sets(tmp_path):
     numbers, report = result(tmp_path)
     sets = sets_of(
         {
-            "real": [profile_of(v[0].numpy(), f"real_{i:05d}", [Spread()]) for i, v in enumerate(REAL)],
-            "model": [profile_of(v[0].numpy(), str(i), [Spread()]) for i, v in enumerate(SYNTHETIC)],
+            "real": [summary_of(v[0].numpy(), f"real_{i:05d}", [Spread()]) for i, v in enumerate(REAL)],
+            "model": [summary_of(v[0].numpy(), str(i), [Spread()]) for i, v in enumerate(SYNTHETIC)],
         }
     )
-    expected = compare(sets["real"], {"model": sets["model"]}, [Spread()])
+    expected = compare(sets["real"], {"model": sets["model"]}, [Spread()], ComparisonSettings(resamples=0))
+    theirs = expected.layers["model"][Metric("kl_256")]
     for part in ("scores", "baseline", "average_ratio"):
-        ours, theirs = (layers["model"]["kl_256"][part] for layers in (report["layers"], expected["layers"]))
-        assert ours == pytest.approx(theirs)
-    wanted = {name: n["value"] for name, n in expected["spaces"]["spread"]["models"]["model"].items()}
+        assert report["layers"]["model"]["kl_256"][part] == pytest.approx(getattr(theirs, part))
+    wanted = {name: score.value for name, score in expected.spaces["spread"].models["model"].items()}
     assert numbers == pytest.approx(wanted)
     assert (report["sets"]["real"]["images"], report["sets"]["model"]["images"]) == (5, 8)
     assert report["settings"]["bundle"] == "here"
@@ -85,8 +91,8 @@ def test_whoever_runs_the_evaluator_gets_the_numbers(tmp_path):
 
 def test_what_an_interrupted_evaluation_left_is_not_counted(tmp_path):
     run(tmp_path / "clean")
-    leftover = tmp_path / "again" / ".profiles" / "synthetic"
-    profile_of(np.zeros((12, 8, 8)), "old", [Spread()]).save(leftover / "old.npz")
+    leftover = ArrayCache(tmp_path / "again" / ".summaries" / "synthetic")
+    leftover.save("old", summary_of(np.zeros((12, 8, 8)), "old", [Spread()]).state())
     run(tmp_path / "again")
     assert result(tmp_path / "again")[0] == result(tmp_path / "clean")[0]
 
@@ -141,5 +147,32 @@ def test_volumes_without_room_for_the_window_have_no_diversity(tmp_path):
 
 
 def test_other_shapes_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"expected synthetic volumes \[1, D, H, W\], got shape \(2, 12, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"a synthetic image has 2 channels, expected one; got shape \(2, 12, 8, 8\)"):
         run(tmp_path, synthetic=SYNTHETIC.expand(-1, 2, -1, -1, -1))
+
+
+def test_2d_images_are_measured_as_such(tmp_path):
+    """[1, H, W], or a volume of one slice: features of the slice, one layer, MS-SSIM of pictures with two scales."""
+    generator = torch.Generator().manual_seed(0)
+    real, synthetic = (torch.rand(count, 1, 24, 40, generator=generator) * 2 - 1 for count in (6, 5))
+    (space,) = spaces = make_spaces("untrained-slices", flat=True)
+    run(tmp_path / "flat", synthetic, real, spaces)
+    run(tmp_path / "deep", synthetic[:, :, None], real[:, :, None], spaces)
+    reports = [json.loads((tmp_path / kind / "report.json").read_text()) for kind in ("flat", "deep")]
+    for report in reports:
+        del report["date"]
+    flat, deep = reports
+    assert flat == deep
+    assert flat["sets"]["real"]["shapes"] == [[1, 24, 40]]
+    features = space(real), space(synthetic)
+    found = flat["spaces"][space.name]["models"]["model"]
+    assert found["fid"]["value"] == pytest.approx(frechet_distance(*features))
+    assert found["kid"]["value"] == pytest.approx(kernel_distance(*features))
+    assert len(flat["layers"]["model"]["kl_256"]["scores"]) == flat["settings"]["layers"] == 1
+    pairs = [ms_ssim_diversity(synthetic[i : i + 2, 0]) for i in range(4)]
+    assert (flat["diversity"]["model"]["scales"], pairs[0].scales) == (2, 2)
+    assert flat["diversity"]["model"]["ms_ssim"] == pytest.approx(np.mean([pair.ms_ssim for pair in pairs]), rel=1e-6)
+    page = (tmp_path / "flat" / "report.html").read_text()
+    assert "each 24 x 40." in page
+    assert page.count("<svg") == 1  # grey values; a curve over one layer says nothing
+    assert page.count("<img") == 3 * 2 + 2

@@ -9,6 +9,7 @@ import torch
 from ignite.engine import Engine
 from scipy.ndimage import gaussian_filter
 
+from tools.evaluation.settings import ComparisonSettings
 from tools.evaluation.translation import TranslationReport, judge
 from tools.metrics.paired import mean_absolute_error
 from tools.transforms.slices import LoadStudyd, ct_slices, mr_slices
@@ -47,7 +48,7 @@ def evaluate(items, truth, output_dir, image_size=32, excess=0.1):
     """An evaluator whose network makes the true CT, 100 HU too dense where it can be."""
     chain = [mr_slices(image_size, 128.0), ct_slices(image_size, WINDOW, 128.0, "label")]
     real = [{"image": chain[1]({"label": item["label"]})["label"]} for item in items]
-    report = TranslationReport(output_dir, real, [], WINDOW, truth, resamples=0)
+    report = TranslationReport(output_dir, real, [], WINDOW, truth, comparing=ComparisonSettings(resamples=0))
 
     def step(engine, item):
         item = chain[1](chain[0](dict(item)))

@@ -198,7 +198,7 @@ def test_bad_values(features, value):
 def test_normalisation_by_the_real_set(features):
     real = np.random.default_rng(0).normal(5, 3, (20, 4))
     real[:, 2] = 1 / 3
-    normalise = features.normalise_by(real)
+    normalise = features.normaliser(real)
     out = normalise(real)
     assert out.shape == (20, 3)  # without the constant feature
     assert np.allclose(out.mean(0), 0)
@@ -208,9 +208,9 @@ def test_normalisation_by_the_real_set(features):
     with pytest.raises(ValueError, match=r"expected radiomic features \[m, 4\]"):
         normalise(real[:, :3])
     with pytest.raises(ValueError, match="2 real volumes or more"):
-        features.normalise_by(real[:1])
+        features.normaliser(real[:1])
     with pytest.raises(ValueError, match="constant; do they differ"):
-        features.normalise_by(np.ones((3, 4), np.float32))
+        features.normaliser(np.ones((3, 4), np.float32))
 
 
 def test_distance_ranks_noise_and_blur(features):
@@ -222,7 +222,7 @@ def test_distance_ranks_noise_and_blur(features):
         return (volumes + level * torch.randn(volumes.shape, generator=generator)).clamp(-1, 1)
 
     real, other = features(textured(0)), textured(1)
-    normalise = features.normalise_by(real)
+    normalise = features.normaliser(real)
     noise = torch.randn(other.shape, generator=generator)
     noisy = [(other + level * noise).clamp(-1, 1) for level in (0.05, 0.1, 0.2, 0.4)]
     blurred = [GaussianFilter(3, sigma)(other) for sigma in (0.5, 1.0, 2.0)]

@@ -14,10 +14,10 @@ from monai.transforms import Compose, Orientationd, SaveImaged
 from PIL import Image
 
 from tools.engines.generation import write_by_slabs
+from tools.engines.montage import MontageSaver
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.provenance import Provenance, description
 from tools.networks.hierarchical_gan import Generator
-from tools.transforms.montage import MontageSaver
 from tools.transforms.save import SaveTranslationd
 from tools.transforms.volume import PlaceVolumed, StateProvenanced, WholeFileWriter
 

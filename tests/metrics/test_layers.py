@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tools.metrics.layers import axial_layers, halves, layer_of, normalised_by_baseline
+from tools.metrics.layers import axial_layers, beside_baseline, default_layers, layer_of, split
 
 
 @pytest.mark.parametrize("num_slices", [10, 28, 95])
@@ -25,31 +25,45 @@ def test_positions():
         axial_layers(9)
 
 
-def test_halves_share_nothing_and_follow_from_the_seed():
+def test_the_two_parts_share_nothing_and_follow_from_the_seed():
     ids = [f"v{i}" for i in range(7)]
-    a, b = halves(ids, seed=1)
+    a, b = split(ids, seed=1)
     assert not set(a) & set(b)
     assert set(a) | set(b) == set(ids)
     assert (len(a), len(b)) == (3, 4)
-    assert halves(ids[::-1], seed=1) == (a, b) != halves(ids, seed=2)
+    assert split(ids[::-1], seed=1) == (a, b) != split(ids, seed=2)
     with pytest.raises(ValueError, match="got 1"):
-        halves(["a"])
+        split(["a"])
     with pytest.raises(ValueError, match="twice"):
-        halves(["a", "a"])
+        split(["a", "a"])
 
 
 def test_average_is_the_ratio_of_averages():
-    result = normalised_by_baseline([2, 6], [1, 2])
-    assert result["layers"] == [2, 3]
-    assert result["average"] == pytest.approx(8 / 3)
+    result = beside_baseline([2, 6], [1, 2])
+    assert result.ratios == (2, 3)
+    assert (result.average, result.baseline_average) == (4, 1.5)
+    assert result.average_ratio == pytest.approx(8 / 3)
+
+
+def test_a_layer_without_score_or_baseline_counts_for_no_average():
+    result = beside_baseline([2, math.nan, 6, 5], [1, 3, 2, math.nan])
+    assert (result.average, result.baseline_average, result.average_ratio) == (4, 1.5, pytest.approx(8 / 3))
+    assert np.isnan(result.ratios).tolist() == [False, True, False, True]
+    nothing = beside_baseline([math.nan], [1])
+    assert math.isnan(nothing.average)
+    assert math.isnan(nothing.average_ratio)
 
 
 def test_a_baseline_of_zero_gives_no_silent_number():
-    with pytest.warns(UserWarning, match="baseline of layer 2 is 0"):
-        result = normalised_by_baseline([2, 6], [1, 0])
-    assert math.isnan(result["layers"][1])
+    with pytest.warns(UserWarning, match="baseline of layer 3 is 0"):
+        result = beside_baseline([2, math.nan, 6], [1, 1, 0])
+    assert math.isnan(result.ratios[2])
+    assert result.average_ratio == 8
     with pytest.warns(UserWarning, match="baseline of layer 1 is 4e-18"):  # as equal histograms may round
-        assert math.isnan(normalised_by_baseline([0.1, 1], [4e-18, 1])["layers"][0])
-    assert result["average"] == 8
+        assert math.isnan(beside_baseline([0.1, 1], [4e-18, 1]).ratios[0])
     with pytest.raises(ValueError, match="do not correspond"):
-        normalised_by_baseline([1], [1, 2])
+        beside_baseline([1], [1, 2])
+
+
+def test_volumes_have_ten_layers_and_2d_images_one():
+    assert (default_layers(1), default_layers(2), default_layers(256)) == (1, 10, 10)

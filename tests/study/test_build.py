@@ -16,7 +16,9 @@ from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.study.build import Settings, build_2afc, build_survey
 from tools.study.folder import load_access, load_key, load_study
 from tools.study.order import reading_order
-from tools.study.pictures import Geometry, centred, grey_png, grey_values, levels_of, quantised, slice_picture
+from tools.study.pictures import Geometry, grey_png, grey_values, levels_of, quantised, slice_picture
+from tools.transforms.planes import centred
+from tools.transforms.window import Window
 
 MODELS = ("crf_gan", "ha_gan")
 
@@ -316,16 +318,16 @@ def test_whole_numbers_and_fractions_look_alike():
     """Real scans hold whole HU, generated ones fractions: grey values must not have another histogram for that."""
     whole = np.random.default_rng(0).integers(-1100, 700, (8, 9, 10)).astype(np.float32)
     fractions = whole + np.random.default_rng(1).uniform(-0.4, 0.4, whole.shape).astype(np.float32)
-    for window in ((-1024.0, 600.0), (-160.0, 240.0)):
+    for window in (Window(-1024, 600), Window(-160, 240)):
         np.testing.assert_array_equal(grey_values(whole, window), grey_values(fractions, window))
 
 
 def test_steps_of_values():
-    assert levels_of((-1.0, 1.0)) == levels_of((0, 255)) == 255
-    assert levels_of((-1024, 600)) == 1624
-    steps = quantised(np.array([-3000, -1024, -1023.4, 600, 3000.0]), (-1024, 600), 1624)
+    assert levels_of(Window(-1, 1)) == levels_of(Window(0, 255)) == 255
+    assert levels_of(Window(-1024, 600)) == 1624
+    steps = quantised(np.array([-3000, -1024, -1023.4, 600, 3000.0]), Window(-1024, 600), 1624)
     assert steps.tolist() == [0, 0, 1, 1624, 1624]
-    assert quantised(np.array([0.5]), (0, 1), 255).dtype == np.uint8
+    assert quantised(np.array([0.5]), Window(0, 1), 255).dtype == np.uint8
 
 
 def test_key_can_be_taken_away(study):

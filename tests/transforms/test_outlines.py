@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tools.transforms.outlines import COLOURS, fullest_slice, outlined, scaled_grey
+from tools.transforms.outlines import COLOURS, fullest_slice, outlined
 
 
 def test_outline_is_the_inner_edge_of_each_label():
@@ -27,12 +27,9 @@ def test_labels_are_enlarged_with_the_picture():
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 8, 3, 8)
 
 
-def test_fullest_slice_and_window():
+def test_fullest_slice():
     labels = np.zeros((5, 6, 7), int)
     labels[3, 2:4] = 2
     labels[1, 2] = 1
     assert (fullest_slice(labels, 0), fullest_slice(labels, 1)) == (3, 2)
     assert fullest_slice(np.zeros((5, 6, 7)), 0) == 2
-    grey = scaled_grey(np.array([[-200.0, 0.0], [40.0, 500.0]]), (-160, 240), (2, 2))
-    assert grey.tolist() == [[0, 102], [127, 255]]
-    assert scaled_grey(np.zeros((4, 8)), (0, 1), (6, 20)).shape == (6, 20)

@@ -122,13 +122,22 @@ def load_model(path: str, network: str) -> Config:
 def montage(filename: str, window: Any, **more: Any) -> Config:
     """A picture of what was made, or of what it was made from, whose axes are turned for it by their affine."""
     return {
-        "_target_": "tools.transforms.montage.MontageSaver",
+        "_target_": "tools.engines.montage.MontageSaver",
         "output_dir": "@output_dir",
         "filename": filename,
         **more,
         "window": window,
         "turn": True,
         "view_size": 192,
+    }
+
+
+def comparing() -> Config:
+    """How sets of images are compared in a report."""
+    return {
+        "_target_": "tools.evaluation.settings.ComparisonSettings",
+        "resamples": "@resamples",
+        "seed": "@seed",
     }
 
 

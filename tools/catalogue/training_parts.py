@@ -199,7 +199,7 @@ def validation_handlers() -> list[Config]:
             "iteration_log": False,
         },
         {
-            "_target_": "tools.engines.logging.TensorBoardMontage",
+            "_target_": "tools.engines.montage.TensorBoardMontage",
             "_disabled_": "$@rank > 0",
             "summary_writer": "@writer",
         },

@@ -91,6 +91,17 @@ def find_images(folder: str | os.PathLike) -> list[ImageFile]:
     return sorted(found, key=lambda image: image.id)
 
 
+def pictures_apart(images: Sequence[ImageFile], folder: str | os.PathLike) -> list[ImageFile]:
+    """The PNGs of a folder as 2D images, where they are all that `find_images` found in it; else what it found.
+
+    Slices of a volume lie in a folder of the volume's own. A set needs several images, so PNGs right in the folder of a
+    set are its images.
+    """
+    if [(image.kind, Path(image.path)) for image in images] != [("png", Path(folder))]:
+        return list(images)
+    return [ImageFile(as_text(path.stem), str(path), "png") for path in _png_files(folder)]
+
+
 def read_image(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float] | None]:
     """An image as a volume.
 
@@ -133,7 +144,7 @@ def image_shape(image: ImageFile) -> tuple[int, int, int]:
     if image.kind == "array":
         return array_shape(image.path)
     if image.kind == "png":
-        files = _png_files(image.path) if os.path.isdir(image.path) else []
+        files = _png_files(image.path)
         if not files:
             raise VolumeError.of(image.path, "there is no PNG slice in it")
         return len(files), *_read_png(files[0]).shape
@@ -249,7 +260,9 @@ def _hint(without_slices: Sequence[str]) -> str:
 
 
 def _png_files(folder: str) -> list[Path]:
-    """The PNGs of a folder by the numbers in their names."""
+    """The PNGs of a folder by the numbers in their names; of the path of one PNG that alone."""
+    if not Path(folder).is_dir():
+        return [Path(folder)] if Path(folder).is_file() else []
     files = [p for p in Path(folder).iterdir() if _is_png(p.name) and not p.name.startswith(".") and p.is_file()]
     return sorted(files, key=lambda file: (_natural(file.stem), file.name))
 
@@ -261,7 +274,7 @@ def _natural(name: str) -> list[str | int]:
 
 def _read_pngs(folder: str) -> np.ndarray:
     """[D, H, W] of a folder of PNG slices, float32, in the numbers that are stored."""
-    files = _png_files(folder) if os.path.isdir(folder) else []
+    files = _png_files(folder)
     if not files:
         raise VolumeError.of(folder, "there is no PNG slice in it")
     slices = [_read_png(file) for file in files]

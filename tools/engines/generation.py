@@ -19,6 +19,7 @@ from tools.io.nifti import nifti_image
 from tools.io.provenance import Record
 from tools.networks.slabwise import SlabwiseGenerator
 from tools.transforms.volume import PlaceVolumed
+from tools.transforms.window import Window
 
 
 class PrepareLatents(PrepareBatch):
@@ -77,7 +78,7 @@ def write_by_slabs(
     generator: nn.Module,
     latent: Tensor,
     path: str | os.PathLike,
-    window: tuple[float, float],
+    window: Window | Sequence[float],
     field_of_view: Sequence[float],
     label: Tensor | None = None,
     slab_length: int = 32,
@@ -116,7 +117,7 @@ def write_by_slabs(
     affine = placed["volume"].affine.numpy()[:, [2, 1, 0, 3]]
     header = nifti_image(np.broadcast_to(np.int16(0), (side,) * 3), affine, provenance).header
     header["vox_offset"] = header.single_vox_offset + header.extensions.get_sizeondisk()
-    low, high = window
+    window = Window.of(window)
     with (
         whole_file(path) as partial,
         partial.open("wb") as file,
@@ -124,6 +125,6 @@ def write_by_slabs(
     ):
         header.write_to(file)
         for _, slab in slabwise.decode(embedding):
-            values = ((slab.float() + 1) / 2 * (high - low) + low).round()
+            values = window.unscale(slab.float()).round()
             file.write(values.to(torch.int16).cpu().numpy().tobytes())
             bar.update(slab.shape[2])

@@ -1,4 +1,4 @@
-"""What a run shows of itself: a progress bar, and pictures for TensorBoard."""
+"""What a run shows of itself: a progress bar, and the writer of its TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from ignite.handlers import ProgressBar
 from torch.utils.tensorboard import SummaryWriter
 
 from tools.engines.processes import rank_and_world_size
-from tools.transforms.montage import MontageSaver
 
 
 def tensorboard_writer(log_dir: str) -> SummaryWriter | None:
@@ -75,31 +74,3 @@ def remaining(engine: Engine, iteration: int, seconds: float, now: float | None 
 def _update_losses(output: list[dict]) -> dict[str, float]:
     """One number for each update, not for each of its terms."""
     return {name: round(value, 3) for name, value in output[0]["loss"].items() if "/" not in name}
-
-
-class TensorBoardMontage(MontageSaver):
-    """Write the predictions of every validation to TensorBoard as one tri-planar montage.
-
-    Args:
-        summary_writer: writer of TensorBoard.
-        tag: tag of the pictures.
-        window: values shown black and white.
-        max_volumes: the first so many are shown.
-    """
-
-    def __init__(
-        self,
-        summary_writer: SummaryWriter,
-        tag: str = "samples",
-        window: tuple[float, float] = (-1.0, 1.0),
-        max_volumes: int = 4,
-    ) -> None:
-        super().__init__(summary_writer.log_dir, window=window, max_volumes=max_volumes)
-        self.writer = summary_writer
-        self.tag = tag
-
-    def save(self, engine: Engine) -> None:
-        """Show the montage at the engine's epoch, which is the trainer's."""
-        if self._rows:
-            self.writer.add_image(self.tag, self.picture(), engine.state.epoch, dataformats="HW")
-            self.writer.flush()

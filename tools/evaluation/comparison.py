@@ -1,19 +1,20 @@
-"""Every score of one or several models' images against real ones, from the profiles of the sets."""
+"""Every score of one or several models' images against real ones, from the summaries of the sets."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 
+from tools.evaluation import units
 from tools.evaluation.conclusion import conclusion
-from tools.evaluation.profile import SetProfile
-from tools.evaluation.unit import SIGNED, Unit
+from tools.evaluation.results import Comparison, Metric, Score, SetFacts, SpaceResult
+from tools.evaluation.settings import ComparisonSettings
+from tools.evaluation.summary import SetSummary
+from tools.evaluation.units import SIGNED, Unit
 from tools.features.space import FeatureSpace
 from tools.metrics.distances import (
     frechet_distance,
@@ -22,8 +23,8 @@ from tools.metrics.distances import (
     median_distance,
 )
 from tools.metrics.inception import inception_score
-from tools.metrics.layer_profile import beside_baseline, compare_layers
-from tools.metrics.layers import layer_of
+from tools.metrics.layer_summary import compare_layers
+from tools.metrics.layers import LayerScores, beside_baseline, layer_of
 from tools.metrics.neighbours import density_coverage, precision_recall
 from tools.metrics.uncertainty import (
     bootstrap_interval,
@@ -34,8 +35,6 @@ from tools.metrics.uncertainty import (
 logger = logging.getLogger(__name__)
 
 LEVEL = 0.95
-RANGE_GAP = 0.25
-"""Share of [-1, 1] by which the bulk of two sets' values may differ before a reader is warned."""
 
 NEIGHBOURS = {"precision_recall": 3, "density_coverage": 5}
 """k, as their authors chose it."""
@@ -50,42 +49,27 @@ FAR_APART = (
     "are, look at FID and KID, or give all models one bandwidth"
 )
 
+HALVES = "real halves"
+"""What the real set's own scores are called in warnings."""
+
 Distance = Callable[[np.ndarray, np.ndarray], float]
 
 
 def compare(
-    real: SetProfile,
-    models: Mapping[str, SetProfile],
+    real: SetSummary,
+    models: Mapping[str, SetSummary],
     spaces: Sequence[FeatureSpace] = (),
-    resamples: int = 0,
-    seed: int = 0,
-    bandwidth: float | None = None,
+    settings: ComparisonSettings = ComparisonSettings(),  # noqa: B008 - frozen
     unit: Unit = SIGNED,
-) -> dict[str, Any]:
+) -> Comparison:
     """Scores of every model against the real set, beside those of one half of the real set against the other.
 
     Args:
-        real: profile of the real set, of two images or more.
-        models: name -> profile of its images, two or more.
-        spaces: the feature spaces of the profiles.
-        resamples: number of bootstrap samples for intervals of the distances; 0 for none.
-        seed: seed of the draws for intervals and extrapolation.
-        bandwidth: bandwidth of the MMD's kernel, one for all models. None, the papers' way, takes for each model the
-            median distance between the samples of the real set and its own, so that its MMD depends on nothing else in
-            the report; a warning names a model so far from the real set that this hardly says how far.
+        real: summary of the real set, of two images or more.
+        models: summary by model, each of two images or more.
+        spaces: feature spaces in which the summaries have features.
+        settings: settings of the comparison; its layers are those of the summaries.
         unit: unit of the sets, in which warnings speak of values.
-
-    Returns:
-        The content of `report.json`:
-
-        - "conclusion": what came out, see `tools.evaluation.conclusion.conclusion`;
-        - "sets": name -> images, shapes, value_range (in the set's own unit);
-        - "spaces": name -> note, rows, dimensions, "baseline" (metric -> value for the halves of the real set, each of
-          half the size, which raises a FID) and "models": name -> metric -> value, and for distances low and high, the
-          ends of a 95 percent interval, and ratio, value / baseline, and for "mmd" its bandwidth;
-        - "layers": model -> score -> see `tools.metrics.layer_profile.compare_layers`, and "fid [space]" for spaces of
-          slices;
-        - "warnings": sentences for the reader, each once for all feature spaces.
 
     Raises:
         ValueError: a set of fewer than two images, or sets whose slices differ in size.
@@ -93,160 +77,161 @@ def compare(
     sets = {"real": real, **models}
     _check(sets)
     warnings = _warnings(sets, unit)
-    layers = {name: compare_layers(real.half_profiles, model.layer_profile) for name, model in models.items()}
+    layers: dict[str, dict[Metric, LayerScores]] = {}
+    for name, model in models.items():
+        found = compare_layers(real.split_layers, model.layer_summary)
+        layers[name] = {Metric(metric): scores for metric, scores in found.items()}
     described, doubts = {}, _Doubts([space.name for space in spaces])
     for space in spaces:
-        described[space.name] = _in_space(space, real, models, resamples, seed, bandwidth, doubts)
+        described[space.name] = _InSpace(space, real, settings, doubts).result(models)
         if real.positions(space.name) is not None:
             for name, model in models.items():
-                layers[name][f"fid [{space.name}]"] = _fid_of_layers(space.name, real, model)
+                layers[name][Metric("fid", space.name)] = _fid_of_layers(space.name, real, model)
     warnings += doubts.sentences()
     for warning in warnings:
         logger.warning("%s", warning)
-    return {
-        "conclusion": conclusion(described, layers, {name: model.images for name, model in models.items()}),
-        "sets": {
-            name: {
-                "images": profile.images,
-                "shapes": [list(shape) for shape in profile.shapes],
-                "value_range": list(profile.value_range),
-            }
-            for name, profile in sets.items()
-        },
-        "spaces": described,
-        "layers": layers,
-        "warnings": warnings,
-    }
+    return Comparison(
+        conclusion(described, layers, {name: model.images for name, model in models.items()}),
+        {name: SetFacts(of.images, list(of.shapes), of.value_range) for name, of in sets.items()},
+        described,
+        layers,
+        warnings,
+    )
 
 
-def _check(sets: Mapping[str, SetProfile]) -> None:
-    for name, profile in sets.items():
-        if profile.images < 2:
-            raise ValueError(f"the {name} set has {profile.images} image(s); a distribution needs at least 2")
-    sizes = {name: next(iter(profile.shapes))[1:] for name, profile in sets.items()}
+def _check(sets: Mapping[str, SetSummary]) -> None:
+    for name, summary in sets.items():
+        if summary.images < 2:
+            raise ValueError(f"the {name} set has {summary.images} image(s); a distribution needs at least 2")
+    sizes = {name: next(iter(summary.shapes))[1:] for name, summary in sets.items()}
     if len(set(sizes.values())) > 1:
         found = ", ".join(f"{name} {h} x {w}" for name, (h, w) in sizes.items())
         raise ValueError(f"the sets have slices of different size ({found}); resample all to one size (image_size)")
 
 
-def _warnings(sets: Mapping[str, SetProfile], unit: Unit) -> list[str]:
+def _warnings(sets: Mapping[str, SetSummary], unit: Unit) -> list[str]:
     found = []
-    for name, profile in sets.items():
-        if profile.constant:
-            shown = ", ".join(profile.constant[:5]) + (", ..." if len(profile.constant) > 5 else "")
+    for name, summary in sets.items():
+        if summary.constant:
+            shown = ", ".join(summary.constant[:5]) + (", ..." if len(summary.constant) > 5 else "")
             found.append(
-                f"{len(profile.constant)} of {profile.images} images of {name} have one value throughout ({shown})"
+                f"{len(summary.constant)} of {summary.images} images of {name} have one value throughout ({shown})"
             )
-    depths = {name: sorted({shape[0] for shape in profile.shapes}) for name, profile in sets.items()}
+    depths = {name: sorted({shape[0] for shape in summary.shapes}) for name, summary in sets.items()}
     if len({tuple(d) for d in depths.values()}) > 1 or any(len(d) > 1 for d in depths.values()):
         shown = ", ".join(f"{name} {d[0]}" + (f" to {d[-1]}" if len(d) > 1 else "") for name, d in depths.items())
         found.append(
             f"volumes differ in their number of slices ({shown}); layers are parts of equal height of each volume"
         )
-    bulk = {name: _bulk(profile) for name, profile in sets.items()}
-    for name, ends in bulk.items():
-        gap = max(abs(a - b) for a, b in zip(ends, bulk["real"], strict=True))
-        if gap > 2 * RANGE_GAP:
-            found.append(
-                f"most values of {name} lie between {unit.between(*ends)}, and those of the real set between "
-                f"{unit.between(*bulk['real'])}: are both in one unit?"
-            )
-    return found
+    return found + units.doubts({name: _bulk(summary) for name, summary in sets.items()}, unit)
 
 
-def _bulk(profile: SetProfile) -> tuple[float, float]:
+def _bulk(summary: SetSummary) -> tuple[float, float]:
     """1st and 99th percentile of the values in [-1, 1], from the average histogram."""
-    whole = profile.layer_profile
+    whole = summary.layer_summary
     histogram = np.mean([whole.histogram(layer) for layer in range(whole.layers)], axis=0)
     cumulative = np.cumsum(histogram) / histogram.sum()
-    return tuple(float(np.searchsorted(cumulative, share) / len(histogram) * 2 - 1) for share in (0.01, 0.99))
+    low, high = (float(np.searchsorted(cumulative, share) / len(histogram) * 2 - 1) for share in (0.01, 0.99))
+    return low, high
 
 
-def _in_space(
-    space: FeatureSpace,
-    real: SetProfile,
-    models: Mapping[str, SetProfile],
-    resamples: int,
-    seed: int,
-    bandwidth: float | None,
-    doubts: _Doubts,
-) -> dict[str, Any]:
-    """All that is measured in one feature space."""
-    of_real, groups = real.features(space.name), real.groups(space.name)
-    by = getattr(space, "normalise_by", None)
-    normalise = (lambda rows: rows) if by is None else by(of_real)
-    of_real = np.asarray(normalise(of_real))
-    of_models = {name: np.asarray(normalise(model.features(space.name))) for name, model in models.items()}
-    first = real.half(space.name)
-    missing = partial(doubts.add, space.name)
-    own = _bandwidth(bandwidth, of_real, "real halves", missing)
-    baseline = _values(_distances(own), of_real[first], of_real[~first], "real halves", missing)
-    measured = {}
-    for name, model in models.items():
-        enough = min(real.images, model.images) >= FEWEST_FOR_INTERVAL
-        if resamples and not enough:
-            reason = f"there are no intervals, which take {FEWEST_FOR_INTERVAL} images or more in each set"
-            missing(reason, name)
-        rows = of_models[name]
-        width = _bandwidth(bandwidth, np.concatenate([of_real, rows]), name, missing)
-        if own and width and width > FAR * own:
-            missing(FAR_APART, f"{name} {width / own:.1f} times")
+class _InSpace:
+    """All that is measured in one feature space.
+
+    Args:
+        space: feature space.
+        real: summary of the real set.
+        settings: settings of the comparison.
+        doubts: takes what a reader must know.
+    """
+
+    def __init__(self, space: FeatureSpace, real: SetSummary, settings: ComparisonSettings, doubts: _Doubts) -> None:
+        self.space, self.real, self.settings, self.doubts = space, real, settings, doubts
+        features = real.features(space.name)
+        self.normalise = space.normaliser(features)
+        self.features = np.asarray(self.normalise(features))
+        self.missing = partial(doubts.add, space.name)
+        self.bandwidth = self._bandwidth(self.features, HALVES)
+        first = real.in_first(space.name)
+        self.baseline = self._values(_distances(self.bandwidth), self.features[first], self.features[~first], HALVES)
+        if (own := self._inception_score(real)) is not None:
+            self.baseline["inception_score"] = own
+
+    def result(self, models: Mapping[str, SetSummary]) -> SpaceResult:
+        """Baseline and scores of all models."""
+        measured = {name: self._scores(name, model) for name, model in models.items()}
+        return SpaceResult(self.space.note, self.space.rows, self.features.shape[1], self.baseline, measured)
+
+    def _scores(self, name: str, model: SetSummary) -> dict[str, Score]:
+        """Scores of one model by metric."""
+        settings, real = self.settings, self.features
+        rows = np.asarray(self.normalise(model.features(self.space.name)))
+        groups = {
+            "groups_real": self.real.groups(self.space.name),
+            "groups_synthetic": model.groups(self.space.name),
+        }
+        enough = min(self.real.images, model.images) >= FEWEST_FOR_INTERVAL
+        if settings.resamples and not enough:
+            self.missing(f"there are no intervals, which take {FEWEST_FOR_INTERVAL} images or more in each set", name)
+        width = self._bandwidth(np.concatenate([real, rows]), name)
+        if self.bandwidth and width and width > FAR * self.bandwidth:
+            self.missing(FAR_APART, f"{name} {width / self.bandwidth:.1f} times")
         distances = _distances(width)
-        values = _values(distances, of_real, rows, name, missing)
-        result: dict[str, dict[str, float | None]] = {m: {"value": v} for m, v in values.items()}
-        for metric, distance in distances.items():
-            halves = baseline.get(metric, math.nan)
-            result[metric]["ratio"] = values[metric] / halves if halves > 0 else None
-            if resamples and enough:
-                low, high = bootstrap_interval(
-                    distance,
-                    of_real,
-                    rows,
-                    resamples=resamples,
-                    level=LEVEL,
-                    seed=seed,
-                    groups_real=groups,
-                    groups_synthetic=model.groups(space.name),
-                )
-                result[metric] |= {"low": low, "high": high}
-        if width is not None:
-            result["mmd"]["bandwidth"] = width
-        if (text := sample_size_warning(of_real, rows)) is not None:
-            doubts.few(space.name, name, text)
+        values = self._values(distances, real, rows, name)
+        ends: dict[str, tuple[float, float]] = {}
+        if settings.resamples and enough:
+            options = {"resamples": settings.resamples, "level": LEVEL, "seed": settings.seed, **groups}
+            ends = {metric: bootstrap_interval(of, real, rows, **options) for metric, of in distances.items()}
+        if (text := sample_size_warning(real, rows)) is not None:
+            self.doubts.few(self.space.name, name, text)
         try:
-            endless = extrapolated_frechet_distance(
-                of_real, rows, seed=seed, groups_real=groups, groups_synthetic=model.groups(space.name)
-            )
-            result["fid_extrapolated"] = {"value": endless}
+            values["fid_extrapolated"] = extrapolated_frechet_distance(real, rows, seed=settings.seed, **groups)
         except ValueError as error:
-            missing(str(error), name)
-        if hasattr(space, "probabilities"):
-            probabilities = space.probabilities(torch.from_numpy(model.features(space.name)))
-            result["inception_score"] = {"value": inception_score(probabilities.double().numpy())}
-        measured[name] = result
-    if hasattr(space, "probabilities"):
-        probabilities = space.probabilities(torch.from_numpy(real.features(space.name)))
-        baseline["inception_score"] = inception_score(probabilities.double().numpy())
-    return {
-        "note": getattr(space, "note", ""),
-        "rows": getattr(space, "rows", "volume"),
-        "dimensions": of_real.shape[1],
-        "mmd_estimator": "unbiased",
-        "mmd_kernel": "exp(-d^2 / bandwidth^2)",
-        "baseline": baseline,
-        "models": measured,
-    }
+            self.missing(str(error), name)
+        if (own := self._inception_score(model)) is not None:
+            values["inception_score"] = own
+        return {
+            metric: Score(
+                value,
+                self.baseline.get(metric),
+                *ends.get(metric, (None, None)),
+                bandwidth=width if metric == "mmd" else None,
+            )
+            for metric, value in values.items()
+        }
 
+    def _bandwidth(self, rows: np.ndarray, name: str) -> float | None:
+        """Bandwidth of MMD's kernel: what is given, or the samples' median distance; None if they are all alike."""
+        if self.settings.bandwidth is not None:
+            return self.settings.bandwidth
+        try:
+            return median_distance(rows)
+        except ValueError:
+            self.missing("MMD needs images that differ, most of these have the same features", name)
+            return None
 
-def _bandwidth(given: float | None, rows: np.ndarray, name: str, missing: Callable[[str, str], None]) -> float | None:
-    """Bandwidth of the MMD's kernel: that given, or the median distance of the samples; None where all are alike."""
-    if given is not None:
-        return given
-    try:
-        return median_distance(rows)
-    except ValueError:
-        missing("MMD needs images that differ, most of these have the same features", name)
-        return None
+    def _values(
+        self, distances: Mapping[str, Distance], real: np.ndarray, synthetic: np.ndarray, name: str
+    ) -> dict[str, float]:
+        """Distances and neighbourhood scores. What a set is too small for is left out, with the reason."""
+        values = {}
+        fewest = min(len(real), len(synthetic))
+        if fewest < 2:
+            return values
+        values.update({metric: distance(real, synthetic) for metric, distance in distances.items()})
+        for function in (precision_recall, density_coverage):
+            k = NEIGHBOURS[function.__name__]
+            if fewest > k:
+                values.update(function(real, synthetic, k)._asdict())
+            else:
+                what = function.__name__.replace("_", " and ")
+                self.missing(f"{what} look at {k} neighbours and need more samples than that", name)
+        return values
+
+    def _inception_score(self, of: SetSummary) -> float | None:
+        """None in a space that knows no classes."""
+        probabilities = self.space.probabilities(torch.from_numpy(of.features(self.space.name)))
+        return None if probabilities is None else inception_score(probabilities.double().numpy())
 
 
 def _distances(bandwidth: float | None) -> dict[str, Distance]:
@@ -257,32 +242,10 @@ def _distances(bandwidth: float | None) -> dict[str, Distance]:
     return {"fid": frechet_distance, "mmd": mmd, "kid": kernel_distance}
 
 
-def _values(
-    distances: Mapping[str, Distance],
-    real: np.ndarray,
-    synthetic: np.ndarray,
-    name: str,
-    missing: Callable[[str, str], None],
-) -> dict[str, float]:
-    """Distances and neighbourhood scores. What a set is too small for is left out; `missing` says why and where."""
-    values = {}
-    if min(len(real), len(synthetic)) < 2:
-        return values
-    values.update({name: distance(real, synthetic) for name, distance in distances.items()})
-    for function in (precision_recall, density_coverage):
-        k = NEIGHBOURS[function.__name__]
-        if min(len(real), len(synthetic)) > k:
-            values.update(function(real, synthetic, k)._asdict())
-        else:
-            what = function.__name__.replace("_", " and ")
-            missing(f"{what} look at {k} neighbours and need more samples than that", name)
-    return values
-
-
-def _fid_of_layers(space: str, real: SetProfile, model: SetProfile) -> dict[str, Any]:
-    """FID of the slices of every layer, laid out as by `compare_layers`."""
-    count = real.layer_profile.layers
-    of_real, first, of_model = real.features(space), real.half(space), model.features(space)
+def _fid_of_layers(space: str, real: SetSummary, model: SetSummary) -> LayerScores:
+    """FID of the slices of every layer."""
+    count = real.layer_summary.layers
+    of_real, first, of_model = real.features(space), real.in_first(space), model.features(space)
     places, model_places = real.positions(space), model.positions(space)
 
     def in_layer(positions: np.ndarray, layer: int) -> np.ndarray:
@@ -290,7 +253,7 @@ def _fid_of_layers(space: str, real: SetProfile, model: SetProfile) -> dict[str,
         return axial & (layer_of(np.where(axial, positions, 0), count) == layer)
 
     def fid(a: np.ndarray, b: np.ndarray) -> float:
-        return frechet_distance(a, b) if min(len(a), len(b)) > 1 else math.nan
+        return frechet_distance(a, b) if min(len(a), len(b)) > 1 else np.nan
 
     scores, baseline = [], []
     for layer in range(count):

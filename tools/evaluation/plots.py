@@ -12,8 +12,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tools.evaluation.unit import SIGNED, Unit
-from tools.metrics.layer_profile import LayerProfile
+from tools.evaluation.units import SIGNED, Unit
+from tools.metrics.layer_summary import LayerSummary
 
 # readable in grey and by the colour-blind (Okabe and Ito 2008)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -25,23 +25,22 @@ STYLE = {"svg.hashsalt": "report", "svg.fonttype": "none", "font.size": 10, "fon
 
 
 def layers_plot(
-    curves: Mapping[str, Sequence[float | None]], label: str, baseline: float | Sequence[float | None] | None = None
+    curves: Mapping[str, Sequence[float]], label: str, baseline: float | Sequence[float] | None = None
 ) -> str:
     """Scores of models over layers, as SVG.
 
     Args:
-        curves: model -> a score per layer, None where there is none.
-        label: label of the scores.
-        baseline: scores of real against real, one for all layers or one per layer.
+        curves: score of each layer by model, NaN where there is none.
+        label: name of the scores.
+        baseline: score of real against real, one for all layers or one per layer.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.2), layout="constrained")
         axes = figure.subplots()
         for number, (name, scores) in enumerate(curves.items()):
             places = range(1, len(scores) + 1)
-            values = [np.nan if score is None else score for score in scores]
             colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            axes.plot(places, values, marker=marker, color=colour, label=name, markersize=4)
+            axes.plot(places, scores, marker=marker, color=colour, label=name, markersize=4)
         layers = max(len(scores) for scores in curves.values())
         if baseline is not None:
             values = np.broadcast_to(np.asarray(baseline, float), layers)
@@ -52,16 +51,16 @@ def layers_plot(
         return _svg(figure)
 
 
-def histograms_plot(profiles: Mapping[str, LayerProfile], unit: Unit = SIGNED) -> str:
+def histograms_plot(summaries: Mapping[str, LayerSummary], unit: Unit = SIGNED) -> str:
     """Average histograms of 256 bins of whole volumes, as SVG, over values of the sets' unit; the first set is drawn as
     the real one.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.2), layout="constrained")
         axes = figure.subplots()
-        for number, (name, profile) in enumerate(profiles.items()):
-            histogram = np.mean([profile.histogram(layer) for layer in range(profile.layers)], axis=0)
-            ends = [unit.value(end) for end in profile.value_range]
+        for number, (name, summary) in enumerate(summaries.items()):
+            histogram = np.mean([summary.histogram(layer) for layer in range(summary.layers)], axis=0)
+            ends = [unit.value(end) for end in summary.value_range]
             places = np.linspace(*ends, len(histogram), endpoint=False)
             colour = REAL if number == 0 else COLOURS[(number - 1) % len(COLOURS)]
             axes.step(places, histogram, where="post", color=colour, label=name, linewidth=1.2)
@@ -71,9 +70,9 @@ def histograms_plot(profiles: Mapping[str, LayerProfile], unit: Unit = SIGNED) -
         return _svg(figure)
 
 
-def spectrum_picture(profile: LayerProfile) -> str | None:
+def spectrum_picture(summary: LayerSummary) -> str | None:
     """Mean log spectrum of all layers' slices as a PNG for an ``<img>``; None where no slice shows anything."""
-    spectra = [profile.spectrum(layer) for layer in range(profile.layers) if profile.has_spectrum(layer)]
+    spectra = [summary.spectrum(layer) for layer in range(summary.layers) if summary.has_spectrum(layer)]
     if not spectra:
         return None
     mean = np.mean(spectra, axis=0)

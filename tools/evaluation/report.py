@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import logging
 import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,14 +20,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from tools.evaluation.plots import histograms_plot, layers_plot, png, spectrum_picture
-from tools.evaluation.profile import SetProfile
-from tools.evaluation.unit import SIGNED, Unit
-from tools.evaluation.views import VIEWS
+from tools.evaluation.results import Comparison, Metric, Score, SetFacts, SpaceResult
+from tools.evaluation.summary import SetSummary
+from tools.evaluation.units import SIGNED, Unit
 from tools.files import whole_file
+from tools.metrics.diversity import Diversity
+from tools.metrics.layers import LayerScores
+from tools.transforms.flat import is_flat
 
 logger = logging.getLogger(__name__)
-
-COLUMNS = ("images", "metric", "feature_space", "layer", "value", "low", "high", "real_against_real", "ratio")
 
 NAMES = {
     "fid": "FID",
@@ -51,135 +54,172 @@ PICTURED = 3
 VERSIONS = ("torch", "monai", "numpy", "scipy")
 
 
-def write_report(
-    output_dir: str | os.PathLike,
-    comparison: Mapping[str, Any],
-    sets: Mapping[str, SetProfile],
-    settings: Mapping[str, Any],
-    truth: Mapping[str, Mapping[str, float]] | None = None,
-    diversity: Mapping[str, Mapping[str, float]] | None = None,
-    title: str = "Synthetic against real images",
-    unit: Unit = SIGNED,
-) -> None:
+@dataclass(frozen=True)
+class Row:
+    """One number of `report.csv`, whose columns are these.
+
+    Attributes:
+        images: model, set or method.
+        metric: name of the score.
+        feature_space: space that it is taken in.
+        layer: number of the axial layer from 1 at the feet, or "average".
+        value: score.
+        low: lower end of its interval.
+        high: upper end.
+        real_against_real: score of one half of the real images against the other.
+        ratio: value over that.
+    """
+
+    images: str
+    metric: str
+    feature_space: str | None = None
+    layer: int | str | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    real_against_real: float | None = None
+    ratio: float | None = None
+
+
+COLUMNS = tuple(column.name for column in fields(Row))
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says.
+
+    Attributes:
+        comparison: scores of the sets.
+        sets: summaries that it was made of, "real" first.
+        settings: settings of the measurement, for the reader.
+        truth: errors by method and metric, where the truth is known.
+        diversity: MS-SSIM within the sets.
+        warnings: further sentences for the reader, after the comparison's.
+        unit: unit of the sets, which grey values are shown in.
+        title: title of the page.
+    """
+
+    comparison: Comparison
+    sets: Mapping[str, SetSummary]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    truth: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    diversity: Mapping[str, Diversity] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    unit: Unit = SIGNED
+    title: str = "Synthetic against real images"
+
+    def record(self) -> dict[str, Any]:
+        """The content of `report.json`."""
+        comparison = self.comparison.record()
+        return {
+            "title": self.title,
+            "conclusion": self.comparison.conclusion,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "settings": dict(self.settings),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+            **comparison,
+            "warnings": [*comparison["warnings"], *self.warnings],
+            "diversity": {name: found._asdict() for name, found in self.diversity.items()},
+            "truth": {method: dict(numbers) for method, numbers in self.truth.items()},
+        }
+
+
+def write_report(output_dir: str | os.PathLike, report: Report) -> None:
     """Write the three files, each as a whole, and say in the log what came out.
 
     Args:
-        output_dir: folder of the report, made if need be.
-        comparison: result of `tools.evaluation.comparison.compare`.
-        sets: the profiles it was made of, "real" first.
-        settings: settings of the measurement, for the reader.
-        truth: method -> metric -> value, where the truth is known.
-        diversity: set -> fields of `tools.metrics.diversity.Diversity`.
-        title: title of the page.
-        unit: unit of the sets, in which grey values are shown.
+        output_dir: folder, made if need be.
+        report: content of the files.
     """
     output_dir = Path(output_dir)
-    report = {
-        "title": title,
-        "conclusion": comparison["conclusion"],
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": dict(settings),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
-        **comparison,
-        "diversity": dict(diversity or {}),
-        "truth": dict(truth or {}),
-    }
-    _write(output_dir / "report.json", json.dumps(_plain(report), indent=2, allow_nan=False) + "\n")
+    record = report.record()
+    _write(output_dir / "report.json", json.dumps(_plain(record), indent=2, allow_nan=False) + "\n")
     _write(output_dir / "report.csv", _csv(_rows(report)))
-    _write(output_dir / "report.html", _page(report, sets, unit))
-    logger.info("%s", comparison["conclusion"])
+    _write(output_dir / "report.html", _page(report, record))
+    logger.info("%s", report.comparison.conclusion)
     logger.info("wrote report.json, report.csv and report.html to %s", output_dir)
 
 
-def _rows(report: Mapping[str, Any]) -> list[tuple]:
-    """One row per number, see `COLUMNS`."""
+def _rows(report: Report) -> list[Row]:
+    """One row per number."""
     rows = []
-    for space, content in report["spaces"].items():
-        baseline = content["baseline"]
-        for model, metrics in content["models"].items():
-            for metric, number in metrics.items():
-                own = baseline.get(metric)
-                rows.append(
-                    (
-                        model,
-                        metric,
-                        space,
-                        None,
-                        *(number.get(k) for k in ("value", "low", "high")),
-                        own,
-                        number.get("ratio"),
-                    )
-                )
-    for model, scores in report["layers"].items():
-        for metric, result in scores.items():
-            name, space = _split(metric)
-            layers = zip(result["scores"], result["baseline"], result["ratios"], strict=True)
-            for layer, (score, own, ratio) in enumerate(layers, start=1):
-                rows.append((model, name, space, layer, score, None, None, own, ratio))
-            averages = (result["average"], None, None, result["baseline_average"], result["average_ratio"])
-            rows.append((model, name, space, "average", *averages))
-    for name, diversity in report["diversity"].items():
-        rows.append((name, "ms_ssim", None, None, diversity["ms_ssim"], None, None, None, None))
-    for method, metrics in report["truth"].items():
-        rows += [(method, f"truth_{k}", None, None, value, None, None, None, None) for k, value in metrics.items()]
+    for name, space in report.comparison.spaces.items():
+        for model, scores in space.models.items():
+            for metric, s in scores.items():
+                rows.append(Row(model, metric, name, None, s.value, s.low, s.high, s.baseline, s.ratio_of(metric)))
+    for model, metrics in report.comparison.layers.items():
+        for (metric, space), found in metrics.items():
+            numbers = zip(found.scores, found.baseline, found.ratios, strict=True)
+            for layer, (score, own, ratio) in enumerate(numbers, start=1):
+                rows.append(Row(model, metric, space, layer, score, real_against_real=own, ratio=ratio))
+            averages = {"real_against_real": found.baseline_average, "ratio": found.average_ratio}
+            rows.append(Row(model, metric, space, "average", found.average, **averages))
+    rows += [Row(name, "ms_ssim", value=found.ms_ssim) for name, found in report.diversity.items()]
+    for method, metrics in report.truth.items():
+        rows += [Row(method, f"truth_{metric}", value=value) for metric, value in metrics.items()]
     return rows
 
 
-def _csv(rows: list[tuple]) -> str:
+def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    writer.writerows(["" if value is None or value != value else value for value in astuple(row)] for row in rows)
     return text.getvalue()
 
 
-def _page(report: Mapping[str, Any], sets: Mapping[str, SetProfile], unit: Unit) -> str:
+def _page(report: Report, record: Mapping[str, Any]) -> str:
+    comparison, sets = report.comparison, report.sets
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    models = list(report["layers"])
-    scores = list(dict.fromkeys(metric for model in report["layers"].values() for metric in model))
+    models = list(comparison.layers)
+    scores = list(dict.fromkeys(metric for found in comparison.layers.values() for metric in found))
+    layer_count = len(next(iter(comparison.layers[models[0]].values())).scores)
     measured = any(
-        "low" in m for s in report["spaces"].values() for model in s["models"].values() for m in model.values()
+        score.low is not None
+        for space in comparison.spaces.values()
+        for found in space.models.values()
+        for score in found.values()
     )
     return environment.get_template("report.html.j2").render(
-        title=report["title"],
-        date=report["date"].replace("T", " ").replace("+00:00", " UTC"),
-        conclusion=report["conclusion"],
-        summary=_summary(report, unit),
-        warnings=report["warnings"],
-        space_tables=[_space_table(name, space) for name, space in report["spaces"].items()],
-        space_notes=_space_notes(report["spaces"]),
+        title=report.title,
+        date=record["date"].replace("T", " ").replace("+00:00", " UTC"),
+        conclusion=comparison.conclusion,
+        summary=_summary(comparison.sets, report.unit),
+        warnings=record["warnings"],
+        space_tables=[_space_table(name, space) for name, space in comparison.spaces.items()],
+        space_notes=_space_notes(comparison.spaces),
         intervals="Small figures below a distance are its 95 percent interval by resampling images."
         if measured
         else "",
-        diversity=_diversity_rows(report["diversity"]),
-        truth=_truth_table(report["truth"]),
-        layer_count=len(next(iter(report["layers"][models[0]].values()))["scores"]),
+        diversity=_diversity_rows(report.diversity),
+        truth=_truth_table(report.truth),
+        layer_count=layer_count,
         models=models,
-        layer_rows=[_layer_row(metric, report["layers"]) for metric in scores],
-        layer_plots=[_layer_plot(metric, report["layers"]) for metric in scores],
-        views=VIEWS,
+        layer_rows=[_layer_row(metric, comparison.layers) for metric in scores],
+        layer_plots=[_layer_plot(metric, comparison.layers) for metric in scores] if layer_count > 1 else [],
+        views=list(dict.fromkeys(view for of in sets.values() for views in of.views.values() for view in views)),
         montage=_montage(sets),
-        histograms=histograms_plot({name: profile.layer_profile for name, profile in sets.items()}, unit),
+        histograms=histograms_plot({name: of.layer_summary for name, of in sets.items()}, report.unit),
         spectra=[
             {"name": name, "src": src}
-            for name, profile in sets.items()
-            if (src := spectrum_picture(profile.layer_profile)) is not None
+            for name, of in sets.items()
+            if (src := spectrum_picture(of.layer_summary)) is not None
         ],
-        settings=[(k, _shown(v)) for k, v in (report["settings"] | report["versions"]).items()],
+        settings=[(k, _shown(v)) for k, v in (record["settings"] | record["versions"]).items()],
     )
 
 
-def _summary(report: Mapping[str, Any], unit: Unit) -> str:
+def _summary(sets: Mapping[str, SetFacts], unit: Unit) -> str:
     counts = ", ".join(
-        f"{name}: {described['images']} images from {_ends(described['value_range'], unit)}"
-        for name, described in report["sets"].items()
+        f"{name}: {facts.images} images from {_ends(facts.value_range, unit)}" for name, facts in sets.items()
     )
-    shapes = {tuple(shape) for described in report["sets"].values() for shape in described["shapes"]}
-    if len(shapes) == 1:
-        return f"{counts}, each {' x '.join(str(n) for n in shapes.pop())}."
-    return f"{counts}, of {len(shapes)} sizes."
+    shapes = {tuple(shape) for facts in sets.values() for shape in facts.shapes}
+    if len(shapes) > 1:
+        return f"{counts}, of {len(shapes)} sizes."
+    shape = shapes.pop()
+    return f"{counts}, each {' x '.join(str(n) for n in (shape[1:] if is_flat(shape) else shape))}."
 
 
 def _ends(values: Sequence[float], unit: Unit) -> str:
@@ -187,71 +227,73 @@ def _ends(values: Sequence[float], unit: Unit) -> str:
     return f"{low} to {high} HU" if unit.name == "HU" else f"{low} to {high}"
 
 
-def _space_notes(spaces: Mapping[str, Any]) -> list[str]:
-    """Return what must be known of feature spaces, each note once with the spaces that it is of."""
+def _space_notes(spaces: Mapping[str, SpaceResult]) -> list[str]:
+    """What must be known of feature spaces, each note once with the spaces that it is of."""
     notes: dict[str, list[str]] = {}
     for name, space in spaces.items():
-        if space["note"]:
-            notes.setdefault(space["note"], []).append(name)
+        if space.note:
+            notes.setdefault(space.note, []).append(name)
     return [f"{', '.join(names)}: {note}." for note, names in notes.items()]
 
 
-def _space_table(name: str, space: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = [m for m in NAMES if any(m in model for model in space["models"].values())]
-    rows = [{"name": "real", "real": True, "cells": [{"value": _number(space["baseline"].get(m))} for m in metrics]}]
-    for model, numbers in space["models"].items():
-        cells = []
-        for metric in metrics:
-            number = numbers.get(metric, {})
-            low, high = number.get("low"), number.get("high")
-            low = max(low, 0.0) if low is not None and metric == "fid" else low  # an interval knows no ends of a scale
-            interval = f"{_number(low)} to {_number(high)}" if low is not None else ""
-            cells.append({"value": _number(number.get("value")), "interval": interval})
-        rows.append({"name": model, "cells": cells})
+def _space_table(name: str, space: SpaceResult) -> dict[str, Any]:
+    metrics = [metric for metric in NAMES if any(metric in scores for scores in space.models.values())]
+    rows = [{"name": "real", "real": True, "cells": [{"value": _number(space.baseline.get(m))} for m in metrics]}]
+    for model, scores in space.models.items():
+        rows.append({"name": model, "cells": [_cell(metric, scores.get(metric)) for metric in metrics]})
     return {"space": name, "columns": [NAMES[m] for m in metrics], "rows": rows}
 
 
-def _layer_row(metric: str, layers: Mapping[str, Any]) -> dict[str, Any]:
-    results = [model[metric] for model in layers.values()]
-    cells = [f"{_number(r['average'])} ({_number(r['average_ratio'])})" for r in results]
-    better = "smaller" if _split(metric)[0] in SMALLER_IS_BETTER else "larger"
+def _cell(metric: str, score: Score | None) -> dict[str, str]:
+    if score is None:
+        return {"value": _number(None), "interval": ""}
+    if score.low is None:
+        return {"value": _number(score.value), "interval": ""}
+    low = max(score.low, 0.0) if metric == "fid" else score.low  # an interval knows no ends of a scale
+    return {"value": _number(score.value), "interval": f"{_number(low)} to {_number(score.high)}"}
+
+
+Layers = Mapping[str, Mapping[Metric, LayerScores]]
+
+
+def _layer_row(metric: Metric, layers: Layers) -> dict[str, Any]:
+    found = [scores[metric] for scores in layers.values()]
     return {
         "name": _layer_name(metric),
-        "baseline": _number(results[0]["baseline_average"]),
-        "cells": cells,
-        "better": better,
+        "baseline": _number(found[0].baseline_average),
+        "cells": [f"{_number(of.average)} ({_number(of.average_ratio)})" for of in found],
+        "better": "smaller" if metric.name in SMALLER_IS_BETTER else "larger",
     }
 
 
-def _layer_plot(metric: str, layers: Mapping[str, Any]) -> dict[str, str]:
+def _layer_plot(metric: Metric, layers: Layers) -> dict[str, str]:
     name = _layer_name(metric)
-    ratios = {model: scores[metric]["ratios"] for model, scores in layers.items()}
-    if any(value is not None for curve in ratios.values() for value in curve):
+    ratios = {model: scores[metric].ratios for model, scores in layers.items()}
+    if any(map(math.isfinite, itertools.chain(*ratios.values()))):
         svg = layers_plot(ratios, "ratio to real against real", 1.0)
     else:
         # no baseline to divide by: the scores themselves
-        curves = {model: scores[metric]["scores"] for model, scores in layers.items()}
-        svg = layers_plot(curves, "score")
-    averages = ", ".join(f"{model} {_number(s[metric]['average'])}" for model, s in layers.items())
+        svg = layers_plot({model: scores[metric].scores for model, scores in layers.items()}, "score")
+    averages = ", ".join(f"{model} {_number(scores[metric].average)}" for model, scores in layers.items())
     return {"title": name, "alt": f"{name} over layers; averages: {averages}", "svg": svg}
 
 
-def _montage(sets: Mapping[str, SetProfile]) -> list[dict[str, Any]]:
+def _montage(sets: Mapping[str, SetSummary]) -> list[dict[str, Any]]:
     return [
-        {"set": name, "image": image, "cells": [{"view": view, "src": png(views[view])} for view in VIEWS]}
-        for name, profile in sets.items()
-        for image, views in list(profile.views.items())[:PICTURED]
+        {"set": name, "image": image, "cells": [{"view": view, "src": png(shown)} for view, shown in views.items()]}
+        for name, of in sets.items()
+        for image, views in list(of.views.items())[:PICTURED]
     ]
 
 
-def _diversity_rows(diversity: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+def _diversity_rows(diversity: Mapping[str, Diversity]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "real": name == "real",
-            "value": _number(d["ms_ssim"]),
-            "std": _number(d["std"]),
-            "pairs": d["pairs"],
+            "value": _number(d.ms_ssim),
+            "std": _number(d.std),
+            "pairs": d.pairs,
         }
         for name, d in diversity.items()
     ]
@@ -273,15 +315,8 @@ def _truth_table(truth: Mapping[str, Mapping[str, float]]) -> dict[str, Any] | N
     return {"methods": [m.replace("_", " ") for m in truth], "rows": rows, "note": note}
 
 
-def _layer_name(metric: str) -> str:
-    name, space = _split(metric)
-    return NAMES.get(name, name) + (f", {space}" if space else "")
-
-
-def _split(metric: str) -> tuple[str, str | None]:
-    """ "fid [space]" -> ("fid", "space")."""
-    name, _, rest = metric.partition(" [")
-    return name, rest.removesuffix("]") or None
+def _layer_name(metric: Metric) -> str:
+    return NAMES.get(metric.name, metric.name) + (f", {metric.space}" if metric.space else "")
 
 
 def _number(value: float | None) -> str:

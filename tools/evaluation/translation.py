@@ -22,6 +22,7 @@ from tools.metrics.consistency import through_plane_change
 from tools.metrics.paired import all_errors, body_mask
 from tools.transforms.squares import GRID_SQUARE, ToSourceGridd, from_squares, to_squares
 from tools.transforms.truth import load_on_grid, name_of_truth
+from tools.transforms.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class TranslationReport(EvaluationReport):
         real: CT, items with "image" [1, axial, S, S] in [-1, 1].
         spaces: feature spaces.
         window: HU that -1 and 1 stand for.
-        truth: MR id -> "ct", "labels" and "classes", see `tools.data.true_ct`; empty where nobody knows it.
+        truth: "ct", "labels" and "classes" by id of the MR, see `tools.data.true_ct`; empty where nobody knows them.
         **options: options of `EvaluationReport`.
     """
 
@@ -65,12 +66,12 @@ class TranslationReport(EvaluationReport):
         output_dir: str | os.PathLike,
         real: Dataset,
         spaces: Sequence[FeatureSpace],
-        window: tuple[float, float],
+        window: Window | Sequence[float],
         truth: Mapping[str, dict],
         **options: Any,
     ) -> None:
         super().__init__(output_dir, real, spaces, window=window, **options)
-        self.window = (float(window[0]), float(window[1]))
+        self.window = Window.of(window)
         self.known = dict(truth)
         self._translated: list[Translated] = []
         self._reference: list[np.ndarray] = []
@@ -132,15 +133,13 @@ class TranslationReport(EvaluationReport):
         return {t: np.isin(labels, [k for k, v in names.items() if v == t]) for t in sorted(set(names.values()))}
 
     def _resized(self, true_ct: MetaTensor, square: list[int], size: int) -> np.ndarray:
-        """Return what is left of the truth when it goes to the network's slices and back, through no network."""
-        low, high = self.window
-        scaled = (true_ct.as_tensor().clamp(low, high) - low) / (high - low) * 2 - 1
+        """What is left of the truth when it goes to the network's slices and back, through no network."""
+        scaled = self.window.scale(true_ct.as_tensor().clamp(*self.window))
         back = from_squares(to_squares(scaled, square, size), square, true_ct.shape[2:])
         return self._hu(np.asarray(back[0]))
 
     def _hu(self, image: np.ndarray) -> np.ndarray:
-        low, high = self.window
-        return (np.clip(image, -1, 1) + 1) / 2 * (high - low) + low
+        return self.window.unscale(np.clip(image, -1, 1))
 
 
 def judge(

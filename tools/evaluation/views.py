@@ -7,34 +7,36 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-SIDE = 160  # pixels of a picture's longer side
-AXIAL = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Places of the axial views, from the feet, 0, to the head, 1."""
+from tools.evaluation.units import SIGNED
+from tools.transforms.flat import is_flat
+from tools.transforms.planes import PLANES, grey, pixel_size, resized, section
 
-VIEWS = (*(f"axial {place:.0%}" for place in AXIAL), "coronal", "sagittal")
+SIDE = 160  # pixels of a picture's longer side
+
+PLACES = {f"axial {place:.0%}": ("axial", place) for place in (0.1, 0.3, 0.5, 0.7, 0.9)}
+PLACES |= {"coronal": ("coronal", 0.5), "sagittal": ("sagittal", 0.5)}
+"""Plane and place of each view of a volume, from the feet, 0, to the head, 1, and so along the other axes."""
+
+FLAT = {"image": ("axial", 0.5)}
+"""That of a 2D image."""
 
 
 def views_of(volume: np.ndarray, spacing: Sequence[float] | None = None) -> dict[str, np.ndarray]:
-    """Axial slices at five places and the middle coronal and sagittal slice.
+    """Axial slices at five places and the middle coronal and sagittal slice; of an image of depth one itself.
 
     Args:
         volume: [D, H, W] in [-1, 1], axial first, from feet to head.
-        spacing: (D, H, W) in mm, for pictures in proportion; None takes cubes.
+        spacing: voxel size (D, H, W) in mm, for pictures in proportion; None takes cubes.
 
     Returns:
-        name in `VIEWS` -> uint8 [h, w], at most 160 a side; the head is at the top.
+        uint8 [h, w] by name, at most 160 a side; the head is at the top.
     """
-    depth, height, width = volume.shape
-    dz, dy, dx = (1.0, 1.0, 1.0) if spacing is None else spacing
-    slices = {name: (volume[int(place * depth)], (dy, dx)) for name, place in zip(VIEWS, AXIAL, strict=False)}
-    slices["coronal"] = volume[::-1, height // 2], (dz, dx)
-    slices["sagittal"] = volume[::-1, :, width // 2], (dz, dy)
-    return {name: _picture(section, pixel) for name, (section, pixel) in slices.items()}
+    places = FLAT if is_flat(volume.shape) else PLACES
+    return {name: _picture(volume, plane, place, spacing) for name, (plane, place) in places.items()}
 
 
-def _picture(section: np.ndarray, pixel: tuple[float, float]) -> np.ndarray:
-    grey = np.round((section + 1) * 127.5).astype(np.uint8)
-    extent = [n * mm for n, mm in zip(section.shape, pixel, strict=True)]
-    scale = min(SIDE, max(section.shape)) / max(extent)
-    size = [max(1, round(mm * scale)) for mm in extent]
-    return np.asarray(Image.fromarray(grey).resize((size[1], size[0]), Image.Resampling.BOX))
+def _picture(volume: np.ndarray, plane: str, place: float, spacing: Sequence[float] | None) -> np.ndarray:
+    pixels = section(volume, plane, int(place * volume.shape[PLANES.index(plane)]))
+    extent = [n * mm for n, mm in zip(pixels.shape, pixel_size(plane, spacing), strict=True)]
+    scale = min(SIDE, max(pixels.shape)) / max(extent)
+    return resized(grey(pixels, SIGNED.window), *(mm * scale for mm in extent), Image.Resampling.BOX)

@@ -13,6 +13,7 @@ from torch import nn
 
 from tools.features.network import SLICES_AT_ONCE, NetworkFeatures
 from tools.features.weights import WeightFile, load_weights
+from tools.transforms.flat import is_flat
 
 INCEPTION = WeightFile(
     "inception_v3_google-0cc3c7bd.pth",
@@ -81,6 +82,8 @@ class InceptionFeatures(NetworkFeatures):
 
     def rows_of(self, volume: torch.Tensor) -> torch.Tensor:
         """[1, 1, D, H, W] -> [slices of all planes, 2048]."""
+        if is_flat(volume.shape) and self.planes != ("axial",):
+            raise ValueError(f"{self.name} looks at several planes, and a 2D image has one; choose planes='axial'")
         return torch.cat(
             [
                 self.network(self.prepared(part))

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from tools.features.network import check_volumes
+from tools.features.network import checked_volumes
+from tools.features.space import FeatureSpace
 
 VERSION = 1
 """Part of the name of the space. Raise it whenever the same volume gives other numbers than before."""
@@ -71,13 +72,13 @@ DIRECTIONS = tuple(offset for offset in itertools.product((-1, 0, 1), repeat=3) 
 SLAB = 32  # slices whose pairs are counted at once; bounds memory
 
 
-class RadiomicFeatures:
+class RadiomicFeatures(FeatureSpace):
     """Radiomic features of whole volumes, after the Fréchet radiomic distance (Konz et al., Med. Image Anal. 2026).
 
     Of the volume and of the 8 sub-bands of its Haar wavelet transform: `first_order` and `cooccurrence` features, 9 x
     (16 + 16) = 288. The volume is one region of interest; its voxels are taken as they are.
 
-    The features have units of their own, so distances are taken after `normalise_by`.
+    The features have units of their own, so distances are taken after `normaliser`.
 
     Attributes:
         name: "radiomics-<version>-firstorder-glcm-haar".
@@ -85,7 +86,6 @@ class RadiomicFeatures:
         names: names of the features, "<volume or sub-band> <feature>".
     """
 
-    rows = "volume"
     name = f"radiomics-{VERSION}-firstorder-glcm-haar"
     min_side = 4
     names = tuple(f"{part} {feature}" for part in ("volume", *BANDS) for feature in (*FIRST_ORDER, *COOCCURRENCE))
@@ -108,12 +108,12 @@ class RadiomicFeatures:
         Raises:
             ValueError: another shape, smaller volumes, or values that are not finite or outside [-1, 1].
         """
-        check_volumes(volumes, self.name, self.min_side)
+        volumes = checked_volumes(volumes, self.name, self.min_side)
         rows = [_row(np.asarray(volume[0].detach().float().cpu())) for volume in volumes]
         return torch.tensor(np.array(rows), dtype=torch.float32, device=volumes.device)
 
     @staticmethod
-    def normalise_by(real: np.ndarray | torch.Tensor) -> Callable[[np.ndarray | torch.Tensor], np.ndarray]:
+    def normaliser(real: np.ndarray | torch.Tensor) -> Callable[[np.ndarray | torch.Tensor], np.ndarray]:
         """The map to apply to both sets before a distance: z-scores by the real set (Konz et al., Eq. 3).
 
         Features that are constant in the real set are dropped, as they have no z-score.

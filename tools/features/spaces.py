@@ -12,16 +12,16 @@ from tools.features.untrained import UntrainedFeatures, UntrainedSliceFeatures
 Weights = str | os.PathLike | None
 
 
-def _medicalnet(weights: Weights) -> FeatureSpace:
+def _medicalnet(weights: Weights, flat: bool) -> FeatureSpace:
     from tools.features.medicalnet import MedicalNetFeatures
 
     return MedicalNetFeatures(weights)
 
 
-def _inception(weights: Weights) -> FeatureSpace:
+def _inception(weights: Weights, flat: bool) -> FeatureSpace:
     from tools.features.inception import InceptionFeatures
 
-    return InceptionFeatures(weights=weights)
+    return InceptionFeatures(weights, planes=("axial",), slices=1) if flat else InceptionFeatures(weights)
 
 
 UNTRAINED: dict[str, Callable[[int], FeatureSpace]] = {
@@ -30,7 +30,7 @@ UNTRAINED: dict[str, Callable[[int], FeatureSpace]] = {
 }
 """Spaces that follow from a seed."""
 
-TRAINED: dict[str, Callable[[Weights], FeatureSpace]] = {"medicalnet": _medicalnet, "inception": _inception}
+TRAINED: dict[str, Callable[[Weights, bool], FeatureSpace]] = {"medicalnet": _medicalnet, "inception": _inception}
 """Spaces that need weights; what they import is imported with them."""
 
 FIXED: dict[str, Callable[[], FeatureSpace]] = {"radiomics": RadiomicFeatures}
@@ -38,24 +38,31 @@ FIXED: dict[str, Callable[[], FeatureSpace]] = {"radiomics": RadiomicFeatures}
 
 NAMES = (*UNTRAINED, *TRAINED, *FIXED)
 
+OF_FLAT = ("untrained-slices", "inception")
+"""Spaces that 2D images have."""
 
-def make_space(name: str, weights: Weights = None, seed: int = 0) -> FeatureSpace:
+
+def make_space(name: str, weights: Weights = None, seed: int = 0, flat: bool = False) -> FeatureSpace:
     """A feature space.
 
     Args:
         name: one of `NAMES`.
         weights: weights of "medicalnet" or "inception": the file, or the folder that holds it under its own name; None
             looks in torch.hub's folder and downloads it there.
-        seed: seed of untrained networks, >= 0.
+        seed: random seed of untrained networks, >= 0.
+        flat: True for 2D images, volumes of one slice, of which only the axial plane is looked at.
 
     Raises:
-        ValueError: an unknown name, or weights for a space that takes none; see also the spaces.
+        ValueError: an unknown name, one of volumes for 2D images, or weights for a space that takes none; see also the
+            spaces.
         FileNotFoundError: the weights are not there and cannot be downloaded.
         ImportError: "inception" without torchvision.
     """
-    if name in TRAINED:
-        return TRAINED[name](weights)
     _check_name(name)
+    if flat and name not in OF_FLAT:
+        raise ValueError(f"feature space {name!r} is one of volumes; for 2D images choose from {', '.join(OF_FLAT)}")
+    if name in TRAINED:
+        return TRAINED[name](weights, flat)
     if weights is not None:
         raise ValueError(
             f"weights are {os.fspath(weights)!r}, but feature space {name!r} takes none; leave them out, or choose "
@@ -64,13 +71,16 @@ def make_space(name: str, weights: Weights = None, seed: int = 0) -> FeatureSpac
     return UNTRAINED[name](seed) if name in UNTRAINED else FIXED[name]()
 
 
-def make_spaces(names: str | Sequence[str], weights: Weights = None, seed: int = 0) -> list[FeatureSpace]:
+def make_spaces(
+    names: str | Sequence[str], weights: Weights = None, seed: int = 0, flat: bool = False
+) -> list[FeatureSpace]:
     """Several feature spaces, as `make_space` makes one.
 
     Args:
-        names: names of feature spaces, a sequence or separated by commas; a repeated one counts once.
-        weights: weights of those that take weights; a folder if these are more than one.
-        seed: seed of untrained networks.
+        names: names of them, a sequence or separated by commas; a repeated one counts once.
+        weights: weights for those that take any; a folder if these are more than one.
+        seed: random seed of untrained networks.
+        flat: True for 2D images.
 
     Raises:
         ValueError: no name, weights that none of the spaces takes, or one file for several; and see `make_space`.
@@ -92,7 +102,7 @@ def make_spaces(names: str | Sequence[str], weights: Weights = None, seed: int =
             f"weights are the file {os.fspath(weights)!r}, but {' and '.join(trained)} need one each; give the folder "
             "that holds both under their own names"
         )
-    return [make_space(name, weights if name in TRAINED else None, seed) for name in names]
+    return [make_space(name, weights if name in TRAINED else None, seed, flat) for name in names]
 
 
 def _check_name(name: str) -> None:

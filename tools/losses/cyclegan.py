@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tools.engines.handover import Handover
 from tools.losses.image_pool import ImagePool
 from tools.losses.mind import mind_loss
+from tools.transforms.window import Window
 
 if TYPE_CHECKING:
     from tools.engines.draws import Draws
@@ -70,9 +71,6 @@ class CycleGANObjective:
         window: Sequence[float] = (-1000, 1000),
         second_window: Sequence[float] | None = None,
     ) -> None:
-        for low, high in (window, second_window or window):
-            if not low < high:
-                raise ValueError(f"a window is its lowest and highest HU, in this order; got {low} and {high}")
         self.generator_mr2ct = generator_mr2ct
         self.generator_ct2mr = generator_ct2mr
         self.discriminator_ct = discriminator_ct
@@ -82,8 +80,8 @@ class CycleGANObjective:
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight if len(self.discriminators_mr) == 1 else 0.0
         self.mind_weight = mind_weight
-        self.window = window
-        self.second_window = second_window
+        self.window = Window.of(window)
+        self.second_window = None if second_window is None else Window.of(second_window)
         self.pool_ct = ImagePool(pool_size)
         self.pool_mr = ImagePool(pool_size)
 
@@ -166,10 +164,7 @@ class CycleGANObjective:
         """Return what D_CT sees of CT [B, slices, H, W]: itself and, after it, the second window in [-1, 1]."""
         if self.second_window is None:
             return ct
-        low, high = self.window
-        hu = (ct + 1) * (high - low) / 2 + low
-        low, high = self.second_window
-        return torch.cat([ct, (2 * (hu - low) / (high - low) - 1).clamp(-1, 1)], dim=1)
+        return torch.cat([ct, self.second_window.scale(self.window.unscale(ct)).clamp(-1, 1)], dim=1)
 
     def split(self, mr: Tensor) -> tuple[Tensor, ...]:
         """The modalities of MR images: M tensors [B, slices, H, W]."""

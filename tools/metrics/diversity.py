@@ -12,11 +12,14 @@ import torch
 from monai.utils import convert_to_tensor
 from torch.nn import functional as F
 
+from tools.transforms.flat import squeezed
+from tools.transforms.window import Window
+
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Weights of the scales, finest first (Wang, Simoncelli and Bovik 2003, section 3.2)."""
 
 PAIRS = 30
-"""Largest number of pairs of successive images in random order that reports take."""
+"""Number of pairs of successive images in random order, at most, that reports take."""
 
 WINDOW, SIGMA = 11, 1.5  # pixels of every scale (Wang et al. 2004)
 
@@ -29,7 +32,8 @@ class Diversity(NamedTuple):
             well above it a generator repeats itself, well below it adds noise.
         std: standard deviation over pairs.
         pairs: number of pairs.
-        scales: number of scales, 5 unless images are small. Values from different numbers are not comparable.
+        scales: number of scales: 5 from 176 pixels or voxels a side, 4 from 88, 3 from 44, 2 from 22, 1 from 11. Values
+            from different numbers are not comparable.
     """
 
     ms_ssim: float
@@ -50,7 +54,8 @@ def ms_ssim_diversity(
     about 0.1 s on one core, one of 128^3 about 1 s.
 
     Args:
-        images: [n, H, W] or [n, D, H, W], or a sequence of n images or volumes of one shape.
+        images: [n, H, W] or [n, D, H, W], or a sequence of n images or volumes of one shape; those of one slice,
+            [1, H, W], are 2D images.
         value_range: lowest and highest value. Similarity is that of values counted from the lowest, so the same images
             in HU and in [-1, 1] give the same number.
         pairs: number of pairs to draw, without repetition; all there are if they are not more.
@@ -67,14 +72,14 @@ def ms_ssim_diversity(
         raise ValueError(f"diversity is that between images of a set, which needs 2 or more; got {len(images)}")
     if pairs < 1:
         raise ValueError(f"pairs is {pairs}, expected 1 or more")
-    low, high = _check_range(value_range)
-    shape = tuple(images[0].shape)
+    window = Window.of(value_range)
+    shape = tuple(shown(images[0]).shape)
     scales = scales_that_fit(shape)
     blank, values = set(), []
     for indices in _pairs(len(images), pairs, generator or np.random.default_rng(0)):
-        a, b = (_checked(images[i], f"image {i}", shape, value_range) for i in indices)
+        a, b = (_checked(images[i], f"image {i}", shape, window) for i in indices)
         blank.update(i for i, image in zip(indices, (a, b), strict=True) if image.min() == image.max())
-        values.append(ms_ssim((a - low) / (high - low), (b - low) / (high - low), scales))
+        values.append(ms_ssim(window.share(a), window.share(b), scales))
     if blank:
         warnings.warn(
             f"{len(blank)} of {len(images)} images (the first is image {min(blank)}) have one value throughout; "
@@ -97,10 +102,9 @@ class SuccessiveSimilarity:
     """
 
     def __init__(self, value_range: tuple[float, float] = (-1.0, 1.0), pairs: int | None = None) -> None:
-        _check_range(value_range)
+        self.window = Window.of(value_range)
         if pairs is not None and pairs < 1:
             raise ValueError(f"pairs is {pairs}, expected 1 or more, or None for no limit")
-        self.value_range = value_range
         self.pairs = pairs
         self.reset()
 
@@ -111,7 +115,7 @@ class SuccessiveSimilarity:
         self._last: torch.Tensor | None = None
 
     def add(self, image: np.ndarray | torch.Tensor) -> None:
-        """Add an image [H, W] or [D, H, W].
+        """Add an image [H, W] or [D, H, W]; one of one slice, [1, H, W], is a 2D image.
 
         Raises:
             ValueError: another shape than before, a side shorter than the window of 11, NaN, or values outside the
@@ -119,11 +123,10 @@ class SuccessiveSimilarity:
         """
         if self.pairs is not None and len(self.values) >= self.pairs:
             return
-        shape = tuple(image.shape if self._last is None else self._last.shape)
-        image = _checked(image, f"image {len(self.values) + (self._last is not None)}", shape, self.value_range)
+        shape = tuple(shown(image).shape if self._last is None else self._last.shape)
+        image = _checked(image, f"image {len(self.values) + (self._last is not None)}", shape, self.window)
         self.scales = self.scales or scales_that_fit(shape)
-        low, high = self.value_range
-        image = (image - low) / (high - low)
+        image = self.window.share(image)
         if self._last is not None:
             self.values.append(ms_ssim(self._last, image, self.scales))
         self._last = image
@@ -201,22 +204,20 @@ def _pairs(n: int, count: int, generator: np.random.Generator) -> list[tuple[int
     return [(k - j * (j - 1) // 2, j) for k, j in zip(chosen, later, strict=True)]
 
 
-def _check_range(value_range: tuple[float, float]) -> tuple[float, float]:
-    low, high = value_range
-    if not low < high:
-        raise ValueError(f"value_range is {value_range}, expected (low, high) with low < high")
-    return low, high
+def shown(image: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+    """An image as it is compared: one of one slice, [1, H, W], as a 2D image."""
+    return squeezed(image) if image.ndim == 3 else image
 
 
-def _checked(image: np.ndarray | torch.Tensor, name: str, shape: tuple, value_range: tuple[float, float]):
-    image = convert_to_tensor(image, dtype=torch.float32, track_meta=False)
+def _checked(image: np.ndarray | torch.Tensor, name: str, shape: tuple, window: Window) -> torch.Tensor:
+    image = convert_to_tensor(shown(image), dtype=torch.float32, track_meta=False)
     if tuple(image.shape) != shape:
         raise ValueError(f"{name} has shape {tuple(image.shape)} and image 0 {shape}; resample them to one size")
     if not torch.isfinite(image).all():
         raise ValueError(f"{name} holds NaN or infinite values")
-    low, high = value_range
+    low, high = window
     # float32 may round a value at an end of the range outwards
-    tolerance = 1e-6 * (high - low)
+    tolerance = 1e-6 * window.width
     if image.min() < low - tolerance or image.max() > high + tolerance:
         raise ValueError(
             f"values of {name} from {image.min():g} to {image.max():g} lie outside the range [{low:g}, {high:g}]; "

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.image_sets import find_images
-from tools.evaluation.intensity import Range
 from tools.files import whole_folder
 from tools.io.volume import VolumeError
 from tools.study.comparing import Facts, VolumeFacts, Volumes, check_geometry, shown_window
@@ -20,8 +19,6 @@ from tools.study.drawing import Drawn, Draws
 from tools.study.folder import FORMAT, IMAGES, KEY, KINDS, MANIFEST, READERS, Question, new_access
 from tools.study.order import balanced_sides
 from tools.study.pictures import (
-    PLANES,
-    centred,
     grey_png,
     grey_values,
     levels_of,
@@ -30,6 +27,8 @@ from tools.study.pictures import (
     volume_display,
 )
 from tools.study.texts import load_texts
+from tools.transforms.planes import PLANES, centred
+from tools.transforms.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +177,7 @@ def _display(
     questions: Sequence[Question],
     images: Mapping[str, Drawn],
     facts: Mapping[str, VolumeFacts],
-    window: Range,
+    window: Window,
     hounsfield: bool,
     whole_volumes: bool,
 ) -> dict[str, Any]:
@@ -186,7 +185,7 @@ def _display(
     if whole_volumes:
         return volume_display(shown[0][0], window, levels_of(window), hounsfield)
     heights, widths = zip(*(geometry.picture_size(plane) for geometry, plane in shown), strict=True)
-    return {"height": max(heights), "width": max(widths), "low": window[0], "high": window[1]}
+    return {"height": max(heights), "width": max(widths), "low": window.low, "high": window.high}
 
 
 def _write_images(
@@ -195,7 +194,7 @@ def _write_images(
     images: Mapping[str, Drawn],
     volumes: Volumes,
     display: Mapping[str, Any],
-    window: Range,
+    window: Window,
     whole_volumes: bool,
 ) -> None:
     folder.mkdir(parents=True)

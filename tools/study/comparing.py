@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from tools.data.image_sets import ImageFile, read_image
-from tools.evaluation.intensity import Range, common_unit, unit_of
+from tools.evaluation.units import Range, common_unit, unit_of
 from tools.io.readers import VolumeError
 from tools.study.drawing import Drawn
 from tools.study.folder import Question
 from tools.study.pictures import Geometry
 from tools.transforms.spatial import ResizeVolumed
+from tools.transforms.window import Window
 
 REACH = 0.1
 """Share of the window by which the darkest and the brightest values of two sets may differ."""
@@ -112,7 +113,7 @@ def shown_window(
     images: Mapping[str, Drawn],
     facts: Mapping[str, VolumeFacts],
     window: Sequence[float] | None,
-) -> tuple[Range, bool]:
+) -> tuple[Window, bool]:
     """The window that images are shown in, and whether values are HU.
 
     Raises:
@@ -132,14 +133,14 @@ def shown_window(
     return found, any((unit := unit_of(values)) and unit.name == "HU" for values in ranges.values())
 
 
-def _check_reach(ranges: Mapping[str, Range], window: Range) -> None:
+def _check_reach(ranges: Mapping[str, Range], window: Window) -> None:
     """Raises ValueError if a set ends earlier within the window than another."""
     lows, highs = np.clip(np.array(list(ranges.values())).T, *window)
-    if max(np.ptp(lows), np.ptp(highs)) > REACH * (window[1] - window[0]):
+    if max(np.ptp(lows), np.ptp(highs)) > REACH * window.width:
         shown = ", ".join(f"{name} from {low:g} to {high:g}" for name, (low, high) in ranges.items())
-        digits = 0 if window[1] - window[0] > 100 else 2
+        digits = 0 if window.width > 100 else 2
         raise ValueError(
-            f"sets differ in their range of values within the window from {window[0]:g} to {window[1]:g} ({shown}), "
+            f"sets differ in their range of values within the window from {window.low:g} to {window.high:g} ({shown}), "
             "which would tell them apart; give a window that all of them fill: "
             f"--window={lows.max():.{digits}f},{highs.min():.{digits}f}"
         )

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-PLANES = ("axial", "coronal", "sagittal")
-"""Planes and, by their place here, the axis of a volume [D, H, W] that they cut."""
+from tools.transforms.planes import PLANES, resized, section
+from tools.transforms.window import Window
 
 GREY_LEVELS = 255
 MOST_LEVELS = 65535
@@ -57,21 +56,7 @@ def slice_picture(grey: np.ndarray, geometry: Geometry, plane: str, index: int) 
     Returns:
         uint8 [h, w], see `Geometry.picture_size`.
     """
-    section = np.take(grey, index, axis=PLANES.index(plane))
-    if plane != "axial":
-        section = section[::-1]
-    height, width = geometry.picture_size(plane)
-    if section.shape == (height, width):
-        return np.ascontiguousarray(section)
-    return np.asarray(Image.fromarray(section).resize((width, height), Image.Resampling.BILINEAR))
-
-
-def centred(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The picture in the middle of a black canvas."""
-    canvas = np.zeros((height, width), np.uint8)
-    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
-    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    return canvas
+    return resized(section(grey, plane, index), *geometry.picture_size(plane))
 
 
 def grey_png(picture: np.ndarray) -> bytes:
@@ -89,24 +74,22 @@ def grey_png(picture: np.ndarray) -> bytes:
     )
 
 
-def levels_of(window: tuple[float, float]) -> int:
-    """Return how many steps a window is cut into: one per unit, such as HU, and 255 for narrow windows, such as [-1,
-    1].
+def levels_of(window: Window) -> int:
+    """How many steps a window is cut into: one per unit, such as HU, and 255 for narrow windows, such as [-1, 1].
 
     Numbers are brought to these steps, so that real images in whole numbers and synthetic ones in fractions look alike
     to a program too.
     """
-    return min(max(round(window[1] - window[0]), GREY_LEVELS), MOST_LEVELS)
+    return min(max(round(window.width), GREY_LEVELS), MOST_LEVELS)
 
 
-def quantised(volume: np.ndarray, window: tuple[float, float], levels: int) -> np.ndarray:
+def quantised(volume: np.ndarray, window: Window, levels: int) -> np.ndarray:
     """Values clipped to the window and brought to 0..levels; uint8 up to 255 levels, else little-endian uint16."""
-    low, high = window
-    steps = np.rint(np.clip((volume - low) / (high - low), 0, 1) * levels)
+    steps = np.rint(np.clip(window.share(volume), 0, 1) * levels)
     return steps.astype(np.uint8 if levels <= GREY_LEVELS else "<u2")
 
 
-def grey_values(volume: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+def grey_values(volume: np.ndarray, window: Window) -> np.ndarray:
     """Values of a window as uint8 grey.
 
     They go through the steps of `levels_of` first. Whole HU spread over 255 greys leave a comb in a histogram that
@@ -116,13 +99,13 @@ def grey_values(volume: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     return np.rint(quantised(volume, window, levels) * (GREY_LEVELS / levels)).astype(np.uint8)
 
 
-def volume_display(geometry: Geometry, window: tuple[float, float], levels: int, hounsfield: bool) -> dict[str, Any]:
-    """Return what the page must know to show a volume; the same for all volumes of a study."""
+def volume_display(geometry: Geometry, window: Window, levels: int, hounsfield: bool) -> dict[str, Any]:
+    """What the page must know to show a volume; the same for all volumes of a study."""
     return {
         "shape": list(geometry.shape),
         "spacing": [round(mm, 4) for mm in geometry.spacing],
-        "low": window[0],
-        "high": window[1],
+        "low": window.low,
+        "high": window.high,
         "levels": levels,
         "hounsfield": hounsfield,
     }

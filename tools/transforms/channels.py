@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tools.transforms.window import Window
+
 UNKNOWN = 255
 """Class index of voxels of which nobody knows whether they belong to a class of the sample."""
 
@@ -217,8 +219,7 @@ def scaled(volume: np.ndarray, scale: Scale) -> tuple[np.ndarray, tuple[float, f
         low, high = 0.0, float(np.percentile(above, scale)) if above.size else 0.0
         if high <= 0:
             raise ValueError("it has one value everywhere, or none above 0")
-    values = (volume.astype(np.float32) - np.float32(low)) / np.float32(high - low) * 2 - 1
-    return values.clip(-1, 1), (low, high)
+    return Window(low, high).scale(volume.astype(np.float32)).clip(-1, 1), (low, high)
 
 
 def _scale(name: str, scale: float | Sequence[float]) -> Scale:

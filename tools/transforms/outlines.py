@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 COLOURS = (
     (255, 64, 64),
@@ -23,13 +22,6 @@ def fullest_slice(labels: np.ndarray, axis: int) -> int:
     others = tuple(i for i in range(labels.ndim) if i != axis)
     counts = (labels > 0).sum(others)
     return int(counts.argmax()) if counts.any() else labels.shape[axis] // 2
-
-
-def scaled_grey(pixels: np.ndarray, window: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
-    """``pixels`` [rows, columns] between the values of ``window``, as uint8 of ``size`` (rows, columns)."""
-    low, high = window
-    grey = np.clip((pixels.astype(np.float32) - low) / (high - low), 0, 1) * 255
-    return np.asarray(Image.fromarray(grey.astype(np.uint8)).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def outlined(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:

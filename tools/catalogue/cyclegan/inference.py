@@ -128,8 +128,7 @@ def evaluate(bundle: TranslationBundle) -> Config:
             "window": "@window",
             "truth": "@truth",
             "name": bundle.name,
-            "resamples": "@resamples",
-            "seed": "@seed",
+            "comparing": parts.comparing(),
             "settings": {
                 "bundle": bundle.name,
                 "weights": "@ckpt_path",

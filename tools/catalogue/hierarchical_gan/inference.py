@@ -96,8 +96,7 @@ def evaluate(bundle: VolumeBundle) -> Config:
             "real": "@real",
             "spaces": "@spaces",
             "name": bundle.name,
-            "resamples": "@resamples",
-            "seed": "@seed",
+            "comparing": parts.comparing(),
             "window": "@window",
             "unit": parts.UNITS[bundle.data.intensities],
             "settings": {

@@ -1,4 +1,4 @@
-"""Montages are upright, in proportion, and written whole."""
+"""Montages of what an evaluator makes."""
 
 import logging
 
@@ -10,90 +10,8 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from PIL import Image
 
-from tools.transforms.montage import GAP, HEADING, MontageSaver, save_montage, triplanar, triplanar_montage
-
-
-def marked(shape=(8, 12, 16)):
-    """Dark, with head 1, back 2 and left 3 on the outermost slabs."""
-    volume = np.zeros(shape, np.float32)
-    volume[-1], volume[:, -1], volume[:, :, -1] = 1, 2, 3
-    return volume
-
-
-def test_planes_are_upright():
-    axial, coronal, sagittal = triplanar(marked())
-    assert (axial.shape, coronal.shape, sagittal.shape) == ((12, 16), (8, 16), (8, 12))
-    assert (axial[-1, :-1] == 2).all()  # back at the bottom
-    assert (axial[:, -1] == 3).all()  # left on the right
-    assert (coronal[0, :-1] == 1).all()  # head at the top
-    assert (coronal[:, -1] == 3).all()
-    assert (sagittal[0, :-1] == 1).all()
-    assert (sagittal[:, -1] == 2).all()  # face to the left
-    assert all(
-        np.array_equal(a, b) for a, b in zip(triplanar(torch.tensor(marked())), triplanar(marked()), strict=True)
-    )
-
-
-def test_montage_lays_out_rows_of_equal_cells():
-    picture = triplanar_montage([marked(), marked((6, 6, 6))], window=(0, 3))
-    assert picture.dtype == np.uint8
-    height, width = 12 + GAP, 16 + GAP
-    assert picture.shape == (2 * height, 3 * width)
-    top = (height - 12) // 2
-    left = (width - 16) // 2
-    axial = picture[top : top + 12, left : left + 16]
-    assert np.array_equal(axial, np.round(triplanar(marked())[0] / 3 * 255))
-    small = picture[height + (height - 6) // 2 :, (width - 6) // 2 :][:6, :6]
-    assert np.array_equal(small, np.round(triplanar(marked((6, 6, 6)))[0] / 3 * 255))
-
-
-def test_window():
-    volume = np.array([-2000.0, -1024, -212, 600, 3000])[None, None].repeat(2, 0).repeat(2, 1)
-    row = triplanar_montage([volume], window=(-1024, 600))[GAP // 2, GAP // 2 : GAP // 2 + 5]
-    assert row.tolist() == [0, 0, 128, 255, 255]
-    own = triplanar_montage([volume])[GAP // 2, GAP // 2 : GAP // 2 + 5]
-    assert (own[0], own[-1]) == (0, 255)
-    assert triplanar_montage([np.ones((4, 4, 4))]).max() == 0
-
-
-def test_spacing_keeps_proportions():
-    # A ball in slices four times as thick as the pixels are wide is shown round.
-    z, y, x = np.meshgrid(np.arange(16) - 7.5, *[np.arange(64) - 31.5] * 2, indexing="ij")
-    ball = ((4 * z) ** 2 + y**2 + x**2 < 24**2).astype(np.float32)
-    picture = triplanar_montage([ball], spacing=(4, 1, 1))
-    assert picture.shape == (64 + GAP, 3 * (64 + GAP))
-    cell = 64 + GAP
-    for i in range(3):
-        bright = picture[:, i * cell : (i + 1) * cell] > 127
-        assert abs(bright.any(0).sum() - 48) <= 4
-        assert abs(bright.any(1).sum() - 48) <= 4
-
-
-def test_titles():
-    volume = np.zeros((32, 32, 32))
-    assert triplanar_montage([volume], window=(0, 1), titles=["a"]).max() > 200
-    with pytest.raises(ValueError, match="1 volumes needs as many titles, got 2"):
-        triplanar_montage([volume], titles=["a", "b"])
-
-
-def test_bad_input():
-    good = marked()
-    with pytest.raises(ValueError, match=r"got shape \(1, 8, 12, 16\)"):
-        triplanar(good[None])
-    with pytest.raises(ValueError, match="NaN"):
-        triplanar(np.full((4, 4, 4), np.nan))
-    with pytest.raises(ValueError, match="at least one volume"):
-        triplanar_montage([])
-    with pytest.raises(ValueError, match="low < high"):
-        triplanar_montage([good], window=(600, -1024))
-    with pytest.raises(ValueError, match="three positive lengths"):
-        triplanar_montage([good], spacing=(1, 0, 1))
-
-
-def test_save(tmp_path):
-    path = save_montage(tmp_path / "new" / "m.png", [marked()], window=(0, 3))
-    assert [p.name for p in path.parent.iterdir()] == ["m.png"]
-    assert np.array_equal(np.asarray(Image.open(path)), triplanar_montage([marked()], window=(0, 3)))
+from tools.engines.montage import MontageSaver
+from tools.transforms.planes import GAP, HEADING, montage
 
 
 def hounsfield(n, spacing=None):
@@ -119,7 +37,7 @@ def test_saver_in_an_evaluator(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         inference(data, MontageSaver(tmp_path, max_volumes=3))
     written = np.asarray(Image.open(tmp_path / "montage.png"))
-    assert np.array_equal(written, triplanar_montage(list(data[:3, 0]), window=(-1024, 600)))
+    assert np.array_equal(written, montage(list(data[:3, 0]), window=(-1024, 600)))
     assert str(tmp_path / "montage.png") in caplog.text
 
 
@@ -142,7 +60,7 @@ def test_saver_names_bad_output(tmp_path):
     for output, message in (
         ({"pred": hounsfield(1)}, "got dict"),
         ([{"image": 1}], "with keys"),
-        ([{"pred": torch.zeros(8, 8, 8)}], r"got shape \(8, 8, 8\)"),
+        ([{"pred": torch.zeros(8, 8)}], r"'pred' of a montage must be .* got shape \(8, 8\)"),
     ):
         engine.state.output = output
         with pytest.raises(ValueError, match=message):
@@ -192,6 +110,30 @@ def test_saver_without_predictions_warns(tmp_path, caplog):
     assert not list(tmp_path.iterdir())
 
 
+def test_pairs_of_2d_images_stand_side_by_side(tmp_path):
+    """Input, prediction, and reference where there is one: one column each, in true shape."""
+    saver = MontageSaver(
+        tmp_path,
+        window=(0, 4),
+        beside={"image": (0, 1)},
+        after={"label": (0, 2), "mask": (0, 1)},
+        spacing=(9, 1, 2),
+        view_size=8,
+    )
+    engine = Engine(lambda *_: None)
+    engine.state.output = [
+        {"image": torch.ones(1, 8, 12), "pred": torch.ones(1, 8, 12), "label": torch.ones(1, 8, 12), "id": "a"}
+    ] * 2
+    saver.collect(engine)
+    saver.save(engine)
+    picture = np.asarray(Image.open(tmp_path / "montage.png"))
+    height, width = 8 + GAP, 24 + GAP  # pixels of 1 mm
+    assert picture.shape == (2 * height + HEADING, 3 * width)
+    middle = picture[HEADING + height + height // 2, width // 2 :: width]
+    assert middle.tolist() == [255, 64, 128]
+    assert saver._columns == ["image", "pred", "label"]
+
+
 def test_images_are_turned_for_the_picture(tmp_path):
     """However its axes lie in memory, an image with an affine looks as it does in the order that planes are cut in."""
     affine = np.array([[0, 0, -2.0, 50], [0, -3.0, 0, 60], [4.0, 0, 0, 70], [0, 0, 0, 1]])  # axes to S, P, L
@@ -209,4 +151,4 @@ def test_images_are_turned_for_the_picture(tmp_path):
     assert not np.array_equal(other, lying)
     inference(hounsfield(1), MontageSaver(tmp_path / "plain", turn=True))
     plain = np.asarray(Image.open(tmp_path / "plain" / "montage.png"))
-    assert np.array_equal(plain, triplanar_montage(list(hounsfield(1)[:, 0]), window=(-1024, 600)))
+    assert np.array_equal(plain, montage(list(hounsfield(1)[:, 0]), window=(-1024, 600)))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tools.evaluation.intensity import BYTE, HOUNSFIELD, SHARE, SIGNED, common_unit, unit_of
+from tools.evaluation.units import BYTE, HOUNSFIELD, SHARE, SIGNED, common_unit, unit_of
+from tools.transforms.window import Window
 
 
 @pytest.mark.parametrize(
@@ -38,9 +39,9 @@ def test_different_kinds_are_refused_with_both_ranges():
 
 
 def test_a_window_does_not_hide_another_unit():
-    assert common_unit({"real": (0, 3000), "a": (0, 2900)}, (0, 2000)).window == (0, 2000)
+    assert common_unit({"real": (0, 3000), "a": (0, 2900)}, (0, 2000)).window == Window(0, 2000)
     with pytest.raises(ValueError, match=r"a cover 0\.1% of the window from -1024 to 600"):
         common_unit({"real": (-1024, 1500), "a": (-1, 1)}, (-1024, 600))
-    for bad in ((600, -1024), (1,), 5, ("a", "b", "c")):
-        with pytest.raises(ValueError, match="expected LOW,HIGH"):
+    for bad in ((600, -1024), (1,), 5, ("a", "b", "c"), (0, float("nan"))):
+        with pytest.raises(ValueError, match="window is"):
             common_unit({"real": (0, 1)}, bad)

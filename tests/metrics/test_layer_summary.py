@@ -1,10 +1,10 @@
-"""A streamed profile equals the functions on all slices of a layer at once."""
+"""A streamed summary equals the functions on all slices of a layer at once."""
 
 import numpy as np
 import pytest
 
 from tools.metrics.histograms import histogram_correlation, histogram_intersection, kl_divergence
-from tools.metrics.layer_profile import PSEUDOCOUNT, LayerProfile, compare_layers
+from tools.metrics.layer_summary import PSEUDOCOUNT, LayerSummary, compare_layers
 from tools.metrics.spectra import log_spectrum, spectral_correlation
 
 
@@ -21,8 +21,8 @@ def volumes(count, seed, noise=0.0, depth=22):
     ]
 
 
-def profile(given, **options):
-    made = LayerProfile(**options)
+def summary(given, **options):
+    made = LayerSummary(**options)
     for volume in given:
         made.add(volume)
     return made
@@ -36,7 +36,7 @@ def of_layer(given, layer, layers=10):
 
 def test_scores_are_those_of_the_layers_slices():
     first, second, made = volumes(2, 0), volumes(3, 1), volumes(2, 2, noise=0.2)
-    result = compare_layers((profile(first), profile(second)), profile(made))
+    result = compare_layers((summary(first), summary(second)), summary(made))
     for layer in (0, 4, 9):
         real, synthetic = of_layer(first + second, layer), of_layer(made, layer)
         span = {"value_range": (-1, 1)}
@@ -47,40 +47,38 @@ def test_scores_are_those_of_the_layers_slices():
             "intersection": histogram_intersection(real, synthetic, **span),
             "spectral_correlation": spectral_correlation(real, synthetic),
         }
-        assert {name: scores["scores"][layer] for name, scores in result.items()} == pytest.approx(expected)
+        assert {name: scores.scores[layer] for name, scores in result.items()} == pytest.approx(expected)
         halves = of_layer(first, layer), of_layer(second, layer)
-        assert result["intersection"]["baseline"][layer] == pytest.approx(histogram_intersection(*halves, **span))
+        assert result["intersection"].baseline[layer] == pytest.approx(histogram_intersection(*halves, **span))
     intersection = result["intersection"]
-    assert intersection["average_ratio"] == pytest.approx(
-        np.mean(intersection["scores"]) / np.mean(intersection["baseline"])
-    )
+    assert intersection.average_ratio == pytest.approx(np.mean(intersection.scores) / np.mean(intersection.baseline))
 
 
 def test_more_noise_scores_worse():
-    real = profile(volumes(3, 0)), profile(volumes(3, 1))
-    results = [compare_layers(real, profile(volumes(3, 2, noise))) for noise in (0, 0.2, 0.5)]
+    real = summary(volumes(3, 0)), summary(volumes(3, 1))
+    results = [compare_layers(real, summary(volumes(3, 2, noise))) for noise in (0, 0.2, 0.5)]
     for name in ("kl_256", "kl_3"):
-        assert results[0][name]["average"] < results[1][name]["average"] < results[2][name]["average"]
+        assert results[0][name].average < results[1][name].average < results[2][name].average
     for name in ("correlation", "intersection", "spectral_correlation"):
-        assert results[0][name]["average"] > results[1][name]["average"] > results[2][name]["average"]
+        assert results[0][name].average > results[1][name].average > results[2][name].average
 
 
 def test_blank_slices_count_for_histograms_only():
     volume = volumes(1, 0)[0]
     volume[:] = np.where(np.arange(22)[:, None, None] == 4, -1, volume)
-    made = profile([volume])
+    made = summary([volume])
     assert made.histogram(2)[0] > 1 / 3  # one of the layer's three slices
     assert made.spectrum(2) == pytest.approx((log_spectrum(volume[5]) + log_spectrum(volume[6])) / 2)
     with pytest.raises(ValueError, match="layer 1 has no slice"):
-        profile([np.full((10, 4, 4), 0.5)]).spectrum(0)
+        summary([np.full((10, 4, 4), 0.5)]).spectrum(0)
 
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="9 slices cannot be divided"):
-        profile([np.zeros((9, 4, 4))])
+        summary([np.zeros((9, 4, 4))])
     with pytest.raises(ValueError, match=r"\(4, 5\) do not fit"):
-        profile([np.zeros((10, 4, 4)), np.zeros((10, 4, 5))])
+        summary([np.zeros((10, 4, 4)), np.zeros((10, 4, 5))])
     with pytest.raises(ValueError, match="got 1, 0 and 1 volumes"):
-        compare_layers((profile(volumes(1, 0)), profile([])), profile(volumes(1, 0)))
+        compare_layers((summary(volumes(1, 0)), summary([])), summary(volumes(1, 0)))
     with pytest.raises(ValueError, match="NaN"):
-        profile([np.full((10, 4, 4), np.nan)])
+        summary([np.full((10, 4, 4), np.nan)])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from tools.metrics.histograms import (
     intersection_of_histograms,
     kl_of_histograms,
 )
-from tools.metrics.layers import LAYERS, axial_layers, normalised_by_baseline
+from tools.metrics.layers import LAYERS, LayerScores, axial_layers, beside_baseline
 from tools.metrics.spectra import correlation_of_spectra, log_spectrum
 
 BINS = (256, 3)
@@ -22,7 +21,7 @@ PSEUDOCOUNT = 1e-6
 """Share of a histogram added to every bin before the divergence, which one empty bin would make infinite."""
 
 
-class LayerProfile:
+class LayerSummary:
     """Average histograms and spectra of the axial slices of a set, in each of ten layers from feet to head.
 
     Volumes are added one by one and not kept: the size does not grow with their number.
@@ -65,15 +64,15 @@ class LayerProfile:
                 self._spectra_count[layer] += 1
         self.volumes += 1
 
-    def __iadd__(self, other: LayerProfile) -> LayerProfile:
-        """Take in the volumes of another profile.
+    def __iadd__(self, other: LayerSummary) -> LayerSummary:
+        """Take in the volumes of another summary.
 
         Raises:
             ValueError: another number of layers, or slices of another size.
         """
         sizes = [p._spectra.shape for p in (self, other) if p._spectra is not None]
         if self.layers != other.layers or len(set(sizes)) > 1:
-            raise ValueError(f"profiles of {self.layers} and {other.layers} layers, slices of {sizes}, do not add up")
+            raise ValueError(f"summaries of {self.layers} and {other.layers} layers, slices of {sizes}, do not add up")
         self.volumes += other.volumes
         self._slices += other._slices
         self._spectra_count += other._spectra_count
@@ -83,9 +82,9 @@ class LayerProfile:
             self._spectra = other._spectra.astype(np.float64) + (0 if self._spectra is None else self._spectra)
         return self
 
-    def __add__(self, other: LayerProfile) -> LayerProfile:
-        """The profile of both sets together."""
-        both = LayerProfile(self.layers, self.value_range)
+    def __add__(self, other: LayerSummary) -> LayerSummary:
+        """The summary of both sets together."""
+        both = LayerSummary(self.layers, self.value_range)
         both += self
         both += other
         return both
@@ -103,14 +102,14 @@ class LayerProfile:
         }
 
     @classmethod
-    def of_state(cls, state: Mapping[str, np.ndarray]) -> LayerProfile:
-        """The profile that `state` was taken of."""
-        profile = cls(len(state["slices"]), tuple(state["value_range"].tolist()))
-        profile.volumes = int(state["volumes"])
-        profile._slices, profile._spectra_count = state["slices"], state["spectra_count"]
-        profile._histograms = {bins: state[f"histograms_{bins}"] for bins in BINS}
-        profile._spectra = state["spectra"].astype(np.float64) if state["spectra"].size else None
-        return profile
+    def of_state(cls, state: Mapping[str, np.ndarray]) -> LayerSummary:
+        """The summary that `state` was taken of."""
+        summary = cls(len(state["slices"]), tuple(state["value_range"].tolist()))
+        summary.volumes = int(state["volumes"])
+        summary._slices, summary._spectra_count = state["slices"], state["spectra_count"]
+        summary._histograms = {bins: state[f"histograms_{bins}"] for bins in BINS}
+        summary._spectra = state["spectra"].astype(np.float64) if state["spectra"].size else None
+        return summary
 
     def histogram(self, layer: int, bins: int = 256) -> np.ndarray:
         """Average histogram of a layer, [bins], sum 1."""
@@ -127,7 +126,7 @@ class LayerProfile:
         return self._spectra[layer] / self._spectra_count[layer]
 
 
-SCORES: dict[str, Callable[[LayerProfile, LayerProfile, int], float]] = {
+SCORES: dict[str, Callable[[LayerSummary, LayerSummary, int], float]] = {
     "kl_256": lambda r, s, k: kl_of_histograms(r.histogram(k), s.histogram(k), PSEUDOCOUNT),
     "kl_3": lambda r, s, k: kl_of_histograms(r.histogram(k, 3), s.histogram(k, 3), PSEUDOCOUNT),
     "correlation": lambda r, s, k: correlation_of_histograms(r.histogram(k), s.histogram(k)),
@@ -139,18 +138,18 @@ SCORES: dict[str, Callable[[LayerProfile, LayerProfile, int], float]] = {
 """(real, synthetic, layer) -> score: smaller is better for the divergences, larger for the others."""
 
 
-def compare_layers(real: tuple[LayerProfile, LayerProfile], synthetic: LayerProfile) -> dict[str, dict[str, Any]]:
+def compare_layers(real: tuple[LayerSummary, LayerSummary], synthetic: LayerSummary) -> dict[str, LayerScores]:
     """The scores of the paper in every layer, beside those of one half of the real set against the other.
 
     Args:
-        real: profiles of two halves of the real set.
-        synthetic: profile of a model's set.
+        real: summaries of two halves of the real set.
+        synthetic: summary of a model's set.
 
     Returns:
-        score -> see `beside_baseline`. A layer in which no slice shows anything has no spectral correlation.
+        scores by name, see `SCORES`. A layer in which no slice shows anything has no spectral correlation.
 
     Raises:
-        ValueError: an empty profile.
+        ValueError: an empty summary.
     """
     if not (real[0].volumes and real[1].volumes and synthetic.volumes):
         raise ValueError(
@@ -164,36 +163,3 @@ def compare_layers(real: tuple[LayerProfile, LayerProfile], synthetic: LayerProf
         baseline = [score(*real, k) for k in range(synthetic.layers)]
         result[name] = beside_baseline(scores, baseline)
     return result
-
-
-def beside_baseline(scores: Sequence[float], baseline: Sequence[float]) -> dict[str, Any]:
-    """Scores of layers with their averages, and as multiples of the baseline, the paper's normalised scores.
-
-    Args:
-        scores: scores, one per layer; NaN where there is none.
-        baseline: scores of the baseline, likewise.
-
-    Returns:
-        "scores", "baseline" and "ratios", lists over layers; "average", "baseline_average" and "average_ratio", over
-        the layers that have both. None instead of NaN, and where a baseline of zero allows no ratio.
-    """
-    known = [k for k, pair in enumerate(zip(scores, baseline, strict=True)) if np.isfinite(pair).all()]
-    of_scores, of_baseline = [scores[k] for k in known], [baseline[k] for k in known]
-    ratios = np.full(len(scores), math.nan)
-    average = average_baseline = average_ratio = math.nan
-    if known:
-        normalised = normalised_by_baseline(of_scores, of_baseline)
-        ratios[known], average_ratio = normalised["layers"], normalised["average"]
-        average, average_baseline = float(np.mean(of_scores)), float(np.mean(of_baseline))
-    return {
-        "scores": [_finite(v) for v in scores],
-        "baseline": [_finite(v) for v in baseline],
-        "average": _finite(average),
-        "baseline_average": _finite(average_baseline),
-        "ratios": [_finite(v) for v in ratios],
-        "average_ratio": _finite(average_ratio),
-    }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
