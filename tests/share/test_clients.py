@@ -10,9 +10,11 @@ import pytest
 from scipy import ndimage
 
 from tests.share.helpers import SCHEMA, untrained
-from tests.tiny import tiny
+from tests.tiny import REPOSITORY, tiny
 from tools.share import pack, zoo
 from tools.share.archive import unpack
+from tools.share.index import model_info
+from tools.share.inspection import inspect
 
 
 @pytest.fixture(scope="module", params=["crf_gan_luna16", "cyclegan_mri2ct_inphase"])
@@ -79,3 +81,47 @@ def test_load_and_federated_rounds(unpacked, machine, tmp_path):
     (fid,) = [value for key, value in result["metrics"].items() if key.endswith("/fid")]
     assert fid > 0
     assert (unpacked / "eval" / "report.json").is_file()
+
+
+def phantom_bundle(folder):
+    """A bundle without a network, which writes phantoms; it is in no collection."""
+    config = {
+        "imports": ["$import tools.bundle_command", "$from tools.data.phantoms.luna16 import write_luna16_phantoms"],
+        "bundle_root": "bundles/thorax",
+        "output_dir": "$@bundle_root + '/eval'",
+        "count": 2,
+        "run": ["$write_luna16_phantoms(@output_dir, @count, 3, [16, 24, 24], progress=False)"],
+    }
+    metadata = json.loads((REPOSITORY / "bundles" / "crf_gan_luna16" / "configs" / "metadata.json").read_text())
+    metadata |= {"kind": "simulate", "network_data_format": {"inputs": {}, "outputs": {}}}
+    (folder / "configs").mkdir(parents=True)
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "LICENSE").write_text("licence")
+    return folder
+
+
+def test_a_bundle_without_weights(machine, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pack, "run_checks", lambda arguments, folder: machine.run(zoo.__file__, arguments, folder))
+    bundle = phantom_bundle(tmp_path / "bundles" / "thorax")
+    common = {"bundles_dir": bundle.parent, "output_dir": tmp_path / "release"}
+    archive = pack.pack_bundle("thorax", **common)
+    folder = unpack(archive, tmp_path / "unpacked")
+    inside = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert not [name for name in inside if name.startswith("models/") or "torch" in name]
+    assert {"tools/data/phantoms/luna16.py", "tools/data/phantoms/thorax.py", "own_tools.py"} < inside
+    assert not [name for name in inside if name.startswith(("tools/engines", "tools/networks", "tools/losses"))]
+    readme = (folder / "docs" / "README.md").read_text()
+    assert "None: the bundle computes what it makes" in readme
+    assert "fine_tune" not in readme
+    assert zoo.check_files(folder) + zoo.check_keys(folder) + zoo.check_metadata(folder) == []
+    (found,) = model_info(archive.parent, "https://example.org")[0]
+    assert found == archive.stem
+    inspect(str(archive), summary=True)
+    assert f"holds thorax: {len(inside)} files" in capsys.readouterr().out
+    machine.bundle("run", "--config_file", folder / "configs" / "inference.json", "--count", 3, folder=tmp_path)
+    assert len(list((folder / "eval").rglob("*.mhd"))) == 3
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    (bundle / "configs" / "metadata.json").write_text(json.dumps(metadata | {"kind": "generate"}))
+    with pytest.raises(ValueError, match="thorax cannot be packed:\n  - no weights at "):
+        pack.pack_bundle("thorax", **common)

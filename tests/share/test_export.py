@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser, ckpt_export, onnx_export
 from tests.share.helpers import untrained
 from tests.tiny import REPOSITORY, TINY, config_file, train_config, translates
 from tools.__main__ import main
+from tools.catalogue.write import bundles
 from tools.share.torchscript import normalised
 
 BATCHES = (1, 2, 5)
@@ -81,16 +82,18 @@ def test_onnx(bundle, export, tmp_path):
 @pytest.mark.parametrize("name", ["ha_gan_gsp", "cyclegan_mri2ct_inout"])
 def test_onnx_says_what_it_is(name, tmp_path):
     """By the command, to onnxruntime; it computes what the network computes."""
+    family, entry = bundles()[name]
+    version = family.metadata(entry)["version"]
     trained = untrained(name, tmp_path / "run")
     main(["onnx", name, "--filepath", str(tmp_path / "model.onnx"), "--trained", str(trained)])
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     meta = session.get_modelmeta()
     record = json.loads(meta.custom_metadata_map["provenance"])
-    assert (record["bundle"], record["version"], record["synthetic"]) == (name, "0.1.0", True)
+    assert (record["bundle"], record["version"], record["synthetic"]) == (name, version, True)
     weights = (trained / "models" / "model.pt").read_bytes()
     assert record["weights_sha256"] == hashlib.sha256(weights).hexdigest()
-    assert json.loads(meta.custom_metadata_map["metadata.json"])["version"] == "0.1.0"
-    assert meta.description.startswith(f"synthetic {name} 0.1.0 sha256 ")
+    assert json.loads(meta.custom_metadata_map["metadata.json"])["version"] == version
+    assert meta.description.startswith(f"synthetic {name} {version} sha256 ")
     network = made(name)
     network.load_state_dict(torch.load(trained / "models" / "model.pt", weights_only=True))
     given = inputs(name, 3)

@@ -3,8 +3,11 @@
 import hashlib
 import io
 import json
+import os
+import runpy
 import shutil
 import socket
+import sys
 import zipfile
 
 import pytest
@@ -14,15 +17,21 @@ from monai.bundle import ConfigParser, verify_metadata
 from tests.share.helpers import SCHEMA
 from tests.tiny import REPOSITORY, TINY
 from tools.__main__ import main
+from tools.catalogue.write import bundles
 from tools.share import pack as packing
 from tools.share import zoo
 from tools.share.archive import check_archive, checksums, unpack
 from tools.share.card import model_card, training_facts
+from tools.share.configs import config_files, load_config
+from tools.share.content import config_entries
+from tools.share.dependencies import follow
 from tools.share.metadata import packed_metadata
 from tools.share.pack import pack_bundle
 from tools.share.torchscript import normalised
 
 NAME = "crf_gan_luna16"
+FAMILY, ENTRY = bundles()[NAME]
+VERSION = FAMILY.metadata(ENTRY)["version"]
 SETTINGS = {
     **{"bundle": NAME, "image_size": 32, "latent_dim": 16, "base_channels": 16, "num_classes": 0, "epoch": 3},
     **{"window": [-1024, 600], "seed": 0, "batch_size": 2, "precision": "fp32", "fid": 12.3456},
@@ -54,9 +63,17 @@ def copied(tmp_path):
     return tmp_path / "bundles", tmp_path / "bundles" / NAME
 
 
+@pytest.fixture(scope="module")
+def needed():
+    """Modules that the bundle needs, looked for once."""
+    content = {path.name: load_config(path) for path in config_files(REPOSITORY / "bundles" / NAME)}
+    return follow(REPOSITORY, config_entries(content))
+
+
 @pytest.fixture
-def unchecked(monkeypatch):
-    """Without the checks in a process of its own, for tests of what comes before and after them."""
+def unchecked(monkeypatch, needed):
+    """Without the search for modules and the checks in a process of its own, for tests of what is around them."""
+    monkeypatch.setattr(packing, "follow", lambda root, entries: needed)
     monkeypatch.setattr(packing, "checked", lambda name, files, schema=None: b"TorchScript")
 
 
@@ -76,7 +93,7 @@ def test_two_packs_are_the_same(archive, trained, tmp_path, capsys):
     (tmp_path / "copy" / "models" / "other.pt").replace(tmp_path / "copy" / "models" / "model.pt")
     options = ["--trained", str(tmp_path / "copy"), "--output_dir", str(tmp_path), "--filepath", str(SCHEMA)]
     main(["pack", NAME, *options])
-    again = tmp_path / f"{NAME}_v0.1.0.zip"
+    again = tmp_path / f"{NAME}_v{VERSION}.zip"
     assert again.read_bytes() == archive.read_bytes()
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     assert capsys.readouterr().out.endswith(f"{again}\nsha256 {digest}\n")
@@ -195,7 +212,21 @@ def test_metadata_that_does_not_verify(tmp_path, copied, trained):
         pack_bundle(NAME, bundles_dir=copied[0], trained=trained, output_dir=tmp_path, filepath=SCHEMA)
 
 
-def test_weights_that_do_not_fit_are_found_where_the_bundle_will_run(tmp_path, trained):
+def in_a_fork(arguments, folder):
+    """Run the checks as a program, in a copy of this process that has imported torch already, but not `tools`."""
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        for name in [name for name in sys.modules if name.split(".")[0] == "tools"]:
+            del sys.modules[name]
+        sys.argv = [zoo.__file__, *arguments]
+        runpy.run_path(zoo.__file__, run_name="__main__")
+        os._exit(0)
+    return str(os.waitpid(child, 0))
+
+
+def test_weights_that_do_not_fit_are_found_where_the_bundle_will_run(tmp_path, trained, monkeypatch):
+    monkeypatch.setattr(packing, "run_checks", in_a_fork)
     (tmp_path / "models").mkdir()
     torch.save({"linear.weight": torch.zeros(2, 2)}, tmp_path / "models" / "model.pt")
     shutil.copy(trained / "models" / "model.json", tmp_path / "models")
@@ -214,22 +245,22 @@ def test_weights_that_are_no_tensors(tmp_path, trained):
 def test_versions(tmp_path, copied, trained, unchecked):
     bundles, folder = copied
     common = {"bundles_dir": bundles, "trained": trained, "output_dir": tmp_path}
-    with pytest.raises(ValueError, match=r"version 0.2.0 is not in the changelog"):
-        pack_bundle(NAME, version="0.2.0", **common)
+    with pytest.raises(ValueError, match=r"version 9.1.0 is not in the changelog"):
+        pack_bundle(NAME, version="9.1.0", **common)
     with pytest.raises(ValueError, match="must look like"):
         pack_bundle(NAME, version="two", **common)
-    edit(folder / "configs" / "metadata.json", lambda c: c["changelog"].update({"0.2.0": "more"}))
-    path = pack_bundle(NAME, version="0.2.0", **common)
-    assert path.name == f"{NAME}_v0.2.0.zip"
+    edit(folder / "configs" / "metadata.json", lambda c: c["changelog"].update({"9.1.0": "more"}))
+    path = pack_bundle(NAME, version="9.1.0", **common)
+    assert path.name == f"{NAME}_v9.1.0.zip"
     with zipfile.ZipFile(path) as file:
-        assert json.loads(file.read(f"{NAME}/configs/metadata.json"))["version"] == "0.2.0"
+        assert json.loads(file.read(f"{NAME}/configs/metadata.json"))["version"] == "9.1.0"
         # which the files that it makes will name
-        assert json.loads(file.read(f"{NAME}/configs/inference.json"))["origin"]["version"] == "0.2.0"
-        assert "0.2.0: more" in file.read(f"{NAME}/docs/README.md").decode()
+        assert json.loads(file.read(f"{NAME}/configs/inference.json"))["origin"]["version"] == "9.1.0"
+        assert "9.1.0: more" in file.read(f"{NAME}/docs/README.md").decode()
     release = tmp_path / "model_info.json"
-    release.write_text(json.dumps({f"{NAME}_v0.1.0": {}}))
-    pack_bundle(NAME, version="0.2.0", model_info=release, **common)
-    with pytest.raises(ValueError, match=rf"version 0.1.0 of {NAME} is published already"):
+    release.write_text(json.dumps({f"{NAME}_v{VERSION}": {}}))
+    pack_bundle(NAME, version="9.1.0", model_info=release, **common)
+    with pytest.raises(ValueError, match=rf"version {VERSION} of {NAME} is published already"):
         pack_bundle(NAME, model_info=release, **common)
     (bundles / "net_v").mkdir()
     shutil.copytree(folder / "configs", bundles / "net_v" / "configs")
@@ -242,7 +273,7 @@ def test_large_weights_beside_the_archive(tmp_path, trained, unchecked):
     with pytest.raises(ValueError, match="--large_file_mb needs --base_url"):
         pack_bundle(NAME, **common)
     path = pack_bundle(NAME, base_url="https://example.org/v1", **common)
-    beside = tmp_path / f"{NAME}_v0.1.0_model.pt"
+    beside = tmp_path / f"{NAME}_v{VERSION}_model.pt"
     assert check_archive(path) == NAME
     folder = unpack(path, tmp_path / "out")
     assert not (folder / "models" / "model.pt").exists()
@@ -285,11 +316,11 @@ def test_packed_torchscript_says_what_it_is(archive, tmp_path):
     folder = unpack(archive, tmp_path)
     extra = {"metadata.json": "", "inference.json": "", "provenance.json": ""}
     torch.jit.load(folder / "models" / "model.ts", _extra_files=extra)
-    assert json.loads(extra["metadata.json"])["version"] == "0.1.0"
+    assert json.loads(extra["metadata.json"])["version"] == VERSION
     # alone, the network has no `model.json` beside it
     assert json.loads(extra["inference.json"])["defaults"]["image_size"] == 32
     record = json.loads(extra["provenance.json"])
-    assert (record["bundle"], record["version"], record["synthetic"]) == (NAME, "0.1.0", True)
+    assert (record["bundle"], record["version"], record["synthetic"]) == (NAME, VERSION, True)
     assert record["weights_sha256"] == hashlib.sha256((folder / "models" / "model.pt").read_bytes()).hexdigest()
 
 

@@ -24,8 +24,22 @@ PACKAGES = (
 )
 """What a bundle needs besides MONAI, torch and NumPy."""
 
-KINDS = {"generate": "makes images from seeds", "translate": "makes images from other images"}
+KINDS = {
+    "generate": "makes images from seeds",
+    "translate": "makes images from other images",
+    "simulate": "computes images, without a network",
+}
 """What a bundle can do, in the word that collection, benchmark, packing and tests read in its metadata."""
+
+
+REWORKED = {
+    "0.2.0": "each row of a batch has its own stream of random numbers, so that a seed gives other latents and crops "
+    "than before; options have the field's words: implementation, checkpointing and mind_weight, formerly plain, lean "
+    "and structure_weight, which work until the next version; configs name functions and classes by their modules, as "
+    "tools.engines.trainer.AlternatingTrainer, and the short names of before work until then; what makes an image and "
+    "what writes it are two parts of inference.json; NRRD is read"
+}
+"""What the second version changed for users of the bundles that had a first."""
 
 
 def pinned() -> dict[str, str]:

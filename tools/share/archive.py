@@ -111,7 +111,7 @@ def check_archive(path: str | Path, limits: Limits = Limits(), checksum: str | N
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file. Give the path of a bundle's archive, NAME_v0.1.0.zip.")
+        raise FileNotFoundError(f"{path}: no such file. Give the path of a bundle's archive, NAME_v0.2.0.zip.")
     if checksum is not None:
         _check_whole(path, checksum)
     try:

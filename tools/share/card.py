@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tools.share.zoo import has_weights
 from tools.torch_files import read_torch_file
 
 logger = logging.getLogger(__name__)
 
 NOT_RECORDED = "not recorded"
+
+COMPUTED = "None: the bundle computes what it makes, without a network and without weights."
 
 MIND = ("MIND loss", "between the volumes and what they were translated from, from 0 (alike) to 1")
 AT_VALIDATION = {
@@ -37,7 +40,7 @@ def model_card(
         training: result of ``training_facts``.
         report: the content of `eval/report.json`, None if the bundle was not evaluated.
     """
-    data = settings.get("data", {})
+    computes = not has_weights(metadata)
     lines = [
         "## Model card",
         "",
@@ -46,22 +49,15 @@ def model_card(
         _row("Task", metadata.get("task", "")),
         _row("Intended use", metadata.get("intended_use", "")),
         _row("Authors", metadata.get("authors", "")),
-        _row("Licence", "of code and weights `LICENSE`; of the data `docs/data_license.txt`"),
+        _row("Licence", f"of code{'' if computes else ' and weights'} `LICENSE`; of the data `docs/data_license.txt`"),
         "",
         "### Training",
         "",
-        _trained_on(metadata, data),
-        "",
-        _row("Volumes", data.get("volumes", NOT_RECORDED)),
-        _row("SHA-256 of their identifiers", data.get("ids_sha256", NOT_RECORDED)),
-        _row("Epoch of these weights", settings.get("epoch", NOT_RECORDED)),
-        _row("Iterations until then", training.get("iterations", NOT_RECORDED)),
-        _row("Versions", ", ".join(f"{k} {v}" for k, v in training.get("versions", {}).items()) or NOT_RECORDED),
-        _row("Settings", f"`{json.dumps({k: v for k, v in settings.items() if k in _told(settings)})}`"),
+        *([COMPUTED] if computes else _training(metadata, settings, training)),
         "",
         "### Evaluation",
         "",
-        *_evaluation(settings, report),
+        *(["No evaluation report was packed."] if computes and report is None else _evaluation(settings, report)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -90,6 +86,20 @@ def training_facts(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
             facts["iterations"] = settings["epoch"] * checkpoint["epoch_length"]
         return facts
     return {}
+
+
+def _training(metadata: Mapping[str, Any], settings: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
+    data = settings.get("data", {})
+    return [
+        _trained_on(metadata, data),
+        "",
+        _row("Volumes", data.get("volumes", NOT_RECORDED)),
+        _row("SHA-256 of their identifiers", data.get("ids_sha256", NOT_RECORDED)),
+        _row("Epoch of these weights", settings.get("epoch", NOT_RECORDED)),
+        _row("Iterations until then", training.get("iterations", NOT_RECORDED)),
+        _row("Versions", ", ".join(f"{k} {v}" for k, v in training.get("versions", {}).items()) or NOT_RECORDED),
+        _row("Settings", f"`{json.dumps({k: v for k, v in settings.items() if k in _told(settings)})}`"),
+    ]
 
 
 def _told(settings: Mapping[str, Any]) -> list[str]:

@@ -34,7 +34,7 @@ class Trained:
 
     Attributes:
         folder: folder that holds `models` and `eval`.
-        names: names of the weights, without ending; "model" is among them.
+        names: names of the weights, without ending; "model" is among them, unless the bundle computes without weights.
         settings: the content of `models/model.json`.
         last: True packs the last epoch's weights, `models/model_last.pt`, instead of the best.
     """
@@ -111,7 +111,7 @@ def packed_configs(folder: Path, trained: Trained, version: str | None = None) -
             content["origin"] = content["origin"] | {"version": version}
         if "defaults" in content:
             content["defaults"] = as_trained(content["defaults"], trained.settings)
-    if train:
+    if train and trained.names:
         packed["train.json"] |= network_settings(train, trained.settings)
         packed["fine_tune.json"] = fine_tune_config(train, trained.names)
     return packed
@@ -143,12 +143,12 @@ def for_any_folder(name: str, content: Mapping[str, Any], train: Mapping[str, An
     if "bundle_root" in packed:
         packed["bundle_root"] = FOUND_ROOT
         packed["imports"] = ["$import inspect", *packed.get("imports", [])]
-    if "initialize" in packed:
+    if "initialize" in packed or "bundle_root" in packed:
         imports = content.get("imports", train.get("imports", []))
         own = [entry for entry in entries(name, {"imports": imports}) if entry.kind == "import"]
         again = [f"${entry.text}" for entry in own if re.search(r"\btools\b", entry.text)]
         first = f"$runpy.run_path(@bundle_root + '/{OWN_TOOLS}')"
-        packed["initialize"] = ["$import runpy", first, *again, *packed["initialize"]]
+        packed["initialize"] = ["$import runpy", first, *again, *packed.get("initialize", [])]
     return packed
 
 
@@ -173,7 +173,7 @@ def authored_files(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def packed_readme(folder: Path, card: str, has_large_files: bool) -> str:
+def packed_readme(folder: Path, card: str, has_large_files: bool, has_weights: bool = True) -> str:
     """The bundle's README for a reader who has the archive, with the model card at its end."""
     path = folder / "docs" / "README.md"
     text = path.read_text() if path.is_file() else f"# {folder.name}\n"
@@ -182,17 +182,21 @@ def packed_readme(folder: Path, card: str, has_large_files: bool) -> str:
     rest = re.sub(own, "", rest).replace("From the repository's folder:", "From this folder:")
     fetch = [">     python -m monai.bundle download_large_files --bundle_path ."] if has_large_files else []
     both = "\"['configs/train.json','configs/fine_tune.json']\""
+    fine_tune = [
+        "> `configs/fine_tune.json` starts training from the packed weights and writes to `fine_tuned`; discriminators",
+        "> begin anew.",
+    ]
     how = [
         "> This is a packed bundle. Run commands from its folder, or from elsewhere with the paths of its configs:",
         ">",
         ">     pip install -r requirements.txt",
         *fetch,
         ">     python -m monai.bundle run --config_file configs/inference.json",
-        f">     python -m monai.bundle run --config_file {both} --dataset_dir DATA",
+        *([f">     python -m monai.bundle run --config_file {both} --dataset_dir DATA"] if has_weights else []),
         ">",
-        "> `configs/fine_tune.json` starts training from the packed weights and writes to `fine_tuned`; discriminators",
-        "> begin anew. `sha256sum --check SHA256SUMS` tells whether a file was altered. A config can run code: read it",
-        "> before you run it.",
+        *(fine_tune if has_weights else []),
+        "> `sha256sum --check SHA256SUMS` tells whether a file was altered. A config can run code: read it before you",
+        "> run it.",
     ]
     return "\n".join([title, "", *how, rest.rstrip(), "", card])
 

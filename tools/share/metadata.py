@@ -32,20 +32,25 @@ def packed_metadata(
         ValueError: the version is missing, no version number, or not in the changelog.
     """
     packed = copy.deepcopy(dict(metadata))
-    version = str(version or packed.get("version") or "")
-    if not VERSION.fullmatch(version):
-        raise ValueError(f"the version is {version!r}; it must look like 0.1.0. Give --version or mend metadata.json.")
-    if version not in packed.get("changelog", {}):
-        known = ", ".join(packed.get("changelog", {})) or "nothing"
-        raise ValueError(
-            f"version {version} is not in the changelog of metadata.json, which has {known}. "
-            "Say there what is new in it."
-        )
-    packed["version"] = version
+    packed["version"] = released_version(metadata, version)
     packed |= {key: versions[name] for name, key in zip(CORE, _CORE_KEYS, strict=True) if name in versions}
     packed["required_packages_version"] = {k: v for k, v in versions.items() if k not in CORE}
     packed["network_data_format"] = trained_format(packed.get("network_data_format", {}), settings)
     return packed
+
+
+def released_version(metadata: Mapping[str, Any], version: str | None = None) -> str:
+    """The version of an archive; arguments and errors as of ``packed_metadata``."""
+    version = str(version or metadata.get("version") or "")
+    if not VERSION.fullmatch(version):
+        raise ValueError(f"the version is {version!r}; it must look like 0.1.0. Give --version or mend metadata.json.")
+    if version not in metadata.get("changelog", {}):
+        known = ", ".join(metadata.get("changelog", {})) or "nothing"
+        raise ValueError(
+            f"version {version} is not in the changelog of metadata.json, which has {known}. "
+            "Say there what is new in it."
+        )
+    return version
 
 
 _CORE_KEYS = ("monai_version", "pytorch_version", "numpy_version")

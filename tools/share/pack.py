@@ -19,6 +19,7 @@ from tools.share.card import model_card, training_facts
 from tools.share.configs import config_sets, load_config, unmet_references
 from tools.share.content import (
     OWN_TOOLS,
+    Trained,
     as_json,
     authored_files,
     config_entries,
@@ -29,7 +30,7 @@ from tools.share.content import (
 )
 from tools.share.dependencies import STYLE, follow
 from tools.share.large_files import large_files_yaml, set_apart
-from tools.share.metadata import packed_metadata
+from tools.share.metadata import packed_metadata, released_version
 from tools.share.requirements import needed_versions, pinned_versions, requirements_text
 from tools.share.torchscript import normalised
 
@@ -50,8 +51,8 @@ def pack(
 ) -> str:
     """Write NAME_v<version>.zip: configs, documents, weights and the parts of `tools` that the bundle needs.
 
-    The same inputs give the same bytes. A bundle without weights, with references or imports that lead nowhere, or
-    whose metadata does not verify, is refused.
+    The same inputs give the same bytes. Refused are bundles whose weights are missing, unless their kind has none, with
+    references or imports that lead nowhere, or whose metadata does not verify.
 
     Args:
         name: name of the bundle, a folder in bundles_dir.
@@ -109,13 +110,21 @@ def pack_bundle(
         )
     configs_folder = folder / "configs"
     train = load_config(configs_folder / "train.json") if (configs_folder / "train.json").is_file() else {}
-    found, problems = trained_models(Path(trained or folder), train, last)
+    metadata = load_config(configs_folder / "metadata.json")
+    version = released_version(metadata, version)
+    if model_info is not None:
+        problems = zoo.check_new_version(folder.name, version, load_config(Path(model_info)))
+        if problems:
+            raise refused(folder.name, problems)
+    has_weights = zoo.has_weights(metadata)
+    found, problems = Trained(Path(trained or folder), (), {}), []
+    if has_weights:
+        found, problems = trained_models(found.folder, train, last)
     if found is None:
         raise refused(folder.name, problems)
     files, problems = packed_weights(found)
-    configs = packed_configs(folder, found, version and str(version))
+    configs = packed_configs(folder, found, version)
     needed = follow(REPOSITORY, config_entries(configs))
-    metadata = load_config(configs_folder / "metadata.json")
     pinned = pinned_versions(REPOSITORY / "requirements.txt")
     imports = needed.imports | ({"yaml"} if large_file_mb is not None else set())
     versions, unpinned = needed_versions(imports, metadata.get("required_packages_version", {}), pinned)
@@ -124,10 +133,6 @@ def pack_bundle(
         raise refused(folder.name, problems)
 
     metadata = packed_metadata(metadata, found.settings, versions, version)
-    if model_info is not None:
-        problems = zoo.check_new_version(folder.name, metadata["version"], load_config(Path(model_info)))
-        if problems:
-            raise refused(folder.name, problems)
     large = large_file_mb is not None
     report_path = found.folder / "eval" / "report.json"
     report = json.loads(report_path.read_text()) if report_path.is_file() else None
@@ -135,11 +140,12 @@ def pack_bundle(
     files |= authored_files(folder) | needed.files()
     files |= {f"configs/{name}": as_json(content) for name, content in configs.items()}
     files["configs/metadata.json"] = as_json(metadata)
-    files["docs/README.md"] = packed_readme(folder, card, large).encode()
+    files["docs/README.md"] = packed_readme(folder, card, large, has_weights).encode()
     files["requirements.txt"] = requirements_text(versions).encode()
     files[zoo.SCHEMA.relative_to(REPOSITORY).as_posix()] = zoo.SCHEMA.read_bytes()  # for verify_metadata
     files[OWN_TOOLS] = STYLE + Path(__file__).with_name(OWN_TOOLS).read_bytes()
-    files["models/model.ts"] = checked(folder.name, files, filepath)
+    script = checked(folder.name, files, filepath)
+    files |= {} if script is None else {"models/model.ts": script}
 
     stem = f"{folder.name}_v{metadata['version']}"
     apart = set_apart(files, round(float(large_file_mb) * 1e6)) if large else {}
@@ -156,8 +162,8 @@ def pack_bundle(
     return archive
 
 
-def checked(name: str, files: Mapping[str, bytes], schema: str | os.PathLike | None = None) -> bytes:
-    """The network as TorchScript, made by the packed code in a folder that has nothing else.
+def checked(name: str, files: Mapping[str, bytes], schema: str | os.PathLike | None = None) -> bytes | None:
+    """The network as TorchScript, made by the packed code in a folder that has nothing else; None if there is none.
 
     Raises:
         ValueError: the packed bundle does not pass the checks of ``zoo``.
@@ -180,8 +186,10 @@ def checked(name: str, files: Mapping[str, bytes], schema: str | os.PathLike | N
         problems = json.loads(result.read_text())
         if problems:
             raise refused(name, problems)
-        version = json.loads(files["configs/metadata.json"])["version"]
-        record = Provenance(name, version, folder / "models" / "model.pt").record()
+        metadata = json.loads(files["configs/metadata.json"])
+        if not zoo.has_weights(metadata):
+            return None
+        record = Provenance(name, metadata["version"], folder / "models" / "model.pt").record()
         said = {"provenance.json": json.dumps(record).encode()}
         return normalised((folder / "models" / "model.ts").read_bytes(), said)
 

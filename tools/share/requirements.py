@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def needed_versions(
     Returns:
         distribution -> version, in the order of ``pinned``; problems, each a line.
     """
-    providers = packages_distributions()
+    providers = _providers()
     by_lower = {name.lower(): name for name in pinned}
     names, problems = set(ALWAYS), []
     for top in sorted(set(imports) - set(sys.stdlib_module_names)):
@@ -52,6 +53,12 @@ def needed_versions(
         else:
             problems.append(f"metadata.json requires {name}, which requirements.txt does not pin")
     return {name: version for name, version in pinned.items() if name in names}, problems
+
+
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    """Top-level name -> distributions that have it; looked up once, since it takes long."""
+    return packages_distributions()
 
 
 def requirements_text(versions: Mapping[str, str]) -> str:

@@ -27,7 +27,14 @@ SCHEMA = Path(__file__).resolve().parents[1] / "metadata_schema.json"
 """What the schema of metadata requires that bundles name: packed too, for work without a network."""
 
 NECESSARY = ("LICENSE", "configs/metadata.json")
-PREFERRED = ("models/model.pt", "configs/inference.json")
+WEIGHTS = "models/model.pt"
+PREFERRED = (WEIGHTS, "configs/inference.json")
+
+WITHOUT_WEIGHTS = ("simulate",)
+"""Kinds of bundles, in the word of their metadata, that compute what they make: they have no network and no weights."""
+
+SIMULATION_KEYS = ("bundle_root", "output_dir", "run")
+"""What `inference.json` of such a bundle has; MONAI's properties describe networks."""
 
 INFERENCE_KEYS = ("bundle_root", "device", "network_def", "inferer", "output_dir")
 TRAIN_KEYS = (
@@ -46,16 +53,21 @@ def check_files(folder: Path) -> list[str]:
     """Necessary and preferred files that are missing; weights may be in `large_files.yml` instead."""
     large = large_files(folder)
     missing = [name for name in (*NECESSARY, *PREFERRED) if not (folder / name).is_file() and name not in large]
+    if WEIGHTS in missing and "configs/metadata.json" not in missing and not has_weights(_metadata(folder)):
+        missing.remove(WEIGHTS)
     return [f"{name} is missing" for name in missing]
+
+
+def has_weights(metadata: dict[str, Any]) -> bool:
+    """Return whether a bundle of this metadata has a network, whose weights it cannot do without."""
+    return metadata.get("kind") not in WITHOUT_WEIGHTS
 
 
 def check_keys(folder: Path) -> list[str]:
     """Ids that the zoo asks for, and those that MONAI's properties require, which a config does not have."""
     problems = []
-    for name, keys, properties in (
-        ("inference.json", INFERENCE_KEYS, InferProperties),
-        ("train.json", TRAIN_KEYS, TrainProperties),
-    ):
+    of_inference = (INFERENCE_KEYS, InferProperties) if has_weights(_metadata(folder)) else (SIMULATION_KEYS, {})
+    for name, keys, properties in (("inference.json", *of_inference), ("train.json", TRAIN_KEYS, TrainProperties)):
         path = folder / "configs" / name
         if not path.is_file():
             continue
@@ -193,6 +205,8 @@ def check_in_place(folder: Path, export: str | None = None) -> list[str]:
     problems = [*check_keys(folder), *check_metadata(folder), *check_imports(folder)]
     if problems:
         return problems
+    if not has_weights(_metadata(folder)):
+        return []
     problems = check_shape(folder) + check_torchscript(folder, export or "models/verify_model.ts")
     if export is None:
         (folder / "models" / "verify_model.ts").unlink(missing_ok=True)
@@ -212,6 +226,10 @@ def _parser(folder: Path, path: Path) -> ConfigParser:
     parser.read_config(str(path))
     parser.read_meta(str(folder / "configs" / "metadata.json"))
     return parser
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "configs" / "metadata.json").read_text())
 
 
 def _classes(folder: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.catalogue.cyclegan.entry import TranslationBundle
+from tools.catalogue.metadata import REWORKED
 from tools.catalogue.metadata import metadata as metadata_of
 from tools.catalogue.parts import Config
 from tools.datasets.chaos import CHAOS
@@ -48,7 +49,7 @@ def metadata(bundle: TranslationBundle) -> Config:
     }
     return metadata_of(
         "translate",
-        {"0.1.0": "first version: training, inference in both directions and evaluation"},
+        {**REWORKED, "0.1.0": "first version: training, inference in both directions and evaluation"},
         says,
         {
             "type": "image",

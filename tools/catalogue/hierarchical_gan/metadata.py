@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.catalogue.hierarchical_gan.method import Method, VolumeBundle
+from tools.catalogue.metadata import REWORKED
 from tools.catalogue.metadata import metadata as metadata_of
 from tools.catalogue.parts import Config
 
@@ -27,7 +28,7 @@ def metadata(bundle: VolumeBundle, method: Method) -> Config:
     }
     return metadata_of(
         "generate",
-        {"0.1.0": f"first version: {method.does} of {method.name} on {data.short}"},
+        {**REWORKED, "0.1.0": f"first version: {method.does} of {method.name} on {data.short}"},
         says,
         {
             "type": "feature",
