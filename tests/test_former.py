@@ -1,5 +1,6 @@
 """Names of the version before: MONAI finds what they mean, with a warning that says what to write."""
 
+import math
 import pydoc
 import warnings
 
@@ -8,6 +9,7 @@ from monai.bundle import ConfigParser
 
 import tools.engines
 from tools.former import FORMER, name_now
+from tools.losses.mind import volume_mind_loss
 
 
 def test_every_former_name_is_what_it_is_called_now():
@@ -32,6 +34,37 @@ def test_a_config_of_before_runs():
     with pytest.warns(FutureWarning, match=r"tools\.data\.seed_datalist is now tools\.data\.synthetic"):
         assert [item["seed"] for item in parser.get_parsed_content("seeds")] == [5, 6]
     assert parser.get_parsed_content("epochs") == 3
+
+
+def test_networks_and_losses_of_a_config_of_before():
+    config = {
+        "imports": ["$import tools.layers as layers", "$import tools.losses.structure as losses"],
+        "plain": True,
+        "net": {"_target_": "tools.layers.upsample.UpsampleConv3d", "in_channels": 1, "out_channels": 1},
+        "network": "$layers.set_form(@net, @plain)",
+        "crf_gan": {"_target_": "tools.losses.crf_gan.CRFGANObjective", "generator": None, "discriminator": None}
+        | {"encoder": None, "crf": None, "plain": "@plain"},
+        "ha_gan": {"_target_": "tools.losses.ha_gan.HAGANObjective", "generator": None, "discriminator": None}
+        | {"encoder": None, "sub_encoder": None, "lean": True},
+        "cyclegan": {"_target_": "tools.losses.cyclegan.CycleGANObjective", "generator_mr2ct": None}
+        | {"generator_ct2mr": None, "discriminator_ct": None, "discriminators_mr": [None], "structure_weight": 25},
+        "metric": "$losses.volume_structure_loss",
+    }
+    parser = ConfigParser(config)
+    with pytest.warns(FutureWarning, match=r"tools\.losses\.structure is now tools\.losses\.mind"):
+        found = parser.get_parsed_content("metric")
+    assert found is volume_mind_loss
+    with pytest.warns(FutureWarning, match=r"set_form is now tools\.layers\.implementation\.set_implementation"):
+        assert parser.get_parsed_content("network").fuse_from == math.inf
+    for id, old, new in (
+        ("crf_gan", "plain", "implementation"),
+        ("ha_gan", "lean", "checkpointing"),
+        ("cyclegan", "structure_weight", "mind_weight"),
+    ):
+        with pytest.warns(FutureWarning, match=f"argument {old} is now {new}"):
+            parser.get_parsed_content(id)
+    found = [parser.get_parsed_content(id) for id in ("crf_gan", "ha_gan", "cyclegan")]
+    assert (found[0].reference, found[1].checkpointing, found[2].mind_weight) == (True, True, 25)
 
 
 def test_what_never_was():

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 IN_MODULES = {
@@ -103,6 +104,36 @@ FORMER = ELSEWHERE | {
     for name in names.split()
 }
 """Dotted name in version 0.1.0 -> dotted name now, both below ``tools``."""
+
+
+IMPLEMENTATIONS = {True: "reference", False: "optimised"}
+"""Value of an argument ``plain`` -> that of ``implementation``."""
+
+
+def former_argument(old: str, new: str, values: Mapping[Any, Any] | None = None) -> Callable[[Callable], Callable]:
+    """Decorator of a function one of whose arguments had another name in version 0.1.0.
+
+    Args:
+        old: former name.
+        new: present name.
+        values: present values by former ones, if those have changed too.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if old in kwargs:
+                message = (
+                    f"argument {old} is now {new}, and the old name goes with the next version. Write the new one."
+                )
+                warnings.warn(message, FutureWarning, stacklevel=2)
+                value = kwargs.pop(old)
+                kwargs[new] = value if values is None else values[value]
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def name_now(dotted: str) -> str | None:

@@ -120,9 +120,9 @@ def case_datalist(
         folder: folder of the dataset.
         section: "training" or "validation", see `Dataset.holds_out`.
         modalities: names of modalities, in the order in which a network takes them; all of the dataset's if None.
-        labelled: whether each case must have a label map.
-        classified: whether each case must have a class.
-        findings: whether the dataset's table must say what each case shows.
+        labelled: True if each case must have a label map.
+        classified: True if each case must have a class.
+        findings: True if the dataset's table must say what each case shows.
         validation_folds: numbers of the publisher's folders for validation; those of the record if None.
 
     Returns:

@@ -78,16 +78,16 @@ class Dataset:
         subject: function from an id to the subject whose image it is; all images of a subject lie on one side of the
             split. An id is its own subject if nothing is given.
         one_in: share of subjects that is held out for validation, one in so many.
-        share_few: whether all are trained on where fewer than two would be held out, as studies of several images are
+        share_few: True if all are trained on where fewer than two would be held out, as studies of several images are
             few; see `split`.
         fold: regular expression of the names of numbered folders by which the publisher divides the dataset, the number
             in a group; None if there are none.
-        folds: what these folders are called, in the plural.
+        folds: name of these folders, in the plural.
         validation_folds: numbers of those that are held out.
         roles: names of files, without suffix and in small letters, that say only what the image is.
         is_image: function that tells from an id whether it is one of the dataset's images, and not a mask or another
             contrast beside it; all are if nothing is given.
-        unit: whether each image is a "volume" or a "slice".
+        unit: kind of each image, "volume" or "slice".
         labels: label maps, if it has them.
         classes: names of the classes of whole scans, in the order of their numbers, if it has them.
         findings: names of what scans or slices may show, several at a time, in the order of their numbers.
@@ -127,7 +127,7 @@ class Dataset:
         """The only modality of a dataset that has one.
 
         Raises:
-            ValueError: it has several.
+            ValueError: the dataset has several.
         """
         if len(self.images) != 1:
             raise ValueError(f"{self.name} has the modalities {', '.join(self.images)}; name one")

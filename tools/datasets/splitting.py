@@ -49,7 +49,7 @@ def split(
         source: name of the folder that they are from, for the warning.
         what: noun for the items, in the plural.
         rule: sentence that says when an item is for validation.
-        share_few: whether all are trained on where fewer than two are held out.
+        share_few: True if all are trained on where fewer than two are held out.
         stacklevel: number of calls from here to the code that the warning is about.
 
     Raises:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from tools.former import IMPLEMENTATIONS as FORMER
 from tools.layers.upsample import UpsampleConv3d
 
 IMPLEMENTATIONS = ("optimised", "reference")
@@ -37,6 +38,7 @@ def set_implementation(network: nn.Module, implementation: str = "optimised") ->
     Returns:
         The network that was given.
     """
+    implementation = FORMER.get(implementation, implementation)  # of set_form, which has warned
     reference = check_implementation(implementation) == "reference"
     for layer in network.modules():
         if isinstance(layer, UpsampleConv3d) and reference:

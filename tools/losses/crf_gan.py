@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tools.engines.handover import Handover
+from tools.former import IMPLEMENTATIONS, former_argument
 from tools.layers.crf import MeanFieldCRF, axial_nodes, axial_similarity, channel_nodes
 from tools.layers.implementation import check_implementation
 from tools.losses.hierarchical_gan import HierarchicalObjective, adversarial_loss
@@ -45,6 +46,7 @@ class CRFGANObjective(HierarchicalObjective):
 
     generating_updates = ("discriminator", "generator", "crf")
 
+    @former_argument("plain", "implementation", IMPLEMENTATIONS)
     def __init__(
         self,
         generator: Generator,

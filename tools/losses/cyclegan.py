@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.engines.handover import Handover
+from tools.former import former_argument
 from tools.losses.image_pool import ImagePool
 from tools.losses.mind import mind_loss
 from tools.transforms.window import Window
@@ -56,6 +57,7 @@ class CycleGANObjective:
         ValueError: a window's bounds are not in order.
     """
 
+    @former_argument("structure_weight", "mind_weight")
     def __init__(
         self,
         generator_mr2ct: nn.Module,

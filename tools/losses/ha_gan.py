@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from tools.former import former_argument
 from tools.losses.hierarchical_gan import HierarchicalObjective, adversarial_loss
 from tools.networks.hierarchical_gan import (
     HalfEncoder,
@@ -38,6 +39,7 @@ class HAGANObjective(HierarchicalObjective):
         checkpointing: True computes GL's activations again in the backward pass, instead of keeping them.
     """
 
+    @former_argument("lean", "checkpointing")
     def __init__(
         self,
         generator: HierarchicalGenerator,
