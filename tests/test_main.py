@@ -88,7 +88,7 @@ def test_a_misspelt_option_is_refused_first(words, command, capsys):
         ("preprocess x y --image_size abc", "--image_size is 'abc', expected a whole number"),
         ("preprocess x y --image_size 2.5", "--image_size is 2.5, expected a whole number"),
         ("preprocess x y --image_size=True", "--image_size is True, expected a whole number"),
-        ("benchmark --plain 3", "--plain is 3, expected True or False"),
+        ("benchmark --reference 3", "--reference is 3, expected True or False"),
         ("preprocess 1 2 3 4 5 6 7", "preprocess takes at most 6 values: dataset_dir, output_dir,"),
     ],
 )

@@ -62,7 +62,7 @@ def test_all_is_measured_and_stands_in_the_report(tmp_path, monkeypatch, capsys)
     assert all(line["value"] >= 0 and not line["problem"] for lines in parts.values() for line in lines)
     assert all(line["cells"][-1] == "equal" for line in parts["equality"])
     assert all(line["value"] > 0 for line in parts["speed"] + parts["memory"] + parts["generation"])
-    assert "| crf_gan_luna16 | 32 | plain | tf32 |" in text
+    assert "| crf_gan_luna16 | 32 | reference | tf32 |" in text
 
 
 def test_a_difference_beyond_its_bound_ends_with_1_and_is_named(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ class Case:
         threads: number of threads that torch may use on the CPU.
         steps: iterations (or repetitions) that are timed; not for "memory".
         warmup: iterations before those; not for "memory".
-        plain: True computes as the released code does, False as fast as the bundle can.
+        reference: True for the reference implementation, as the released code computes; False for the optimised one.
         slab_length: axial slices that are generated at a time, 0 for all.
         profile: True also records the time of every operation, from the start to the end, which itself takes time.
         tf32: True lets a GPU round the factors of fp32 products to 10 bits; None leaves torch's default: in
@@ -38,11 +38,11 @@ class Case:
     steps: int = 1
     warmup: int = 0
     overrides: dict[str, Any] = field(default_factory=dict)
-    plain: bool = False
+    reference: bool = False
     slab_length: int = 0
     profile: bool = False
     tf32: bool | None = None
 
     def __str__(self) -> str:
-        how = "plain " if self.plain else ""
+        how = "reference " if self.reference else ""
         return f"{how}{self.table} of {self.bundle} at {self.image_size}, batch {self.batch_size}"

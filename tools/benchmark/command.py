@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tools.benchmark.comparison import TABLES, comparisons, failures, markdown
-from tools.benchmark.comparison import compare as compare_plain_and_fast
+from tools.benchmark.comparison import compare as compare_implementations
 from tools.benchmark.machine import describe_machine, describe_versions
 from tools.benchmark.options import chosen_device, further_entries, names, number, numbers
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases, schedule
@@ -41,7 +42,8 @@ def benchmark(
     slab_length: int = 0,
     differences: bool = True,
     profile: bool = False,
-    plain: bool = True,
+    reference: bool = True,
+    plain: bool | None = None,
 ) -> None:
     """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
 
@@ -53,7 +55,7 @@ def benchmark(
     not suffice end when the system kills it.
 
     With --compare instead: how much faster, and in how much less memory, the bundles do their work than the original
-    algorithms written plainly (nearest upsampling before convolution, new fakes for every update, fp32, Adam as torch
+    algorithms as released (nearest upsampling before convolution, new fakes for every update, fp32, Adam as torch
     has it by default; generation of whole volumes, translation slice by slice, scikit-image's resize). Both run in
     turn; the report, output_dir/comparison.md, .csv and .json, has ratios, and how far the results are apart.
 
@@ -73,12 +75,13 @@ def benchmark(
         overrides: further entries of train.json, such as "{'base_channels': 16}".
         output_dir: folder for the report.
         compare: training, generation, translation, preparation, or several, separated by commas. Training of CycleGANs
-            has no plain form: only its seconds and memory are told.
+            has no reference implementation: only its seconds and memory are told.
         slab_length: axial slices that the optimised implementation generates at a time in a comparison, 0 for all.
         differences: True makes a comparison also say how far the results of both implementations are apart.
         profile: True makes a comparison also say what the time of both is spent in: output_dir/profile_*.txt.
-        plain: False leaves out of a comparison what would take hours, or more memory than there is, when it is only the
-            fast way's seconds and memory that are wanted.
+        reference: False leaves the reference implementation out of a comparison, which would take hours, or more memory
+            than there is, where only the optimised one's seconds and memory are wanted.
+        plain: former name of ``reference``, which goes with the next version.
     """
     bundles, tables = names("bundles", bundles, bundle_names()), names("tables", tables, TITLES)
     image_sizes, batch_sizes = numbers("image_sizes", image_sizes), numbers("batch_sizes", batch_sizes)
@@ -90,6 +93,9 @@ def benchmark(
     rounds, speed_batch_size = number("rounds", rounds), number("speed_batch_size", speed_batch_size)
     threads = number("threads", torch.get_num_threads() if threads is None else threads)
     overrides = further_entries(overrides)
+    if plain is not None:
+        warnings.warn(f"--plain is now called --reference. Give --reference {plain}.", FutureWarning, stacklevel=2)
+        reference = plain
     folder = Path(str(output_dir))
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"output_dir {folder} is a file, expected a folder or nothing.")
@@ -113,7 +119,7 @@ def benchmark(
         wanted = comparisons(
             whats, bundles, image_sizes, batch_size=speed_batch_size, slab_length=slab_length, **settings
         )
-        rows = compare_plain_and_fast(wanted, rounds, folder, about, differences, profile, plain)
+        rows = compare_implementations(wanted, rounds, folder, about, differences, profile, reference)
         print(markdown(rows, about))
         if failed := failures(rows):
             sys.exit("\n  ".join([f"{len(failed)} of {len(rows)} comparisons failed, messages are above:", *failed]))

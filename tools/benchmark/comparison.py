@@ -1,4 +1,4 @@
-"""Plain against fast: the original algorithms, written plainly, beside what the bundles do by default."""
+"""Reference against optimised: the original algorithms as released, beside what the bundles do by default."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Row:
         bundle: name of the bundle.
         image_size: voxels or pixels a side.
         precision: precision of the optimised implementation; the reference has fp32.
-        plain: seconds (of a training step, a volume, a scan) of the reference, median of the rounds; None if it did not
-            work.
-        fast: seconds of the optimised implementation, likewise.
+        reference: seconds (of a training step, a volume, a scan) of the reference, median of the rounds; None if it
+            did not work.
+        optimised: seconds of the optimised implementation, likewise.
         ratio: median over the rounds of reference over optimised.
         ratio_low: least ratio of the rounds.
         ratio_high: largest ratio of the rounds.
-        plain_peak: MB of the reference: the peak resident set of the process or what torch allocated on the GPU.
-        fast_peak: MB of the optimised implementation, likewise.
+        reference_peak: MB of the reference: the peak resident set of the process or what torch allocated on the GPU.
+        optimised_peak: MB of the optimised implementation, likewise.
         peak_ratio: memory of the optimised implementation over that of the reference.
         difference: difference of the results of both, see ``DIFFERENCES``.
         failed: True if something else than a lack of memory kept one of them from being measured.
@@ -56,13 +56,13 @@ class Row:
     bundle: str
     image_size: int
     precision: str
-    plain: float | None
-    fast: float | None
+    reference: float | None
+    optimised: float | None
     ratio: float | None
     ratio_low: float | None
     ratio_high: float | None
-    plain_peak: float | None
-    fast_peak: float | None
+    reference_peak: float | None
+    optimised_peak: float | None
     peak_ratio: float | None
     difference: float | None
     failed: bool = False
@@ -70,14 +70,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A case and the same done plainly, and a third that tells how far their results are apart.
+    """A case and the same by the reference implementation, and a third that tells how far their results are apart.
 
-    ``plain`` and ``difference`` are None for what has no plain form.
+    ``reference`` and ``difference`` are None for what has no reference implementation.
     """
 
     what: str
-    plain: Case | None
-    fast: Case
+    reference: Case | None
+    optimised: Case
     difference: Case | None
 
     def seconds(self, outcome: Outcome) -> float:
@@ -104,13 +104,13 @@ def comparisons(
             raise ValueError(f"compare: none of {', '.join(bundles)} has {what}; --bundles {wanted} has.")
         for bundle in able[:1] if what == "preparation" else able:  # which all bundles of CT share
             for size in image_sizes:
-                fast = Case(TABLES[what], bundle, size, overrides=dict(overrides), **common)
+                optimised = Case(TABLES[what], bundle, size, overrides=dict(overrides), **common)
                 if what == "training" and translates(bundle):
-                    found.append(Comparison(what, None, fast, None))
+                    found.append(Comparison(what, None, optimised, None))
                     continue
-                plain = replace(fast, plain=True, precision="fp32", slab_length=0)
-                difference = replace(fast, table=f"{what}_difference", batch_size=1)
-                found.append(Comparison(what, plain, fast, difference))
+                reference = replace(optimised, reference=True, precision="fp32", slab_length=0)
+                difference = replace(optimised, table=f"{what}_difference", batch_size=1)
+                found.append(Comparison(what, reference, optimised, difference))
     return found
 
 
@@ -131,18 +131,19 @@ def compare(
     about: Mapping[str, Any],
     differences: bool = True,
     profile: bool = False,
-    plain: bool = True,
+    reference: bool = True,
 ) -> list[Row]:
-    """Run plain and fast in turn, round by round, and write the report anew after each comparison.
+    """Run both implementations in turn, round by round, and write the report anew after each comparison.
 
     With ``differences`` their results are compared afterwards, and with ``profile`` both run once more to be profiled.
-    Without ``plain``, and where there is no plain form, only fast runs: there are neither ratios nor differences.
+    Without ``reference``, and where there is no reference implementation, only the optimised one runs: there are
+    neither ratios nor differences.
     """
     rows: list[Row] = []
     write(folder, rows, about)  # a folder that cannot be written to shows now and not after hours
-    ways = [[c.plain, c.fast] if plain and c.plain else [c.fast] for c in wanted]
+    ways = [[c.reference, c.optimised] if reference and c.reference else [c.optimised] for c in wanted]
     total = sum(len(both) * (rounds + profile) + (differences and len(both) == 2) for both in ways)
-    with tqdm(total=total, unit="case", desc="plain, fast") as bar, logging_redirect_tqdm():
+    with tqdm(total=total, unit="case", desc="reference, optimised") as bar, logging_redirect_tqdm():
         for comparison, both in zip(wanted, ways, strict=True):
             timed = list(_run(both * rounds, bar))
             difference = list(_run([comparison.difference] if differences and len(both) == 2 else [], bar))
@@ -157,8 +158,8 @@ def compare(
 
 
 def write_profile(folder: Path, what: str, case: Case, outcome: Outcome) -> None:
-    """profile_<what>_<bundle>_<size>_<precision>_<plain or fast>.txt."""
-    way = "plain" if case.plain else "fast"
+    """profile_<what>_<bundle>_<size>_<precision>_<reference or optimised>.txt."""
+    way = "reference" if case.reference else "optimised"
     name = f"profile_{what}_{case.bundle}_{case.image_size}_{case.precision}_{way}.txt"
     with whole_file(folder / name) as partial:
         partial.write_text(f"{case}\n{outcome.status}\n{outcome.message}\n", encoding="utf-8")
@@ -172,7 +173,10 @@ def _run(cases: Sequence[Case], bar: tqdm) -> Iterator[Outcome]:
 
 
 def row(
-    comparison: Comparison, plain: Sequence[Outcome], fast: Sequence[Outcome], difference: Outcome | None = None
+    comparison: Comparison,
+    reference: Sequence[Outcome],
+    optimised: Sequence[Outcome],
+    difference: Outcome | None = None,
 ) -> Row:
     """The line of a comparison from its rounds. Ratios are those of neighbours in time."""
 
@@ -183,42 +187,43 @@ def row(
     def peak(outcomes: Sequence[Outcome]) -> float | None:
         return max(o.peak for o in outcomes) if outcomes and all(o.status == OK for o in outcomes) else None
 
-    slow, quick = middle(plain), middle(fast)
+    slow, quick = middle(reference), middle(optimised)
     ratios = []
     if slow is not None and quick is not None:
-        ratios = [comparison.seconds(p) / comparison.seconds(f) for p, f in zip(plain, fast, strict=True)]
-    before, after = peak(plain), peak(fast)
-    case = comparison.fast
+        ratios = [comparison.seconds(p) / comparison.seconds(f) for p, f in zip(reference, optimised, strict=True)]
+    before, after = peak(reference), peak(optimised)
+    case = comparison.optimised
     return Row(
         what=comparison.what,
         bundle=case.bundle,
         image_size=case.image_size,
         precision=case.precision,
-        plain=slow,
-        fast=quick,
+        reference=slow,
+        optimised=quick,
         ratio=median(ratios) if ratios else None,
         ratio_low=min(ratios, default=None),
         ratio_high=max(ratios, default=None),
-        plain_peak=before,
-        fast_peak=after,
+        reference_peak=before,
+        optimised_peak=after,
         peak_ratio=after / before if before and after else None,
         difference=None if difference is None else difference.value,
-        failed=any(outcome.status == FAILED for outcome in [*plain, *fast, difference] if outcome),
+        failed=any(outcome.status == FAILED for outcome in [*reference, *optimised, difference] if outcome),
     )
 
 
 def markdown(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
     """The report: a line for each comparison, and what it was made with."""
     lines = [
-        "| | bundle | size | precision | plain, s | fast, s | times as fast | plain, MB | fast, MB | of the memory "
-        "| difference |",
+        "| | bundle | size | precision | reference, s | optimised, s | times as fast | reference, MB | optimised, MB "
+        "| of the memory | difference |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         spread = "-" if r.ratio is None else f"{r.ratio:.2f} ({r.ratio_low:.2f} to {r.ratio_high:.2f})"
         cells = [
-            *(r.what, r.bundle, f"{r.image_size}", r.precision, number(r.plain, "{:.3g}"), number(r.fast, "{:.3g}")),
-            *(spread, number(r.plain_peak, "{:.0f}"), number(r.fast_peak, "{:.0f}"), number(r.peak_ratio, "{:.2f}")),
+            *(r.what, r.bundle, f"{r.image_size}", r.precision),
+            *(number(r.reference, "{:.3g}"), number(r.optimised, "{:.3g}"), spread),
+            *(number(r.reference_peak, "{:.0f}"), number(r.optimised_peak, "{:.0f}"), number(r.peak_ratio, "{:.2f}")),
             number(r.difference, "{:.1e}"),
         ]
         lines.append("| " + " | ".join(cells) + " |")

@@ -23,15 +23,15 @@ EDGE = 25.0
 
 
 def training_difference(case: Case, device: torch.device) -> float:
-    """The largest difference of a loss or a gradient in one step, relative to the plain one.
+    """The largest difference of a loss or a gradient in one step, relative to the reference.
 
     Both ways start from the same weights, batch and random numbers; no step is taken, so that every update sees the
-    same networks. Gradients are compared update by update, by their Euclidean norm. The fast way trains the CRF on the
-    generator's fakes, where the plain one makes new ones: here it is given the same latents for them. fp32 is compared
-    in double precision, where rounding neither hides a mistake nor tips a ReLU.
+    same networks. Gradients are compared update by update, by their Euclidean norm. The optimised implementation trains
+    the CRF on the generator's fakes, where the reference makes new ones from the batch's "crf_latent": here that is the
+    generator's latent. fp32 is compared in double precision, where rounding neither hides a mistake nor tips a ReLU.
     """
     exact = torch.float64 if case.precision == "fp32" else torch.float32
-    plain, fast = (
+    reference, optimised = (
         build_trainer(
             case.bundle,
             case.image_size,
@@ -42,19 +42,20 @@ def training_difference(case: Case, device: torch.device) -> float:
         )
         for implementation, precision in (("reference", "fp32"), ("optimised", case.precision))
     )
-    for trainer in (plain, fast):
+    for trainer in (reference, optimised):
         for network in trainer.networks.values():
             # spectral normalisation stands still in evaluation, however often it is asked
             network.eval().to(exact)
-    for name, network in fast.networks.items():
-        network.load_state_dict(plain.networks[name].state_dict())
-    (batch,) = plain.data_loader
-    batch = plain.draw({key: value.to(device) for key, value in batch.items()}, Draws(plain.seed, 0, device))
+    for name, network in optimised.networks.items():
+        network.load_state_dict(reference.networks[name].state_dict())
+    (batch,) = reference.data_loader
+    batch = reference.draw({key: value.to(device) for key, value in batch.items()}, Draws(reference.seed, 0, device))
     if "crf_latent" in batch:
         batch["crf_latent"] = batch["generator_latent"]
     batch = {key: value.to(exact) if _is_real(value) else value for key, value in batch.items()}
     worst = 0.0
-    for expected, found in zip(losses_and_gradients(plain, batch), losses_and_gradients(fast, batch), strict=True):
+    both = (losses_and_gradients(trainer, batch) for trainer in (reference, optimised))
+    for expected, found in zip(*both, strict=True):
         worst = max(worst, relative_difference(found, expected))
     return worst
 
@@ -78,12 +79,12 @@ def losses_and_gradients(trainer: AlternatingTrainer, batch: dict) -> list[Tenso
 
 
 def generation_difference(case: Case, device: torch.device) -> float:
-    """The largest difference of a voxel between a volume made plainly and one made fast, both in [-1, 1]."""
+    """The largest difference of a voxel, in [-1, 1], between volumes of both implementations."""
     with torch.inference_mode():
         volumes = []
-        for plain in (True, False):
-            network, latent = generator(case, device, plain)
-            enabled = case.precision != "fp32" and not plain
+        for reference in (True, False):
+            network, latent = generator(case, device, reference)
+            enabled = case.precision != "fp32" and not reference
             with torch.autocast(device.type, PRECISIONS[case.precision], enabled=enabled):
                 volumes.append(OneByOneInferer()(latent, network).float())
         return float((volumes[0] - volumes[1]).abs().max())
@@ -143,12 +144,12 @@ def device_output_difference(case: Case, device: torch.device) -> float:
 
 
 def preparation_difference(case: Case, device: torch.device) -> float:
-    """The mean difference in HU of a scan resized plainly and fast, away from edges."""
+    """The mean difference in HU of a scan resized by both implementations, away from edges."""
     with tempfile.TemporaryDirectory() as folder:
         item = {"image": str(write_scan(Path(folder)))}
-        plain, fast = (preprocessing(case.image_size, way)(item)["image"][0].numpy() for way in (True, False))
-    slopes = np.max([np.abs(np.gradient(plain, axis=axis)) for axis in range(3)], axis=0)
-    return float(np.abs(plain - fast)[slopes < EDGE].mean())
+        reference, optimised = (preprocessing(case.image_size, way)(item)["image"][0].numpy() for way in (True, False))
+    slopes = np.max([np.abs(np.gradient(reference, axis=axis)) for axis in range(3)], axis=0)
+    return float(np.abs(reference - optimised)[slopes < EDGE].mean())
 
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:

@@ -39,7 +39,7 @@ SLICES = 16
 
 def generation(case: Case, device: torch.device) -> float:
     """Seconds for one volume of a GAN; with ``slab_length`` into a file, slab by slab."""
-    network, latent = generator(case, device, case.plain)
+    network, latent = generator(case, device, case.reference)
 
     def write() -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +53,7 @@ def generation(case: Case, device: torch.device) -> float:
     return seconds(write if case.slab_length > 0 else make, case, device)
 
 
-def generator(case: Case, device: torch.device, plain: bool) -> tuple[torch.nn.Module, Tensor]:
+def generator(case: Case, device: torch.device, reference: bool) -> tuple[torch.nn.Module, Tensor]:
     """A GAN's generator with random weights, the same for both forms, and a latent."""
     parser = read_config(
         case.bundle,
@@ -61,7 +61,7 @@ def generator(case: Case, device: torch.device, plain: bool) -> tuple[torch.nn.M
             **case.overrides,
             "image_size": case.image_size,
             "device": device,
-            "implementation": "reference" if plain else "optimised",
+            "implementation": "reference" if reference else "optimised",
         },
     )
     torch.manual_seed(0)
@@ -70,9 +70,9 @@ def generator(case: Case, device: torch.device, plain: bool) -> tuple[torch.nn.M
 
 
 def translation(case: Case, device: torch.device) -> float:
-    """Seconds for a volume of ``SLICES`` slices through a CycleGAN in batches, plainly slice by slice."""
+    """Seconds for a volume of ``SLICES`` slices through a CycleGAN in batches, slice by slice for the reference."""
     network, volume = translator(case, device)
-    inferer = SlabInferer(batch_size=1 if case.plain else BATCH)
+    inferer = SlabInferer(batch_size=1 if case.reference else BATCH)
     return seconds(lambda: inferer(volume, network), case, device)
 
 
@@ -87,20 +87,20 @@ def translator(case: Case, device: torch.device) -> tuple[torch.nn.Module, Tenso
 
 
 def preparation(case: Case, device: torch.device) -> float:
-    """Seconds from a scan's file to the cube of HU that training sees, plainly with scikit-image's ``resize``."""
-    chain = preprocessing(case.image_size, case.plain)
+    """Seconds from a scan's file to the cube of HU that training sees; the reference uses scikit-image's ``resize``."""
+    chain = preprocessing(case.image_size, case.reference)
     with tempfile.TemporaryDirectory() as folder:
         path = write_scan(Path(folder))
         return seconds(lambda: chain({"image": str(path)}), case, device)
 
 
-def preprocessing(image_size: int, plain: bool) -> Compose:
-    """The bundles' chain for CT; plainly one step after the other, with the resizing of the papers' code."""
-    if not plain:
+def preprocessing(image_size: int, reference: bool) -> Compose:
+    """The bundles' chain for CT; for the reference one step after the other, with the resizing of the papers' code."""
+    if not reference:
         return ct_preprocessing(image_size)
     steps = [ReplaceNaNd("image"), CalibrateHUd("image"), DropBlankSlicesd("image")]
     clip = Lambdad("image", lambda hu: hu.clamp(-1024, 600))
-    return Compose([*load_volume(), *steps, clip, PlainResized("image", image_size), Lambdad("image", torch.round)])
+    return Compose([*load_volume(), *steps, clip, ReferenceResized("image", image_size), Lambdad("image", torch.round)])
 
 
 def write_scan(folder: Path) -> Path:
@@ -115,7 +115,7 @@ def write_scan(folder: Path) -> Path:
     return folder / "scan.mhd"
 
 
-class PlainResized(MapTransform):
+class ReferenceResized(MapTransform):
     """``skimage.transform.resize`` of [1, axial, H, W] to a cube, as HA-GAN's and CRF-GAN's scripts call it."""
 
     def __init__(self, keys: str, image_size: int) -> None:
@@ -126,7 +126,7 @@ class PlainResized(MapTransform):
         try:
             from skimage.transform import resize
         except ImportError as error:
-            raise ValueError("the plain preparation needs scikit-image: pip install scikit-image") from error
+            raise ValueError("the reference preparation needs scikit-image: pip install scikit-image") from error
         d = dict(data)
         for key in self.key_iterator(d):
             # in double precision, to which scikit-image turns the whole numbers of a scan

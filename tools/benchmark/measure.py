@@ -59,7 +59,7 @@ def measure(case: Case) -> dict[str, float]:
     if case.table in MEASURES:
         value = MEASURES[case.table](case, device)
         return {"value": value, "before": before / MB, "peak": peak_memory(device) / MB}
-    overrides = case.overrides | ({"implementation": "reference"} if case.plain else {})
+    overrides = case.overrides | ({"implementation": "reference"} if case.reference else {})
     trainer = build_trainer(case.bundle, case.image_size, case.batch_size, case.precision, device, overrides)
     if case.table == "speed":
         value = iterations_per_second(trainer, case.steps, case.warmup)

@@ -40,8 +40,8 @@ def gpu(
     Prints a table for each part and writes them as output_dir/gpu.md and .json, after every line anew: life (training,
     resuming, inference, evaluation, bf16, fp16 and torchrun, by the commands that users type, at a small size),
     equality (losses, gradients and outputs beside those of the CPU, within stated bounds), speed (seconds per training
-    step in fp32, tf32 and bf16, plainly and compiled where a bundle can), memory (of a training step beside the paper's
-    Table 4) and generation (seconds and memory of a volume). The exit status is 1 if a step of life or a measurement
+    step in fp32, tf32 and bf16, by the reference and compiled where a bundle can), memory (of a training step beside
+    the paper's Table 4) and generation (seconds and memory of a volume). The exit status is 1 if a step of life or a measurement
     failed, or a bound is exceeded; what does not fit into memory is "-". It takes about twenty minutes on an H100.
 
     Args:

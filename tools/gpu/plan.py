@@ -49,7 +49,7 @@ def equality(bundles: Iterable[str], size: int, **common: Any) -> list[Measureme
 
 
 def speed(bundles: Iterable[str], sizes: Sequence[int], **common: Any) -> list[Measurement]:
-    """Training steps in every precision; plainly and compiled where the bundle can."""
+    """Training steps in every precision; by the reference and compiled where the bundle can."""
     found = []
     for bundle in bundles:
         config = train_config(bundle)
@@ -57,7 +57,7 @@ def speed(bundles: Iterable[str], sizes: Sequence[int], **common: Any) -> list[M
             case = Case("speed", bundle, size, 2, **common)
             found += [Measurement(in_precision(case, precision), precision) for precision in PRECISIONS]
             if "implementation" in config:
-                found.append(Measurement(in_precision(replace(case, plain=True), "tf32"), "tf32", "plain"))
+                found.append(Measurement(in_precision(replace(case, reference=True), "tf32"), "tf32", "reference"))
             if "compile" in config:
                 compiled = replace(case, overrides={**case.overrides, "compile": True})
                 found += [Measurement(in_precision(compiled, p), p, "compiled") for p in PRECISIONS[1:]]
@@ -76,7 +76,7 @@ def memory(bundles: Iterable[str], sizes: Sequence[int], batches: Sequence[int],
 
 
 def generation(bundles: Iterable[str], sizes: Sequence[int], **common: Any) -> list[Measurement]:
-    """A volume, whole, plainly, and by slabs into a file."""
+    """A volume, whole, by the reference, and by slabs into a file."""
     found = []
     for bundle in bundles:
         if translates(bundle):
@@ -84,7 +84,7 @@ def generation(bundles: Iterable[str], sizes: Sequence[int], **common: Any) -> l
         for size in sizes:
             case = Case("generation", bundle, size, 1, **common)
             found += [Measurement(in_precision(case, precision), precision, "whole") for precision in PRECISIONS]
-            found.append(Measurement(in_precision(replace(case, plain=True), "tf32"), "tf32", "plain"))
+            found.append(Measurement(in_precision(replace(case, reference=True), "tf32"), "tf32", "reference"))
             slabs = replace(case, slab_length=min(32, size // 2))
             found.append(Measurement(in_precision(slabs, "tf32"), "tf32", "by slabs into a file"))
     return found
