@@ -74,7 +74,7 @@ def described(folder: Path) -> Dataset:
     """The record of a dataset that its own `dataset.json` describes.
 
     Raises:
-        ValueError: that file is none as the Decathlon or nnU-Net have it.
+        ValueError: the file is not one of the Decathlon or nnU-Net.
     """
     path = folder / DESCRIPTION
     try:

@@ -50,7 +50,7 @@ class Labels:
         classes: name of every class that the dataset labels -> its value in the files, or its values, as ``Channels``
             takes them. Any
             other class is not labelled, which is not the same as absent.
-        by_voxels: whether label maps lie on the voxels of their images, columns, rows, and slices from the feet up,
+        by_voxels: True if label maps lie on the voxels of their images, columns, rows, and slices from the feet up,
             whatever their headers say.
     """
 

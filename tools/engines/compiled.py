@@ -80,7 +80,7 @@ def check_called(passes: Iterable[CompiledPass]) -> None:
     """Look whether a loss has called each of the networks in a way that is compiled.
 
     Raises:
-        ValueError: it has not; with the network's name.
+        ValueError: a network was not called so; the message names it.
     """
     passes = list(passes)
     called = {one.network for one in passes if one.calls}

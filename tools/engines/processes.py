@@ -54,8 +54,8 @@ def average_over_processes(parameters: Sequence[nn.Parameter], others: Sequence[
     the signals that ask for a stop.
 
     Returns:
-        Of several processes the share that had a gradient, [parameters]; empty for one. Where it is 0, the gradient is
-        zero now, and has to be None again before the step (see ``forget_unused``).
+        The share of several processes that had a gradient, [parameters]; empty for one process. Where it is 0, the
+        gradient is zero now, and has to be None again before the step (see ``forget_unused``).
     """
     world_size = rank_and_world_size()[1]
     if world_size == 1:

@@ -98,7 +98,7 @@ def upgraded(state: dict) -> dict:
     """Return what a checkpoint of an earlier version holds, in the form of this one.
 
     Raises:
-        ValueError: it is of a later version.
+        ValueError: the checkpoint is of a later version.
     """
     for what, version, known in (
         ("content", state.get("version", 1), VERSION),
