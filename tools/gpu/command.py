@@ -42,8 +42,8 @@ def gpu(
     equality (losses, gradients and outputs beside those of the CPU, within stated bounds), speed (seconds per training
     step in fp32, tf32 and bf16, by the reference and compiled where a bundle can), memory (of a training step beside
     the paper's Table 4) and generation (seconds and memory of a volume). The exit status is 1 if a step of life or a
-    measurement failed, or a bound is exceeded; what does not fit into memory is "-". It takes about twenty minutes on an
-    H100.
+    measurement failed, or a bound is exceeded; what does not fit into memory is "-". It takes about twenty minutes on
+    an H100.
 
     Args:
         parts: life, equality, speed, memory or generation, or several, separated by commas.
