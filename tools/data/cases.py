@@ -39,7 +39,7 @@ class Case:
         images: modality -> path, of a file or of a folder of DICOM slices.
         label: path of the label map; None without one.
         class_name: name of the class of the scan; None without one.
-        said: what the dataset's table says of it.
+        said: entry of the dataset's table for it.
     """
 
     id: str
