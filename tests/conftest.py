@@ -1,4 +1,7 @@
-"""Settings for the whole suite: reproducible, quiet, and one thread, which is fastest for small networks."""
+"""Settings for the whole suite: reproducible, quiet, and one thread, which is fastest for small networks.
+
+torch and MONAI are imported when they are needed: with `-n`, the process that hands out the tests runs none.
+"""
 
 import os
 
@@ -7,13 +10,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
-from monai.bundle import run
 
 from tests.tiny import BUNDLES, REPOSITORY, config_file, family, one_of_each_family, tiny
-from tools.io import left_out
-
-torch.set_num_threads(1)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -38,11 +36,16 @@ def pytest_make_parametrize_id(val, argname):
 @pytest.fixture(autouse=True)
 def _nothing_left_out(monkeypatch):
     """What is left out is kept for the whole process, of which a test is the beginning."""
+    from tools.io import left_out
+
     monkeypatch.setattr(left_out, "_kept", {})
 
 
 @pytest.fixture(autouse=True)
 def _seeded():
+    import torch
+
+    torch.set_num_threads(1)
     torch.manual_seed(0)
 
 
@@ -65,6 +68,8 @@ def sibling(request):
 @pytest.fixture(scope="session")
 def trained(bundle, tmp_path_factory):
     """A folder in which the bundle was trained for two epochs on its phantoms; tests must leave it as it is."""
+    from monai.bundle import run
+
     folder = tmp_path_factory.mktemp(bundle)
     run(config_file=config_file(bundle, "train"), **tiny(bundle, folder, device="cpu"))  # as text, as a user gives it
     return folder
