@@ -11,7 +11,7 @@ from tests.data.test_studies import patient, series
 from tools.data import cases
 from tools.data.cases import case_datalist, find_cases, recognise
 from tools.data.chaos import find_ct, find_mr
-from tools.data.phantoms import write_luna16_phantoms
+from tools.data.phantoms.luna16 import write_luna16_phantoms
 from tools.datasets.chaos import CHAOS
 from tools.datasets.record import Dataset, Images, Labels
 from tools.io.readers import VolumeError
