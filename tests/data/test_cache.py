@@ -3,17 +3,15 @@ import pickle
 from pathlib import Path
 
 import pytest
-import SimpleITK as sitk
 import torch
 from monai.data import DataLoader
 from monai.transforms import Compose, RandFlipd
 
-from tests.data.scans import SIZE, prepare
-from tools.data.cache import cached_dataset, usable_dataset
-from tools.data.preprocessed import data_provenance, image_transforms
+from tests.data.scans import SIZE
+from tools.data.cache import cached_dataset
+from tools.data.cubes import Cubes
 from tools.data.volumes import section_datalist
 from tools.io.readers import VolumeError, data_files
-from tools.io.volume_reader import VolumeReader
 from tools.transforms import ct
 
 
@@ -32,7 +30,7 @@ def loads(monkeypatch):
 
 def cached(dataset, folder, size=SIZE, *random):
     datalist = section_datalist("luna16", dataset, "training")[:2]
-    return cached_dataset(datalist, Compose([image_transforms(dataset, size), *random]), folder)
+    return cached_dataset(datalist, Compose([Cubes("ct", dataset, size).transform, *random]), folder)
 
 
 def test_cache_hits(dataset, tmp_path, loads):
@@ -88,49 +86,6 @@ def test_bad_volume_in_training_is_named(dataset, tmp_path):
     raw = data_files(datalist[0]["image"])[1]
     raw.write_bytes(b"")
     with pytest.raises(RuntimeError) as error:
-        cached_dataset(datalist, image_transforms(dataset, SIZE), tmp_path / "cache")[0]
+        cached_dataset(datalist, Cubes("ct", dataset, SIZE).transform, tmp_path / "cache")[0]
     assert isinstance(error.value.__cause__, VolumeError)
     assert datalist[0]["image"] in str(error.value.__cause__)
-
-
-def spoil(dataset):
-    """A compressed volume whose header and size are good, and whose voxels are not: only decoding shows it."""
-    path = dataset / "subset0" / "1.2.a.mhd"
-    hu = sitk.ReadImage(str(path))
-    for name in ("1.2.a.mhd", "1.2.a.raw"):
-        (path.parent / name).unlink()
-    sitk.WriteImage(hu, str(path.parent / "spoilt.nii.gz"))
-    content = bytearray((path.parent / "spoilt.nii.gz").read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    (path.parent / "spoilt.nii.gz").write_bytes(content)
-    sitk.WriteImage(sitk.Cast(hu > -500, sitk.sitkUInt8), str(path.parent / "organs.nii.gz"))
-    return section_datalist("luna16", dataset, "training")
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("cache", ["cache", None])
-def test_what_only_voxels_show_is_left_out_before_training(dataset, tmp_path, loads, cache, num_workers):
-    datalist = spoil(dataset)
-    assert [item["id"] for item in datalist] == ["1.2.b", "organs", "spoilt"]  # headers tell nothing
-    folder = None if cache is None else tmp_path / cache
-    with pytest.warns(UserWarning, match="2 of 3 volumes are left out") as caught:
-        usable = usable_dataset(datalist, image_transforms(dataset, SIZE), folder, num_workers)
-    message = str(next(w.message for w in caught if "left out" in str(w.message)))
-    assert "organs: " in message
-    assert "it is a label map" in message
-    assert "spoilt: " in message
-    assert [item["id"] for item in usable] == ["1.2.b"]
-    provenance = data_provenance(dataset, datalist, usable)
-    assert provenance["volumes"] == 1
-    if cache:
-        assert len(loads) == (1 if num_workers == 0 else 0)  # once each, in workers if there are any
-    left = [item for item in datalist if item["id"] in ("organs", "spoilt")]
-    with pytest.raises(VolumeError, match="none of 2 volumes can be used"):
-        usable_dataset(left, image_transforms(dataset, SIZE), folder)
-
-
-def test_preprocessed_copies_are_not_read_once_more(dataset, tmp_path, monkeypatch):
-    prepare(dataset, tmp_path / "out")
-    datalist = section_datalist("luna16", tmp_path / "out", "training")
-    monkeypatch.setattr(VolumeReader, "get_data", lambda *_: 1 / 0)
-    assert len(usable_dataset(datalist, image_transforms(tmp_path / "out", SIZE))) == len(datalist)

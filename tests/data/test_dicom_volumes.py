@@ -13,8 +13,8 @@ from tests.data.scans import prepare, write_ct
 from tests.io.test_dicom import change
 from tests.tiny import BUNDLES, REPOSITORY, translates
 from tools.benchmark.training import read_config
+from tools.data.cubes import Cubes
 from tools.data.image_sets import find_images, read_image
-from tools.data.preprocessed import image_transforms
 from tools.data.volumes import section_datalist, volume_datalist
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.readers import read_volume
@@ -54,7 +54,7 @@ def test_series_are_volumes_with_the_path_as_id(scans):
 
 @pytest.mark.parametrize("name", ["anna", "bert"])
 def test_slices_and_file_of_one_scan_are_one_image(scans, name):
-    load = image_transforms(scans, 16)
+    load = Cubes("ct", scans, 16).transform
     images = [load({"image": str(p)})["image"] for p in (scans / f"files/{name}.nii", scans / f"slices/{name}/series")]
     torch.testing.assert_close(*images, atol=2e-2, rtol=0)  # the grid's decimals in DICOM may move a few edges
     assert (images[0] - images[1]).abs().mean() < 1e-4
@@ -71,7 +71,9 @@ def test_preprocessed_series_train_as_the_original(scans):
     original, copy = (section_datalist("luna16", scans / name, "training") for name in ("slices", "out"))
     assert [item["id"] for item in original] == [item["id"] for item in copy] == ["anna/series", "bert/series"]
     for first, second in zip(original, copy, strict=True):
-        images = [image_transforms(scans / n, 16)(dict(i))["image"] for n, i in (("slices", first), ("out", second))]
+        images = [
+            Cubes("ct", scans / n, 16).transform(dict(i))["image"] for n, i in (("slices", first), ("out", second))
+        ]
         assert torch.equal(*images)
     done = {path: path.stat().st_mtime_ns for path in (scans / "out").rglob("*.nii")}
     file = sorted((scans / "slices" / "bert" / "series").iterdir())[0]

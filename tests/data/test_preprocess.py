@@ -16,7 +16,9 @@ from tests.data.scans import SIZE, prepare, write_ct
 from tests.forms import assert_forms
 from tests.processes import forkserver
 from tests.real import REAL, needs_real
-from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info
+from tools.data.cubes import Cubes
+from tools.data.preprocessed import preprocessed_info
+from tools.data.provenance import data_provenance
 from tools.data.volumes import section_datalist
 from tools.io.readers import VolumeError, data_files, read_header
 from tools.transforms import ct
@@ -25,7 +27,7 @@ from tools.transforms.spatial import load_volume
 
 
 def tensors(folder, section):
-    chain = image_transforms(folder, SIZE)
+    chain = Cubes("ct", folder, SIZE).transform
     return {item["id"]: chain(item)["image"] for item in section_datalist("luna16", folder, section)}
 
 
@@ -200,10 +202,10 @@ def test_other_settings_in_the_same_folder(dataset, tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match=r"asked for is ct with image_size 64 .*--image_size 64 --window '\(-1024,600\)'"
     ):
-        image_transforms(output, 64)
+        Cubes("ct", output, 64)
     monkeypatch.setattr(ct, "VERSION", -1)
     with pytest.raises(ValueError, match="by another version of the preprocessing"):
-        image_transforms(output, SIZE)
+        Cubes("ct", output, SIZE)
 
 
 def test_folders_that_are_refused(dataset, tmp_path):
@@ -284,7 +286,7 @@ def test_real_volumes(tmp_path):
     prepare(folder, tmp_path / "out", image_size=32)
     datalist = section_datalist("luna16", tmp_path / "out", "training", validation_folds=1)
     item = section_datalist("luna16", folder, "training", validation_folds=1)[0]
-    a, b = image_transforms(folder, 32)(item), image_transforms(tmp_path / "out", 32)(datalist[0])
+    a, b = Cubes("ct", folder, 32).transform(item), Cubes("ct", tmp_path / "out", 32).transform(datalist[0])
     assert torch.equal(a["image"], b["image"])
     assert tools.preprocess.preprocessed_info(tmp_path / "out")["volumes"][item["id"]]["hu_calibrated"]
 

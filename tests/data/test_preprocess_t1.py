@@ -8,7 +8,9 @@ from monai.transforms import Compose
 
 from tests.data.scans import SIZE, prepare, write_ct
 from tests.real import REAL, needs_real
-from tools.data.preprocessed import data_provenance, image_transforms, preprocessed_info, t1_transforms
+from tools.data.cubes import Cubes
+from tools.data.preprocessed import preprocessed_info
+from tools.data.provenance import data_provenance
 from tools.data.volumes import section_datalist
 from tools.transforms.mr import t1_preprocessing
 from tools.transforms.spatial import load_volume
@@ -21,8 +23,8 @@ def test_t1_gives_the_same_tensors_as_from_the_original(heads, tmp_path, capsys)
         items = section_datalist("gsp", heads, section), section_datalist("gsp", tmp_path / "out", section)
         assert [i["id"] for i in items[0]] == [i["id"] for i in items[1]]
         for a, b in zip(*items, strict=True):
-            original = t1_transforms(heads, SIZE)(a)["image"]
-            ready = t1_transforms(tmp_path / "out", SIZE)(b)["image"]
+            original = Cubes("t1", heads, SIZE).transform(a)["image"]
+            ready = Cubes("t1", tmp_path / "out", SIZE).transform(b)["image"]
             assert torch.equal(original, ready)
             assert type(ready) is torch.Tensor
             assert (ready.shape, ready.dtype, ready.is_contiguous()) == ((1, SIZE, SIZE, SIZE), torch.float32, True)
@@ -38,13 +40,13 @@ def test_a_window_holds_in_training_too(heads, tmp_path):
     prepare(heads, tmp_path / "out", kind="t1")
     for folder in (heads, tmp_path / "out"):
         item = section_datalist("gsp", folder, "training")[0]
-        whole = (t1_transforms(folder, SIZE)(item)["image"] + 1) * 500
-        found = t1_transforms(folder, SIZE, [200, 600])(item)["image"]
+        whole = (Cubes("t1", folder, SIZE).transform(item)["image"] + 1) * 500
+        found = Cubes("t1", folder, SIZE, [200, 600]).transform(item)["image"]
         torch.testing.assert_close(found, ((whole - 200) / 200 - 1).clamp(-1, 1), atol=1e-5, rtol=0)
         assert (found.min(), found.max()) == (-1, 1)
     for window in ([600, 200], [1000, 1200], [-5, 0]):
         with pytest.raises(ValueError, match="expected its lower and upper end within 0 to 1000"):
-            t1_transforms(heads, SIZE, window)
+            Cubes("t1", heads, SIZE, window)
 
 
 def test_t1_manifest_continuation_and_provenance(heads, tmp_path, quick_workers):
@@ -74,9 +76,9 @@ def test_kinds_are_not_mixed_up(dataset, heads, tmp_path):
     prepare(dataset, tmp_path / "ct")
     prepare(heads, tmp_path / "t1", kind="t1")
     with pytest.raises(ValueError, match=r"as ct with image_size 16 and window .*; asked for is t1 .*--kind t1"):
-        t1_transforms(tmp_path / "ct", SIZE)
+        Cubes("t1", tmp_path / "ct", SIZE)
     with pytest.raises(ValueError, match=r"as t1 with image_size 16; asked for is ct .*--kind ct .*--window"):
-        image_transforms(tmp_path / "t1", SIZE)
+        Cubes("ct", tmp_path / "t1", SIZE)
     with pytest.raises(ValueError, match=r"as t1 with image_size 16; asked for is t1 with image_size 8"):
         prepare(heads, tmp_path / "t1", kind="t1", image_size=8)
     with pytest.raises(ValueError, match=r"as t1 with image_size 16; asked for is ct"):
@@ -108,5 +110,5 @@ def test_real_heads(tmp_path):
         raw, ready = (section_datalist("gsp", f, "validation") for f in (folder, tmp_path / "out"))
     assert len(raw) == len(ready) == 2
     for a, b in zip(raw, ready, strict=True):
-        a, b = t1_transforms(folder, 32)(a)["image"], t1_transforms(tmp_path / "out", 32)(b)["image"]
+        a, b = Cubes("t1", folder, 32).transform(a)["image"], Cubes("t1", tmp_path / "out", 32).transform(b)["image"]
         assert torch.equal(a, b)

@@ -136,8 +136,6 @@ COMPUTED = {
     "$@bundle_root + '/reconstruction'": "`reconstruction` in `bundle_root`",
     "$@bundle_root + '/models'": "`models` in `bundle_root`",
     "$@bundle_root + '/cache'": "`cache` in `bundle_root`",
-    "$None if preprocessed_info(@data_dir) else @bundle_root + '/cache'": "`cache` in `bundle_root`; none for "
-    "preprocessed data",
     "$@bundle_root + '/models/model.pt'": "`models/model.pt`",
     "$@bundle_root + '/models/model_ct2mr.pt'": "`models/model_ct2mr.pt`",
     "$@ckpt_dir + '/model.pt'": "`models/model.pt`",

@@ -155,16 +155,10 @@ def trainer(**more: Any) -> Config:
 # --- validation ---
 
 
-def validation_data(data: str, preprocessing: Any) -> Config:
+def validation_data(preprocessing: Any, dataset: Config) -> Config:
     return {
         "preprocessing": preprocessing,
-        "dataset": {
-            "_target_": "tools.data.cache.usable_dataset",
-            "data": data,
-            "transform": "@validate#preprocessing",
-            "cache_dir": "@cache_dir",
-            "num_workers": "@num_workers",
-        },
+        "dataset": dataset,
         "sampler": None,
         "dataloader": {
             "_target_": "DataLoader",

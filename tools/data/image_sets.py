@@ -19,7 +19,7 @@ from PIL import Image
 from pydicom.errors import InvalidDicomError
 
 from tools.data.folders import walk
-from tools.data.preprocessed import preprocessed_info, rerun_command
+from tools.data.preprocessed import finished_info
 from tools.files import as_text
 from tools.io.array import array_shape, read_array
 from tools.io.readers import SUFFIXES, VolumeError, volume_suffix
@@ -70,10 +70,7 @@ def find_images(folder: str | os.PathLike) -> list[ImageFile]:
     if not root.is_dir():
         what = "is a file" if root.is_file() else "does not exist"
         raise FileNotFoundError(f"{root.absolute()} {what}; expected a folder of images: {_kinds()}")
-    info = preprocessed_info(root)
-    if info is not None and not info["complete"]:
-        command = rerun_command(info, root)
-        raise VolumeError.of(root, f"its preprocessing was interrupted; run the command again to finish it: {command}")
+    finished_info(root)  # else some of a set would be taken for all
     found: list[ImageFile] = []
     pictures: list[ImageFile] = []
     without_slices: list[str] = []

@@ -128,8 +128,14 @@ def train(bundle: TranslationBundle) -> Config:
         },
         "validate": {
             **training_parts.validation_data(
-                "@val_data",
                 parts.compose("$mr_slices(@image_size, @field_of_view)", bundle.ct_slices("@image_size", "'label'")),
+                {
+                    "_target_": "tools.data.cache.usable_dataset",
+                    "data": "@val_data",
+                    "transform": "@validate#preprocessing",
+                    "cache_dir": "@cache_dir",
+                    "num_workers": "@num_workers",
+                },
             ),
             "key_metric": {
                 "mind": {

@@ -102,3 +102,8 @@ def latent_from_seed() -> Config:
 
 def prepare_latents() -> Config:
     return {"_target_": "tools.engines.generation.PrepareLatents"}
+
+
+def cube_dataset(data: str, **more: str) -> Config:
+    """Return the dataset of volumes as cubes; ``more`` names a transform that follows."""
+    return {"_target_": "tools.data.cubes.cube_dataset", "data": data, "cubes": "@cubes", **more}

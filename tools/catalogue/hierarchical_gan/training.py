@@ -11,6 +11,7 @@ from tools.catalogue.hierarchical_gan.method import (
     SHAPE,
     Method,
     VolumeBundle,
+    cube_dataset,
     encoder,
     generator,
     latent_from_seed,
@@ -50,7 +51,7 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
         "val_files": data.files("validation"),
         "train_data": "$" + labelled.format("train", "train"),
         "val_data": f"$with_seeds({labelled.format('val', 'val')})",
-        "cache_dir": "$None if preprocessed_info(@data_dir) else @bundle_root + '/cache'",
+        "cache_dir": "$@bundle_root + '/cache'",
         "precision": "fp32",
         **training_parts.renamed("plain", "'optimised'", "{True: 'reference', False: 'optimised'}"),
         **method.computing,
@@ -99,7 +100,16 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
             **method.loss_computing,
         },
         "models": {"model": "$@ema.module", **method.models},
-        "provenance": "$data_provenance(@data_dir, @train_data, @train#dataset, @num_workers)",
+        "cubes": {
+            "_target_": "tools.data.cubes.Cubes",
+            "kind": data.dataset.modality,
+            "dataset_dir": "@data_dir",
+            "image_size": "@image_size",
+            "window": "@window",
+            "cache_dir": "@cache_dir",
+            "num_workers": "@num_workers",
+        },
+        "provenance": "$data_provenance(@data_dir, @train#dataset.data, @cubes.fields_of_view(@train#dataset))",
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle, method)["version"],
@@ -109,14 +119,8 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
             "data": "@provenance",
         },
         "train": {
-            "preprocessing": data.preprocessing,
-            "dataset": {
-                "_target_": "tools.data.cache.usable_dataset",
-                "data": "$enough_for_a_batch(@train_data, @batch_size)",
-                "transform": "@train#preprocessing",
-                "cache_dir": "@cache_dir",
-                "num_workers": "@num_workers",
-            },
+            "preprocessing": "$@cubes.transform",
+            "dataset": cube_dataset("$enough_for_a_batch(@train_data, @batch_size)"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
             "inferer": {"_target_": "tools.engines.generation.OneByOneInferer"},
@@ -133,7 +137,9 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
             ),
         },
         "validate": {
-            **training_parts.validation_data("@val_data", parts.compose("@train#preprocessing", latent_from_seed())),
+            **training_parts.validation_data(
+                latent_from_seed(), cube_dataset("@val_data", transform="@validate#preprocessing")
+            ),
             "key_metric": {"fid": "$@validate#distances['fid']"},
             "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
             "handlers": training_parts.validation_handlers(),

@@ -9,14 +9,8 @@ from tools.datasets.gsp import GSP
 from tools.datasets.luna16 import LUNA16
 from tools.datasets.record import Dataset
 
-PREPROCESSING = {
-    "ct": (
-        "$image_transforms(@data_dir, @image_size, @window)",
-        "$ct_preprocessing(@image_size, @window)",
-    ),
-    "t1": ("$t1_transforms(@data_dir, @image_size, @window)", "$t1_preprocessing(@image_size)"),
-}
-"""Modality -> expressions for a folder of volumes, which may be preprocessed already, and for volumes as published."""
+ORIGINAL = {"ct": "$ct_preprocessing(@image_size, @window)", "t1": "$t1_preprocessing(@image_size)"}
+"""Modality -> expression of the preprocessing of volumes as published."""
 
 INTENSITIES = {"CT": "hounsfield", "MR": "magnitude"}
 """Kind of voxels -> the format of their values, as MONAI's metadata names it."""
@@ -59,14 +53,9 @@ class VolumeData:
         return {f"validation_{self.dataset.folds}": list(folds)} if folds else {}
 
     @property
-    def preprocessing(self) -> str:
-        """Expression for a folder of volumes, which may be preprocessed already."""
-        return PREPROCESSING[self.dataset.modality][0]
-
-    @property
     def original_preprocessing(self) -> str:
         """Expression for volumes as published."""
-        return PREPROCESSING[self.dataset.modality][1]
+        return ORIGINAL[self.dataset.modality]
 
     @property
     def intensities(self) -> str:
