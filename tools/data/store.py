@@ -84,6 +84,7 @@ class VolumeStore:
         if not missing:
             return entries, {}
         if rank == 0:
+            self.clean()
             self._write_manifest(self._manifest())  # before any part of it
         part = self.folder / PART.replace("*", uuid.uuid4().hex)
         found, bad = self._compute({i: volumes[i] for i in missing[rank::world]}, workers, part)
