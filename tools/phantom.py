@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
-from tools.data.phantoms import abdomen, brain, brats, head_ct, thorax
+from tools.data.phantoms import abdomen, abdomen_patients, brain, brats, head_ct, hippocampus, thorax
+from tools.data.phantoms.amos import write_amos_phantoms
 from tools.data.phantoms.brats import write_brats_phantoms
 from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.phantoms.cq500 import write_cq500_phantoms
 from tools.data.phantoms.gsp import write_gsp_phantoms
 from tools.data.phantoms.luna16 import write_luna16_phantoms
+from tools.data.phantoms.msd import write_msd_phantoms
+from tools.data.phantoms.pancreas_ct import write_pancreas_ct_phantoms
 from tools.data.phantoms.physionet_ich import write_physionet_ich_phantoms
 from tools.data.phantoms.rsna_ich import write_rsna_ich_phantoms
 from tools.transforms.outlines import fullest_slice, outlined
@@ -101,13 +105,33 @@ DATASETS = {
             ("cq500", write_cq500_phantoms),
         )
     },
+    **{
+        name: Phantoms(
+            "abdomen", write, abdomen_patients.DEFAULT_SHAPE, "abdomen CT", "", "with tumours", 8, SOFT_WINDOW
+        )
+        for name, write in (
+            ("msd_liver", partial(write_msd_phantoms, task="liver")),
+            ("msd_pancreas", partial(write_msd_phantoms, task="pancreas")),
+            ("pancreas_ct", write_pancreas_ct_phantoms),
+            ("amos22", write_amos_phantoms),
+        )
+    },
+    "msd_hippocampus": Phantoms(
+        "brain",
+        partial(write_msd_phantoms, task="hippocampus"),
+        hippocampus.DEFAULT_SHAPE,
+        "MR of the hippocampus",
+        "",
+        "ill",
+        8,
+    ),
 }
 """Name of a dataset, as `python -m tools phantom` takes it -> its phantoms."""
 
 DEFAULTS = {"thorax": "luna16", "brain": "gsp", "abdomen": "chaos"}
 """Anatomy -> the dataset whose layout it is written in unless another is named."""
 
-OPTIONS = {"nodules": ("luna16",), "lesions": ("gsp",), "contrast": ("chaos",)}
+OPTIONS = {"nodules": ("luna16",), "lesions": ("gsp",), "contrast": ("chaos", "msd_liver", "msd_pancreas")}
 """Which dataset has what."""
 
 
@@ -129,7 +153,8 @@ def phantom(
     Abdomen: MR and CT like CHAOS's, as DICOM (Train_Sets/MR/<n>/T1DUAL/DICOM_anon/InPhase and so on). MR and CT are of
     different bodies, but in Test_Sets of the same, and Truth has the CT of these on the MR's grid.
     With pathology and exact labels, by the name of the dataset: brats and brats_2023; rsna_ich,
-    physionet_ich and cq500 (head CT with bleeding). docs/phantoms.md shows them.
+    physionet_ich and cq500 (head CT with bleeding); msd_liver, msd_pancreas, pancreas_ct and amos22 (CT of the
+    abdomen); msd_hippocampus (MR). docs/phantoms.md shows them.
     All come with labels.csv, the class of each volume (1 with nodules, lesions or a fatty liver, 0 without), and
     phantom.json, how they were made. A folder that already holds what is asked for is left as it is.
 
@@ -142,7 +167,8 @@ def phantom(
         nodules: volumes of the thorax that have lung nodules: "none" (the default), "half" or "all".
         image_size: slices, rows and columns, or one number for all three; (96, 112, 112) for thorax,
             (104, 124, 96) for brain and (28, 96, 96) for the MR of the abdomen by default, (155, 240, 240) for brats,
-            (32, 192, 192) for head CT.
+            (32, 192, 192) for head CT,
+            (80, 160, 160) for CT of the abdomen and (36, 50, 34) for the hippocampus.
         lesions: volumes of the brain that have lesions in the white matter: "none" (the default), "half" or "all".
         contrast: True for CT of the abdomen in the portal venous phase (the default), False for CT without contrast
             agent.
@@ -162,7 +188,7 @@ def phantom(
         extra[option] = value
     size = kind.shape if image_size is None else image_size
     shape = [size] * 3 if isinstance(size, int) else list(size)
-    folder = kind.write(output_dir, kind.count if count is None else count, seed, shape, **extra)
+    folder = kind.write(output_dir, count=kind.count if count is None else count, seed=seed, shape=shape, **extra)
     volumes = json.loads((folder / "phantom.json").read_text())["volumes"]
     picture = folder / "preview.png"
     if "annotation" in volumes[0]:
@@ -231,7 +257,8 @@ def labelled_preview(
         if window is None:  # MR of an organ alone, with nothing around it
             box = tuple(slice(w.min(), w.max() + 1) for w in np.nonzero(images[0]))
             images, labels = [image[box] for image in images], labels[box]
-        axial, coronal = fullest_slice(labels, 0), fullest_slice(labels, 1)
+        rarest = labels == labels.max()  # the tumour, where a label of the organ is less
+        axial, coronal = fullest_slice(rarest, 0), fullest_slice(rarest, 1)
         spacing = tuple(reversed(annotation.GetSpacing()))
         cells = []
         for voxels in images:

@@ -6,7 +6,7 @@ at the same place in the world, each on a grid of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -30,6 +30,11 @@ SLAB_VOXELS = 300_000
 """Painted at a time: the intermediate arrays then stay in the cache, and small for a scan of 512 x 512 x 100."""
 
 
+Disease = Callable[[np.ndarray, Grid, Mapping[int, Tissue]], dict[int, Tissue]]
+"""What paints itself into a label map [z, y, x] on a grid in the patient's mm, in place, and returns the HU of its own
+labels, given those of the patient."""
+
+
 class Volume(NamedTuple):
     """An image and where it lies: ``image`` int16 and ``labels`` uint8 [z, y, x]; ``spacing`` and ``origin`` (x, y, z)
     in mm, LPS.
@@ -41,7 +46,9 @@ class Volume(NamedTuple):
     origin: tuple[float, float, float]
 
 
-def abdomen_ct(body: AbdomenBody, shape: Sequence[int], contrast: bool = True) -> Volume:
+def abdomen_ct(
+    body: AbdomenBody, shape: Sequence[int], contrast: bool = True, disease: Disease | None = None
+) -> Volume:
     """CT in HU of a body on a couch, in the portal venous phase or without contrast agent.
 
     Args:
@@ -57,6 +64,8 @@ def abdomen_ct(body: AbdomenBody, shape: Sequence[int], contrast: bool = True) -
     paint_table(labels, grid, float(depth.max()) * scale[1] - 3, Abdomen.TABLE, Abdomen.TABLE_FOAM)
     scanner = Scanner.draw(drawn["scan"])
     tissues = patient_hu(body, contrast)
+    if disease is not None:
+        tissues |= disease(labels, grid, tissues)
     return _volume(body, ct_image(labels, tissues, scanner, drawn["scan"], grid.spacing), labels, grid)
 
 

@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt, label
 from tools.data.phantoms.brain import Brain, Putter, head_labels
 from tools.data.phantoms.brain_anatomy import BrainAnatomy, Folds
 from tools.data.phantoms.fields import grain, streams
-from tools.data.phantoms.masses import Mass, push_of, pushed
+from tools.data.phantoms.masses import Mass, first_place, push_of, pushed
 from tools.data.phantoms.mr import MRScanner, mr_image
 from tools.data.phantoms.shapes import Grid
 from tools.data.phantoms.spin_echo import InversionRecovery, SpinEcho, SpinTissue, one_patients
@@ -215,21 +215,13 @@ def _add_glioma(labels: np.ndarray, grid: Grid, rng: np.random.Generator, high_g
 def _centre(
     labels: np.ndarray, grid: Grid, room: np.ndarray, radius: float, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """A place in the white matter of one hemisphere, above the tentorium, not much nearer to the skull than the radius.
-
-    It is the first of many random points that will do, so that it hardly depends on the voxels.
-    """
+    """Place in the white matter of one hemisphere, above the tentorium, hardly nearer to the skull than the radius."""
     deep = (labels == Brain.WHITE) & (room > 0.75 * radius) & (room < 45)
     deep &= (np.abs(grid.x) > 0.6 * radius + 4) & (grid.z > -8) & (grid.z < 55)
-    lower, upper = (-60, -75, -8), (60, 75, 55)
-    for point in rng.uniform(lower, upper, (20_000, 3)):
-        k, j, i = (
-            int(np.abs(axis.ravel() - c).argmin())
-            for axis, c in zip((grid.z, grid.y, grid.x), reversed(point), strict=True)
-        )
-        if deep[k, j, i]:
-            return tuple(point.tolist())
-    raise ValueError(f"no room for a tumour with a core of {radius:.0f} mm in radius")
+    centre = first_place(deep, grid, rng, (-60, -75, -8), (60, 75, 55))
+    if centre is None:
+        raise ValueError(f"no room for a tumour with a core of {radius:.0f} mm in radius")
+    return centre
 
 
 def _connected(mask: np.ndarray, grid: Grid, centre: Sequence[float]) -> np.ndarray:

@@ -3,7 +3,8 @@
 ``Train_Sets/MR/<n>/T1DUAL/DICOM_anon/{InPhase,OutPhase}``, ``T2SPIR/DICOM_anon`` beside ``T1DUAL``, and
 ``Train_Sets/CT/<n>/DICOM_anon``, with what is peculiar to CHAOS: every file is a series of its own, the files of both
 echoes are numbered in turn, MR has 12 bits and CT 16, T2 lies on another grid than T1, and MR and CT with the same
-number are different people.
+number are different people. ``Ground`` beside the slices has the organs (liver, kidneys and spleen in MR, the liver in
+CT) as PNG; CHAOS has them in ``Train_Sets`` alone.
 
 Only ``Test_Sets`` differs: there MR and CT with the same number are one body, so that a translation can be checked.
 ``truth.json`` lists for every one of these MR studies its true CT, on the grid of the T1 images, and the labels of its
@@ -24,6 +25,7 @@ from tqdm import tqdm
 from tools.data.phantoms.abdomen import DEFAULT_SHAPE, Volume, abdomen_ct, abdomen_t1, abdomen_t2, abdomen_true_ct
 from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.data.phantoms.abdomen_tissues import STEATOSIS, Abdomen, tissue_class
+from tools.data.phantoms.chaos_ground import CT_VALUES, MR_VALUES, write_ground
 from tools.data.phantoms.folder import checked_settings, write_folder
 from tools.data.phantoms.shapes import affine_of
 from tools.io.dicom_writer import write_dicom_series
@@ -137,6 +139,11 @@ def _write_mr(folder: Path, section: str, number: int, body: AbdomenBody, seed: 
     for series, shift in ((first, 0), (second, -1)):
         for index in range(in_phase.image.shape[0], 0, -1):
             (series / f"IMG-0004-{index:05d}.dcm").rename(series / f"IMG-0004-{2 * index + shift:05d}.dcm")
+    numbers = range(2, 2 * in_phase.image.shape[0] + 1, 2)
+    ground = [f"IMG-0004-{number:05d}.png" for number in numbers]
+    write_ground(first.parents[1] / "Ground", in_phase, body, MR_VALUES, ground)
+    ground = [f"IMG-0002-{number + 1:05d}.png" for number in range(t2.image.shape[0])]
+    write_ground(weighted.with_name("Ground"), t2, body, MR_VALUES, ground)
     images = {"in_phase": first, "out_phase": second, "t2": weighted}
     return {
         "id": f"MR/{number}",
@@ -161,6 +168,8 @@ def _write_ct(
     name = f"phantom-{seed:04d}-CT-{number:02d}"
     phase = "abdomen, portal venous phase" if contrast else "abdomen, without contrast"
     _write_series(path, volume, "CT", name, phase, series=1, rescale=rescale, signed=signed)
+    ground = [f"liver_GT_{number:03d}.png" for number in range(volume.image.shape[0])]
+    write_ground(path.with_name("Ground"), volume, body, CT_VALUES, ground)
     return {
         "id": f"CT/{number}",
         "section": "validation" if section == "Test_Sets" else "training",

@@ -92,3 +92,20 @@ def push_of(distance: np.ndarray, radius: float, shift: float, reach: float, roo
     """
     amount = shift * np.minimum(distance / radius, 1) * np.exp(-np.maximum(distance - radius, 0) / reach)
     return (amount * np.clip(room / 12, 0, 1)).astype(np.float32)
+
+
+def first_place(
+    places: np.ndarray, grid: Grid, rng: np.random.Generator, lower: Sequence[float], upper: Sequence[float]
+) -> tuple[float, float, float] | None:
+    """Return the first of many random points (x, y, z) between two corners whose voxel is in the mask ``places``.
+
+    It hardly depends on the size of the voxels. None if there is none.
+    """
+    axes = [axis.ravel() for axis in (grid.x, grid.y, grid.z)]
+    points = rng.uniform(lower, upper, (20_000, 3))
+    i, j, k = (
+        np.clip(np.rint((points[:, n] - axis[0]) / (axis[1] - axis[0])), 0, len(axis) - 1).astype(int)
+        for n, axis in enumerate(axes)
+    )
+    found = np.flatnonzero(places[k, j, i])
+    return tuple(points[found[0]].tolist()) if len(found) else None
