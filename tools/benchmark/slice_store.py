@@ -54,8 +54,8 @@ def benchmark_slices(
     """Measure how many labelled slices a second a store gives, in random order, and what it takes of memory and disk.
 
     Fills a store with noise and draws batches from it in the order of balanced sampling, without augmentation and with
-    it. What the system keeps of the files in memory counts for nobody's process; a store that is larger than the
-    memory is as fast as the disk.
+    it. Pages of the files that the system keeps in memory are counted for no process; a store that is larger than
+    the memory is as fast as the disk.
 
     Args:
         count: number of slices.

@@ -122,7 +122,7 @@ def translation_studies(path: str | os.PathLike, modalities: Sequence[str], pool
 
 def true_ct(dataset_dir: str | os.PathLike | None) -> dict[str, dict]:
     """Phantoms only: for the id of an MR study, "ct", its true CT in HU on the MR's grid, "labels" on the same, and
-    "classes", the tissue class of each label; empty where nobody knows the truth.
+    "classes", the tissue class of each label; empty where there is no reference CT.
     """
     path = None if dataset_dir is None else Path(dataset_dir) / TRUTH
     if path is None or not path.is_file():

@@ -26,7 +26,7 @@ class Draws:
         device: device on which tensors are returned. They are drawn on the CPU, so that devices agree.
         rank: number of this process.
         world_size: number of processes that share the batch.
-        iterations: number of iterations of the whole run; None where nobody needs to know.
+        iterations: number of iterations of the whole run; None where it is not needed.
     """
 
     def __init__(

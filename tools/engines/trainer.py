@@ -120,7 +120,7 @@ class AlternatingTrainer(SupervisedTrainer):
         self.accumulation = accumulation
         self.averages = averages
         self.prepare_epoch = prepare_epoch
-        self.images: int | None = 0  # None: a checkpoint of before, which does not say
+        self.images: int | None = 0  # None: resumed from an earlier version's checkpoint, which does not say
         self.passes = Passes(train_data_loader)
         self.scalers: dict[str, torch.amp.GradScaler] = {}
         self._overflows: dict[str, int] = {}

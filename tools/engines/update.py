@@ -22,7 +22,7 @@ def all_terms(found: Terms | Iterator[Terms]) -> Terms:
 
 
 class Update:
-    """A line of the paper's algorithm box.
+    """One line of a paper's algorithm: which networks learn, by which loss and optimizer.
 
     Args:
         name: name of the update, for logs, messages and checkpoints.

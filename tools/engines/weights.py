@@ -188,4 +188,4 @@ class ModelCheckpointLoader:
 
 
 ModelLoader = ModelCheckpointLoader
-"""The name in configs of before."""
+"""Its name in configs of earlier versions."""

@@ -57,7 +57,7 @@ class TranslationReport(EvaluationReport):
         real: CT, items with "image" [1, axial, S, S] in [-1, 1].
         spaces: feature spaces.
         window: HU that -1 and 1 stand for.
-        truth: "ct", "labels" and "classes" by id of the MR, see `tools.data.true_ct`; empty where nobody knows them.
+        truth: "ct", "labels" and "classes" by id of the MR, see `tools.data.true_ct`; empty where there are none.
         **options: options of `EvaluationReport`.
     """
 

@@ -1,7 +1,7 @@
 """NIfTI-1 and NIfTI-2 in single files. Reads them compressed or not, whatever their names end in; writes NIfTI-1.
 
-The geometry is nibabel's, and so MONAI's and FSL's: the sform if there is one, else the qform. What nibabel mends or
-takes for granted, and nobody knows, is refused: voxels without a size, or at a place that is none in the file.
+The geometry is nibabel's, and so MONAI's and FSL's: the sform if there is one, else the qform. What nibabel would
+repair or assume without evidence is refused: voxels without a size, or at a place that the file does not define.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class VolumeHeader:
 
 
 def check_geometry(path: PathLike, affine: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Refuse an affine [4, 4] by which nobody knows where the voxels of a volume lie, or at no right angles.
+    """Refuse an affine [4, 4] that does not say where voxels lie, or whose axes are not at right angles.
 
     Raises:
         VolumeError: the affine is not finite, a voxel's side is not within `VOXEL_SIZES`, or its shear moves a corner

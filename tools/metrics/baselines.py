@@ -1,4 +1,4 @@
-"""What needs no network: two honest baselines for CT from MR, to be beaten before anything is claimed."""
+"""Two baselines for CT from MR that need no network; a network has to beat them before anything is claimed."""
 
 from __future__ import annotations
 

@@ -245,6 +245,6 @@ def _interval(estimate: Callable, *arguments: Any, **options: Any) -> dict[str, 
 
 
 def _filled(counts: Sequence[Sequence[int]]) -> np.ndarray:
-    """Without the answers that nobody gave, which no test of counts takes."""
+    """Return a table without the answers that nobody gave, which no test of counts takes."""
     table = np.asarray(counts)
     return table[:, table.sum(0) > 0]

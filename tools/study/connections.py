@@ -1,8 +1,8 @@
 """A waitress server that one address cannot take for itself, by many connections or by slow ones.
 
-When an address has as many connections as it may, its oldest one that waits for nothing is closed for a new one: a
-browser opens another without a word. So readers behind one NAT, who share an address, can all go on reading, and
-whoever holds connections from one address holds none of the others'.
+When an address has as many connections as it may have, its oldest idle one is closed for a new one; a browser then
+opens another without an error. So readers behind one NAT, who share an address, can all go on reading, and connections
+held from one address take none away from the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A digest of what a chain of transforms does, to tell whether results on disk are those that it would give."""
+"""Digest of a chain of transforms: results on disk with the same digest are those that the chain would give."""
 
 from __future__ import annotations
 

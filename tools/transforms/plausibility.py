@@ -1,8 +1,8 @@
 """Whether a volume is what it is taken for, by its values: CT in Hounsfield units, or MR.
 
 Label maps, CT whose rescale intercept was lost or that was scaled, and volumes of another modality have good headers,
-and a network trains on them without a word. They are refused by name, and not repaired: nobody but who made a file
-knows what its values mean.
+and a network trains on them without an error. They are refused by name and not repaired: only the one who made a
+file knows what its values mean.
 
 Every fact is one of a sample of about 500,000 voxels (`sample_of`), in 10 ms for a scan of 512 x 512 x 300.
 """
