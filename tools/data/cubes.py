@@ -120,7 +120,7 @@ def cube_dataset(data: Sequence[dict], cubes: Cubes, transform: Callable | None 
 
     Args:
         data: datalist, `[{"image": path, "id": ..., ...}, ...]`.
-        cubes: how they become cubes.
+        cubes: way in which they become cubes.
         transform: transform of each item that follows; what it adds is not stored, and changes nothing that is.
 
     Raises:
@@ -142,7 +142,7 @@ def _folder(cache_dir: str | os.PathLike, dataset_dir: str | os.PathLike, settin
     """Return the folder for the store of a dataset with its settings.
 
     Raises:
-        ValueError: it would lie in the dataset.
+        ValueError: the folder would lie in the dataset.
     """
     cache, source = Path(cache_dir).resolve(), Path(dataset_dir).resolve()
     if cache.is_relative_to(source):

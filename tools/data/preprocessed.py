@@ -74,7 +74,7 @@ def finished_info(dataset_dir: str | os.PathLike | None) -> dict[str, Any] | Non
     """The manifest of a preprocessed dataset that is complete; None if `dataset_dir` is not preprocessed.
 
     Raises:
-        ValueError: as `preprocessed_info`.
+        ValueError: the folder is refused, see `preprocessed_info`.
         VolumeError: its preprocessing was interrupted.
     """
     info = preprocessed_info(dataset_dir)
