@@ -188,7 +188,7 @@ def test_nothing_there(tmp_path):
 
 def test_unfinished_preprocessing(tmp_path):
     (tmp_path / MANIFEST).write_text('{"format": 2, "complete": false, "kind": "t1", "image_size": 64, "volumes": {}}')
-    with pytest.raises(VolumeError, match=r"interrupted; run the command again.*--image_size 64"):
+    with pytest.raises(VolumeError, match=r"interrupted, 0 volumes are ready; run the command again.*--image_size 64"):
         find_images(tmp_path)
 
 

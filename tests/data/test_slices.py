@@ -4,8 +4,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from monai.transforms import Compose, MapTransform
 
+from tests.processes import in_two_processes
 from tools.data.slices import SliceStore, UnpairedSampler, UnpairedSlices, unpaired, with_enough_slices
 from tools.io.readers import VolumeError
 
@@ -143,3 +145,21 @@ def test_a_batch_larger_than_the_data_is_refused_by_the_headers(tmp_path):
     assert with_enough_slices(last + first, [], 11) == last + first
     with pytest.raises(ValueError, match=r"--batch_size 7 is more than the 6 slices .*--batch_size 6"):
         with_enough_slices(first, last, 7)
+
+
+def share(rank, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/init", rank=rank, world_size=2)
+    try:
+        slices = store(cache_dir=f"{folder}/cache")
+        torch.save((Volume.calls, torch.stack([image for image, _ in slices])), f"{folder}/rank{rank}.pth")
+    finally:
+        dist.destroy_process_group()
+
+
+def test_processes_share_the_studies(tmp_path):
+    """Each study has one owner; both see all."""
+    in_two_processes(share, str(tmp_path))
+    (first, slices), (second, same) = (torch.load(tmp_path / f"rank{rank}.pth") for rank in range(2))
+    assert (first, second) == (2, 1)
+    assert torch.equal(slices, same)
+    assert torch.equal(slices, torch.stack([image for image, _ in store()]))

@@ -108,20 +108,6 @@ class _Tried(torch.utils.data.Dataset):
         return ""
 
 
-def values_of(dataset: Dataset, key: str, num_workers: int = 0) -> list[Any]:
-    """``key`` of every item, in order. Each item is computed, and kept if the dataset has a cache, where it is not yet.
-
-    What is in the cache is not read as a whole, so that a small value of large items costs nothing the second time.
-    Several processes share the work and wait for one another, if there is a cache that they share.
-
-    Args:
-        dataset: result of `cached_dataset`.
-        key: key of a tensor in its items.
-        num_workers: processes that compute, as for a ``DataLoader``; 0 for this one alone.
-    """
-    return _of_all(_Values(dataset, key), isinstance(dataset, _CachedDataset), num_workers)
-
-
 def _of_all(one: torch.utils.data.Dataset, shared: bool, num_workers: int) -> list[Any]:
     """All items of ``one``, in order; processes that share a cache share the work, and wait for one another."""
     rank, world = (idist.get_rank(), idist.get_world_size()) if shared else (0, 1)
@@ -132,21 +118,6 @@ def _of_all(one: torch.utils.data.Dataset, shared: bool, num_workers: int) -> li
     if world > 1:
         idist.barrier()
     return [found[index] if index in found else one[index] for index in range(len(one))]
-
-
-class _Values(torch.utils.data.Dataset):
-    """One key of the items of a dataset."""
-
-    def __init__(self, dataset: Dataset, key: str) -> None:
-        self.dataset, self.key = dataset, key
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Any:
-        if isinstance(self.dataset, _CachedDataset):
-            return self.dataset.value(index, self.key)
-        return self.dataset[index][self.key]
 
 
 def item_key(item: dict) -> bytes:
@@ -182,13 +153,6 @@ class _CachedDataset(PersistentDataset):
         """Sees to it that an item is in the cache."""
         if not self._file(self.data[index]).is_file():
             self._cachecheck(self.data[index])
-
-    def value(self, index: int, key: str) -> Any:
-        """One tensor of an item, of the rest of which nothing is read if it is in the cache."""
-        try:
-            return torch.load(self._file(self.data[index]), weights_only=True, mmap=True)[key].clone()
-        except Exception:  # there is none yet, or it is damaged
-            return self[index][key]
 
     def _file(self, item: dict) -> Path:
         return Path(self.cache_dir) / f"{self.hash_func(item).decode()}-{self.transform_hash}.pt"

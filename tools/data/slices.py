@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from torch import Tensor
@@ -60,6 +61,7 @@ class SliceStore(Dataset):
         self._volumes: list[np.ndarray] = []
         self._places: list[tuple[int, int]] = []
         bad: dict[str, str] = {}
+        _share(data, transform, cache_dir)
         for item in tqdm(data, desc="Slices", unit="study", leave=False, disable=None):
             try:
                 volume = _volume(item, transform, cache_dir)
@@ -91,6 +93,20 @@ class SliceStore(Dataset):
         rows = np.clip(np.arange(middle - half, middle + half + 1), 0, len(volume) - 1)
         slab = torch.from_numpy(volume[rows].astype(np.float32))  # [slices, modalities, H, W]
         return slab.transpose(0, 1).flatten(0, 1), middle / max(1, len(volume) - 1)
+
+
+def _share(data: Sequence[dict], transform: Callable[[dict], dict], cache_dir: str | os.PathLike | None) -> None:
+    """Compute what is missing in the cache, each study by one of several processes, which wait for one another."""
+    rank, world = idist.get_rank(), idist.get_world_size()
+    if cache_dir is None or world == 1:
+        return
+    for item in data[rank::world]:
+        try:
+            _volume(item, transform, cache_dir)
+        except Exception as error:
+            if VolumeError.behind(error) is None:  # else every process finds it out, and says so
+                raise
+    idist.barrier()
 
 
 def _volume(item: dict, transform: Callable[[dict], dict], cache_dir: str | os.PathLike | None) -> np.ndarray:
