@@ -210,6 +210,7 @@ def test_pancreas_ct_has_dicom_and_nifti_on_one_grid(tmp_path):
         assert set(np.unique(mask)) == {0, 1}
         assert 20 < np.median(voxels[mask > 0]) < 130
         assert volume["label"] == 0
+        assert is_held_out(volume["id"][-4:], one_in=10) == (volume["section"] == "validation")
 
 
 def test_chaos_has_its_organs_as_png(tmp_path):

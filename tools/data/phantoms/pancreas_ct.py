@@ -31,7 +31,7 @@ def write_pancreas_ct_phantoms(
     Args:
         output_dir: folder to create; its parents are created too.
         count: number of patients, at least 2. A tenth, but at least 4 of 20 or more, are held out for validation by
-            the hash of their name, ``PANCREAS_0001``, one in ten.
+            the hash of their four digits, one in ten.
         seed: number, 0 or more; another seed gives other patients.
         shape: slices, rows and columns.
         progress: True shows a progress bar.
@@ -47,7 +47,7 @@ def write_pancreas_ct_phantoms(
 def _write(folder: Path, settings: dict[str, Any], progress: bool) -> list[dict]:
     volumes = []
     (folder / LABELS).mkdir()
-    numbers = numbered(settings["count"], lambda n: f"PANCREAS_{n:04d}")
+    numbers = numbered(settings["count"], lambda n: f"{n:04d}")
     for number, _, validation in tqdm(numbers, desc="Pancreas-CT", unit="patient", disable=not progress):
         name = f"PANCREAS_{number:04d}"
         patient = abdomen_patient(settings["seed"], number, settings["shape"], liver=False, pancreas=False)
