@@ -1,32 +1,45 @@
 """What training costs: counts, small real runs, what does not fit or fails, and the report."""
 
+import contextlib
 import csv
+import io
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 
 from tools.__main__ import main
+from tools.benchmark import __main__ as one_case
 from tools.benchmark import comparison as comparing
 from tools.benchmark import processes
+from tools.benchmark.batches import repeated, write_first_batch
 from tools.benchmark.case import Case
 from tools.benchmark.command import benchmark
 from tools.benchmark.comparison import comparisons
-from tools.benchmark.measure import MB, answer, is_out_of_memory, measure, peak_memory
+from tools.benchmark.configs import bundle_names, dimensions, has_reference, kind, read_config
+from tools.benchmark.measure import MB, is_out_of_memory, measure, peak_memory
 from tools.benchmark.processes import FAILED, OK, OUT_OF_MEMORY, Outcome, judge, schedule
 from tools.benchmark.published import MEMORY, PARAMETERS, SPEED
 from tools.benchmark.report import Key, make_rows, markdown
-from tools.benchmark.training import build_trainer, bundle_names, learnable_parameters
+from tools.benchmark.training import build_trainer, learnable_parameters
 
 COUNTS = {
     "crf_gan_luna16": {64: 57_079_938, 128: 57_209_762, 256: 57_244_594},
     "ha_gan_luna16": {64: 78_672_324, 128: 79_583_972, 256: 79_744_884},
 }
-TINY = {"base_channels": 8, "latent_dim": 16, "discriminator_channels": 64}
+PHANTOMS = {"phantoms#count": 6, "phantoms#shape": [32, 32, 32]}
+TINY = {"base_channels": 8, "latent_dim": 16, "discriminator_channels": 16} | PHANTOMS
+SLICES = {"phantoms#count": 4, "phantoms#shape": [16, 16, 16]}
+DATA = (*PHANTOMS, "num_classes", "slices")  # what a batch depends on, besides bundle and size
 BALLAST = 1024  # MB
 CRF, HA = "crf_gan_luna16", "ha_gan_luna16"
 
@@ -44,7 +57,7 @@ def test_learnable_parameters(bundle, image_size, count):
 
 @pytest.mark.parametrize("bundle", [bundle for bundle in COUNTS if bundle in bundle_names()])
 def test_the_trainer_is_the_bundles_own_without_its_surroundings(bundle, tmp_path, monkeypatch):
-    """Updates, draws, precision and average as configured; no data, files or handlers."""
+    """Updates, draws, precision and average as configured; no files or handlers."""
     monkeypatch.chdir(tmp_path)
     overrides = TINY | {"base_channels": 16, "accumulation": 3}
     trainer = build_trainer(bundle, 32, 3, "bf16", torch.device("cpu"), overrides)
@@ -57,34 +70,125 @@ def test_the_trainer_is_the_bundles_own_without_its_surroundings(bundle, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_classes_get_labels():
-    trainer = build_trainer(CRF, 32, 3, "fp32", torch.device("cpu"), TINY | {"num_classes": 2})
-    (batch,) = trainer.data_loader
-    assert batch["label"].tolist() == [0, 1, 0]
+@pytest.mark.parametrize(
+    ("bundle", "overrides", "keys"),
+    [
+        (CRF, {"num_classes": 2}, {"image", "label"}),
+        ("ha_gan_gsp", {}, {"image"}),
+        ("cyclegan_triple", {"slices": 3}, {"mr", "ct"}),
+    ],
+)
+def test_the_batch_is_the_first_of_the_bundles_own_loader(bundle, overrides, keys, batch_file):
+    """Row by row, labels too, in the order of its sampler; more rows than it has begin with the first again."""
+    overrides = overrides | (SLICES if kind(bundle) == "translate" else PHANTOMS)
+    path = Path(batch_file(bundle, 32, overrides))
+    # the phantoms beside the batch
+    parser = read_config(bundle, overrides | {"image_size": 32, "bundle_root": str(path.parent)})
+    first = next(iter(parser.get_parsed_content("train#dataloader")))
+    (few,), (many,) = (repeated(str(path), rows) for rows in (3, 9))
+    assert keys <= few.keys() == many.keys()
+    for key in keys:
+        assert torch.equal(few[key], first[key][:3])
+        assert torch.equal(many[key], first[key][[0, 1, 2, 3, 0, 1, 2, 3, 0]])
+
+
+def test_the_batch_is_of_the_users_data_if_they_say_so(tmp_path):
+    """Volumes of a folder of one's own, in the place of phantoms, of which none are made."""
+    for number in range(5):
+        voxels = np.full((40, 40, 40), -1000, np.int16)
+        voxels[8:32, 8:32, 8:32] = 312 + number
+        nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / f"{number}.nii.gz")
+    path = tmp_path / "made" / "32.pt"
+    write_first_batch(CRF, 32, {"dataset_dir": str(tmp_path)}, path)
+    (batch,) = repeated(str(path), 2)
+    middle = (batch["image"][:, 0, 16, 16, 16] + 1) / 2 * 1624 - 1024
+    assert {round(float(hu)) for hu in middle} < {312, 313, 314, 315, 316}
+    assert not any("phantom" in found.name for found in path.parent.iterdir())
+
+
+def test_what_a_bundle_does_is_read_from_its_metadata():
+    for bundle in bundle_names():
+        expected = ("translate", 2, False) if bundle.startswith("cyclegan") else ("generate", 3, True)
+        assert (kind(bundle), dimensions(bundle), has_reference(bundle)) == expected
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def batch_file(tmp_path_factory):
+    """Files of first batches, each made once; a bundle's phantoms are made once too."""
+    made = {}
+
+    def file(bundle, image_size, overrides):
+        data = {key: value for key, value in overrides.items() if key in DATA}
+        folder = made.setdefault((bundle, str(data)), tmp_path_factory.mktemp("batches"))
+        path = folder / f"{image_size}.pt"
+        if not path.exists():
+            write_first_batch(bundle, image_size, data, path)
+        return str(path)
+
+    return file
+
+
+@pytest.fixture(scope="module")
+def here(batch_file):
+    """Case by case what `python -m tools.benchmark` does, without the seconds that a process takes to start."""
+
+    def run(command, **options):
+        case = Case(**json.loads(command[-1]))
+        if case.table == "batch":
+            shutil.copy(batch_file(case.bundle, case.image_size, case.overrides), case.batch)
+            return subprocess.CompletedProcess(command, 0, '{"value": 4, "before": 1, "peak": 1}', "")
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(said):
+                one_case.main(command[-1])
+        except Exception as error:
+            return subprocess.CompletedProcess(command, 1, "", str(error))
+        return subprocess.CompletedProcess(command, 0, said.getvalue(), "")
+
+    def in_this_process(patch):
+        patch.setattr(processes, "subprocess", SimpleNamespace(run=run))
+        patch.setattr(one_case, "victim_first", lambda: None)
+        return run
+
+    return in_this_process
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, here):
     """A run of small networks: a batch that cannot be divided as asked for, one that can, one that no machine holds.
 
-    It is started by a process that is larger than what it measures.
+    It is started by a process that is larger than what it measures. The case whose memory is compared with that has a
+    process of its own.
     """
     folder = tmp_path_factory.mktemp("benchmark")
     ballast = torch.ones(BALLAST * MB // 4)
-    with pytest.raises(SystemExit) as stopped:
-        benchmark(
-            CRF,
-            image_sizes=32,
-            batch_sizes=[2, 3, 10_000_000_000],
-            speed_batch_size=3,
-            steps=2,
-            warmup=1,
-            rounds=1,
-            threads=1,
-            device="cpu",
-            overrides=TINY | {"accumulation": 3},
-            output_dir=folder,
-        )
+    apart = []
+
+    def run(command, **options):
+        case = Case(**json.loads(command[-1]))
+        if (case.table, case.batch_size) != ("memory", 3):
+            return in_this_process(command)
+        apart.append(case)
+        return subprocess.run(command, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        in_this_process = here(patch)
+        patch.setattr(processes, "subprocess", SimpleNamespace(run=run))
+        with pytest.raises(SystemExit) as stopped:
+            benchmark(
+                CRF,
+                image_sizes=32,
+                batch_sizes=[2, 3, 10_000_000_000],
+                speed_batch_size=3,
+                steps=2,
+                warmup=1,
+                rounds=1,
+                threads=1,
+                device="cpu",
+                overrides=TINY | {"accumulation": 3},
+                output_dir=folder,
+            )
+    assert len(apart) == 1
     assert peak_memory(torch.device("cpu")) > ballast.nbytes
     report = json.loads((folder / "benchmark.json").read_text())
     rows = {(row["table"], row["batch_size"]): row for row in report["rows"]}
@@ -133,11 +237,42 @@ def test_the_three_files_agree_and_say_where_they_come_from(finished):
 
 def test_the_log_has_the_message_of_a_process_that_failed(caplog, monkeypatch):
     outcomes = iter([Outcome(FAILED, message="no kernel"), Outcome(OK, 2.0)])
-    monkeypatch.setattr(processes, "run_case", lambda case: next(outcomes))
+    monkeypatch.setattr(processes, "run_case", lambda c: Outcome(OK, 4) if c.table == "batch" else next(outcomes))
     first, second = Case("speed", CRF, 64, 2), Case("speed", HA, 64, 2)
     ended = [outcome.status for _, outcome in processes.run_cases([first, second, first])]
     assert ended == [FAILED, OK, FAILED]
     assert [record.getMessage() for record in caplog.records] == [f"{first}: failed\nno kernel"]
+
+
+def test_a_batch_is_made_once_for_all_that_train_on_it(monkeypatch):
+    """For each bundle, size and set of overrides; its folder is that of the other sizes; what uses none gets none."""
+    ran = []
+    monkeypatch.setattr(processes, "run_case", lambda case: ran.append(case) or Outcome(OK, 2.0))
+    cases = [
+        Case("memory", CRF, 64, 2),
+        Case("speed", CRF, 64, 2, reference=True),
+        Case("training_difference", CRF, 64, 1),
+    ]
+    cases += [Case("generation", CRF, 64, 1), Case("speed", CRF, 128, 2), Case("speed", CRF, 64, 2, overrides={"a": 1})]
+    list(processes.run_cases([*cases, Case("speed", HA, 64, 2)]))
+    assert [case.table for case in ran] == [
+        *("batch", "memory", "speed", "training_difference", "generation"),
+        *("batch", "speed", "batch", "speed", "batch", "speed"),
+    ]
+    first, other_size, other_overrides, other_bundle = (Path(case.batch) for case in ran if case.table == "batch")
+    assert [case.batch for case in ran[1:5]] == [*[str(first)] * 3, ""]
+    assert first.parent == other_size.parent
+    assert len({first.parent, other_overrides.parent, other_bundle.parent}) == 3
+    assert not first.parent.exists()
+
+
+def test_without_a_batch_nothing_is_trained(monkeypatch):
+    failed = Outcome(FAILED, message="no such folder")
+    ran = []
+    monkeypatch.setattr(processes, "run_case", lambda case: ran.append(case.table) or failed)
+    cases = [Case("memory", CRF, 64, 2), Case("speed", CRF, 64, 2)]
+    assert [outcome for _, outcome in processes.run_cases(cases)] == [failed, failed]
+    assert ran == ["batch"]
 
 
 @pytest.mark.parametrize(
@@ -258,17 +393,14 @@ def test_the_command_line(tmp_path, capsys):
     assert shown.strip() == (tmp_path / "benchmark.md").read_text().strip()
 
 
-SMALL = {"base_channels": 16, "latent_dim": 16, "discriminator_channels": 64}
-
-
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory):
+def compared(tmp_path_factory, here):
     """Training of small networks by both implementations; in this process, as starting others takes longer."""
     folder = tmp_path_factory.mktemp("comparison")
     options = {"image_sizes": 32, "steps": 1, "warmup": 0, "rounds": 1, "threads": 1, "device": "cpu"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes, "run_case", lambda case: Outcome(OK, **answer(case)))
-        benchmark(CRF, compare="training", overrides=SMALL, output_dir=folder, profile=True, **options)
+        here(patch)
+        benchmark(CRF, compare="training", overrides=TINY, output_dir=folder, profile=True, **options)
     return folder, json.loads((folder / "comparison.json").read_text()), (folder / "comparison.md").read_text()
 
 
@@ -304,14 +436,15 @@ def test_the_report_of_a_comparison(compared):
 
 
 @pytest.mark.parametrize("bundle", [CRF, HA])
-def test_both_implementations_compute_the_same(bundle):
+def test_both_implementations_compute_the_same(bundle, batch_file):
     """At 64, the smallest size at which upsampling and convolution are one."""
-    case = Case("training_difference", bundle, 64, 1, overrides=SMALL)
+    overrides = TINY | ({"base_channels": 16, "sub_encoder_channels": 16} if bundle == HA else {})
+    case = Case("training_difference", bundle, 64, 1, overrides=overrides, batch=batch_file(bundle, 64, TINY))
     assert measure(case)["value"] < 1e-12
     assert measure(replace(case, table="generation_difference"))["value"] < 1e-5
 
 
-def test_a_mistake_in_the_optimised_one_would_be_seen(monkeypatch):
+def test_a_mistake_in_the_optimised_one_would_be_seen(monkeypatch, batch_file):
     """The check of equality compares what training computes: a layer that is wrong by a hundredth is found."""
     from tools.layers.upsample import UpsampleConv3d
 
@@ -322,15 +455,17 @@ def test_a_mistake_in_the_optimised_one_would_be_seen(monkeypatch):
         return y if layer.fuse_from == math.inf else y * 1.01
 
     monkeypatch.setattr(UpsampleConv3d, "forward", wrong)
-    case = Case("training_difference", CRF, 64, 1, overrides=SMALL)
+    case = Case("training_difference", CRF, 64, 1, overrides=TINY, batch=batch_file(CRF, 64, TINY))
     assert measure(case)["value"] > 1e-3
     assert measure(replace(case, table="generation_difference"))["value"] > 1e-3
 
 
-def test_the_reference_is_the_original_algorithm():
+def test_the_reference_is_the_original_algorithm(batch_file):
     """No transposed convolutions, no fake twice, Adam as torch has it."""
     reference, optimised = (
-        build_trainer(CRF, 32, 2, "fp32", torch.device("cpu"), SMALL | {"implementation": way})
+        build_trainer(
+            CRF, 32, 2, "fp32", torch.device("cpu"), TINY | {"implementation": way}, batch_file(CRF, 32, TINY)
+        )
         for way in ("reference", "optimised")
     )
     assert [update.optimizer.defaults["fused"] for update in reference.updates] == [False] * 4
@@ -400,14 +535,15 @@ def test_bad_comparisons_are_refused_before_anything_runs(options, message, tmp_
     assert not (tmp_path / "out").exists()
 
 
-CYCLEGANS = [bundle for bundle in bundle_names() if bundle.startswith("cyclegan")]
-NARROW = {"channels": 4, "discriminator_channels": 4}
+NARROW = {"channels": 4, "discriminator_channels": 4} | SLICES
 
 
-@pytest.mark.parametrize("bundle", CYCLEGANS)
-def test_cyclegans_train_on_slices(bundle):
+@pytest.mark.parametrize("bundle", ["cyclegan_mri2ct_all_in", "cyclegan_triple"])
+def test_cyclegans_train_on_slices(bundle, batch_file):
     """Of the size and channels that the bundle loads, which it crops to what it trains on."""
-    trainer = build_trainer(bundle, 32, 2, "fp32", torch.device("cpu"), NARROW | {"slices": 3})
+    overrides = NARROW | {"slices": 3}
+    batch = batch_file(bundle, 32, overrides)
+    trainer = build_trainer(bundle, 32, 2, "fp32", torch.device("cpu"), overrides, batch)
     (batch,) = trainer.data_loader
     modalities = trainer.networks["generator_ct2mr"](torch.zeros(1, 3, 32, 32)).shape[1] // 3
     assert batch["mr"].shape == (2, 3 * modalities, 36, 36)
@@ -417,13 +553,14 @@ def test_cyclegans_train_on_slices(bundle):
     assert all(math.isfinite(value) for value in trainer.state.output[0]["loss"].values())
 
 
-def test_tables_of_a_cyclegan(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "run_case", lambda case: Outcome(OK, **answer(case)))
+def test_tables_of_a_cyclegan(tmp_path, monkeypatch, here, batch_file):
+    here(monkeypatch)
     bundle = "cyclegan_mri2ct_inout"
     options = {"image_sizes": 32, "batch_sizes": 1, "speed_batch_size": 1, "steps": 1, "warmup": 0, "rounds": 1}
     benchmark(bundle, overrides=NARROW, threads=1, device="cpu", output_dir=tmp_path, **options)
     rows = {row["table"]: row["value"] for row in json.loads((tmp_path / "benchmark.json").read_text())["rows"]}
-    trainer = build_trainer(bundle, 32, 1, "fp32", torch.device("cpu"), NARROW)
+    batch = batch_file(bundle, 32, NARROW)
+    trainer = build_trainer(bundle, 32, 1, "fp32", torch.device("cpu"), NARROW, batch)
     assert rows["parameters"] == sum(p.numel() for network in trainer.networks.values() for p in network.parameters())
     assert rows["memory"] > 0
     assert rows["speed"] > 0

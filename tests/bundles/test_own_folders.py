@@ -11,7 +11,7 @@ import torch
 from monai.bundle import run
 
 from tests.tiny import BUNDLES, REPOSITORY, TINY_TRANSLATION, config_file
-from tools.benchmark.training import read_config
+from tools.benchmark.configs import read_config
 from tools.io import left_out
 from tools.io.dicom_writer import write_dicom_series
 

@@ -7,7 +7,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from tests.tiny import BUNDLES
-from tools.benchmark.training import read_config
+from tools.benchmark.configs import read_config
 from tools.catalogue.cyclegan import TranslationBundle, configs, metadata
 from tools.catalogue.names import with_imports
 from tools.engines.draws import Draws

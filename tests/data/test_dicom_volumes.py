@@ -12,7 +12,7 @@ import torch
 from tests.data.scans import prepare, write_ct
 from tests.io.test_dicom import change
 from tests.tiny import BUNDLES, REPOSITORY, translates
-from tools.benchmark.training import read_config
+from tools.benchmark.configs import read_config
 from tools.data.cubes import Cubes
 from tools.data.image_sets import find_images, read_image
 from tools.data.volumes import section_datalist, volume_datalist

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.tiny import BUNDLES, family
+from tools.benchmark import processes
 from tools.benchmark.case import Case
 from tools.benchmark.equality import device_output_difference, device_training_difference
 from tools.benchmark.measure import answer
@@ -36,7 +37,7 @@ def test_every_family_lives():
 
 
 def test_all_is_measured_and_stands_in_the_report(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "run_case", lambda case: Outcome(OK, **answer(case)))
+    monkeypatch.setattr(processes, "run_case", lambda case: Outcome(OK, **answer(case)))
     monkeypatch.setattr(plan, "PRECISIONS", ("fp32", "tf32"))
     command.gpu(
         "equality,speed,memory,generation",
@@ -66,7 +67,7 @@ def test_all_is_measured_and_stands_in_the_report(tmp_path, monkeypatch, capsys)
 
 
 def test_a_difference_beyond_its_bound_ends_with_1_and_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "run_case", lambda case: Outcome(OK, 0.5 if case.bundle == "crf_gan_gsp" else 0.0))
+    monkeypatch.setattr(processes, "run_case", lambda case: Outcome(OK, 0.5 if case.bundle == "crf_gan_gsp" else 0.0))
     with pytest.raises(SystemExit) as stopped:
         command.gpu("equality", "crf_gan_gsp,crf_gan_luna16", device="cpu", output_dir=str(tmp_path))
     first, *named = stopped.value.code.splitlines()

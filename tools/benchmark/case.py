@@ -26,6 +26,7 @@ class Case:
         profile: True also records the time of every operation, from the start to the end, which itself takes time.
         tf32: True lets a GPU round the factors of fp32 products to 10 bits; None leaves torch's default: in
             convolutions, but not in matrix products.
+        batch: file of the batch that is trained on; without one it is made first.
     """
 
     table: str
@@ -42,6 +43,7 @@ class Case:
     slab_length: int = 0
     profile: bool = False
     tf32: bool | None = None
+    batch: str = ""
 
     def __str__(self) -> str:
         how = "reference " if self.reference else ""

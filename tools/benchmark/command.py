@@ -16,11 +16,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tools.benchmark.comparison import TABLES, comparisons, failures, markdown
 from tools.benchmark.comparison import compare as compare_implementations
+from tools.benchmark.configs import bundle_names
 from tools.benchmark.machine import describe_machine, describe_versions
 from tools.benchmark.options import chosen_device, further_entries, names, number, numbers
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases, schedule
 from tools.benchmark.report import TITLES, Key, make_rows, write_report
-from tools.benchmark.training import bundle_names, learnable_parameters
+from tools.benchmark.training import learnable_parameters
 from tools.engines.trainer import PRECISIONS
 
 
@@ -47,8 +48,9 @@ def benchmark(
 ) -> None:
     """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
 
-    Trains each bundle as its train.json says, on random volumes (CycleGANs on random slices) and without data,
-    validation or checkpoints, every case in a process of its own. Prints a report and writes it as
+    Trains each bundle as its train.json says, on the first batch of its own loader again and again, without validation
+    or checkpoints, every case in a process of its own. The batch is of phantoms, or of your data: --overrides
+    "{'dataset_dir': '...'}"; rows are repeated where a case asks for more. Prints a report and writes it as
     output_dir/benchmark.md, .csv and .json, after every case anew. A case that does not fit into memory is "-"; one
     that fails for another reason is "failed", the others go on, and the exit status is 1. Memory is what torch's
     tensors take on a GPU; on a CPU the peak resident set of the whole process, so that sizes for which the memory does
@@ -74,8 +76,8 @@ def benchmark(
             fewer than it has cores: threads wait for the slowest of them.
         overrides: further entries of train.json, such as "{'base_channels': 16}".
         output_dir: folder for the report.
-        compare: training, generation, translation, preparation, or several, separated by commas. Training of CycleGANs
-            has no reference implementation: only its seconds and memory are told.
+        compare: training, generation, translation, preparation, or several, separated by commas. Of a training that has
+            no reference implementation, as the CycleGANs', only the seconds and memory are told.
         slab_length: axial slices that the optimised implementation generates at a time in a comparison, 0 for all.
         differences: True makes a comparison also say how far the results of both implementations are apart.
         profile: True makes a comparison also say what the time of both is spent in: output_dir/profile_*.txt.

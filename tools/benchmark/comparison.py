@@ -15,12 +15,15 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tools.benchmark.case import Case
+from tools.benchmark.configs import bundle_metadata, has_reference, kind
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases
-from tools.benchmark.training import bundle_metadata, translates
 from tools.files import whole_file
 
 TABLES = {"training": "speed", "generation": "generation", "translation": "translation", "preparation": "preparation"}
 """What can be compared, and the measure of its time."""
+
+USES = {"generate": ("generation",), "translate": ("translation",)}
+"""What can be compared of bundles beside their training, by the word for what they do."""
 
 DIFFERENCES = {
     "training": "of losses and gradients, relative",
@@ -105,7 +108,7 @@ def comparisons(
         for bundle in able[:1] if what == "preparation" else able:  # which all bundles of CT share
             for size in image_sizes:
                 optimised = Case(TABLES[what], bundle, size, overrides=dict(overrides), **common)
-                if what == "training" and translates(bundle):
+                if what == "training" and not has_reference(bundle):
                     found.append(Comparison(what, None, optimised, None))
                     continue
                 reference = replace(optimised, reference=True, precision="fp32", slab_length=0)
@@ -115,13 +118,10 @@ def comparisons(
 
 
 def abilities(bundle: str) -> set[str]:
-    """Return what of a bundle can be compared; CycleGANs train in one way only, of which the seconds and memory are
-    told.
-    """
-    if translates(bundle):
-        return {"training", "translation"}
+    """Return what of a bundle can be compared. Of a training without a reference the seconds and memory are told."""
+    able = {"training", *USES.get(kind(bundle), ())}
     made = bundle_metadata(bundle)["network_data_format"]["outputs"]["pred"]
-    return {"training", "generation"} | ({"preparation"} if made["format"] == "hounsfield" else set())
+    return able | ({"preparation"} if "generation" in able and made["format"] == "hounsfield" else set())
 
 
 def compare(

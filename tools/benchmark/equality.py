@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tools.benchmark.case import Case
+from tools.benchmark.configs import translates
 from tools.benchmark.inference import BATCH, generator, preprocessing, translator, write_scan
-from tools.benchmark.training import build_trainer, translates
+from tools.benchmark.training import build_trainer
 from tools.engines.draws import Draws
 from tools.engines.generation import OneByOneInferer
 from tools.engines.trainer import PRECISIONS, AlternatingTrainer
@@ -39,6 +40,7 @@ def training_difference(case: Case, device: torch.device) -> float:
             precision,
             device,
             {**case.overrides, "implementation": implementation},
+            case.batch,
         )
         for implementation, precision in (("reference", "fp32"), ("optimised", case.precision))
     )
@@ -109,7 +111,9 @@ def device_training_difference(case: Case, device: torch.device) -> float:
     weights: dict[str, dict] = {}
     for where, exact, precision in ((torch.device("cpu"), torch.float64, "fp32"), (device, on_device, case.precision)):
         precision = "fp32" if precision == "fp64" else precision
-        trainer = build_trainer(case.bundle, case.image_size, case.batch_size, precision, where, case.overrides)
+        trainer = build_trainer(
+            case.bundle, case.image_size, case.batch_size, precision, where, case.overrides, case.batch
+        )
         for name, network in trainer.networks.items():
             network.eval().to(exact)
             network.load_state_dict(weights.setdefault(name, network.state_dict()))

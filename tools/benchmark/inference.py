@@ -16,7 +16,7 @@ from monai.utils import convert_to_dst_type
 from torch import Tensor
 
 from tools.benchmark.case import Case
-from tools.benchmark.training import read_config
+from tools.benchmark.configs import read_config
 from tools.data.phantoms.thorax import thorax_ct
 from tools.engines.generation import OneByOneInferer, write_by_slabs
 from tools.engines.trainer import PRECISIONS

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from tools.benchmark.batches import write_first_batch
 from tools.benchmark.case import Case
 from tools.benchmark.equality import (
     device_output_difference,
@@ -32,7 +33,13 @@ NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALL
 """How the allocators of torch, cuDNN and cuBLAS say it where they raise no class of their own."""
 
 
+def first_batch(case: Case, device: torch.device) -> float:
+    """The rows of the batch that goes into the case's file, on the CPU."""
+    return write_first_batch(case.bundle, case.image_size, case.overrides, Path(case.batch))
+
+
 MEASURES: dict[str, Callable[[Case, torch.device], float]] = {
+    "batch": first_batch,
     "generation": generation,
     "translation": translation,
     "preparation": preparation,
@@ -60,7 +67,9 @@ def measure(case: Case) -> dict[str, float]:
         value = MEASURES[case.table](case, device)
         return {"value": value, "before": before / MB, "peak": peak_memory(device) / MB}
     overrides = case.overrides | ({"implementation": "reference"} if case.reference else {})
-    trainer = build_trainer(case.bundle, case.image_size, case.batch_size, case.precision, device, overrides)
+    trainer = build_trainer(
+        case.bundle, case.image_size, case.batch_size, case.precision, device, overrides, case.batch
+    )
     if case.table == "speed":
         value = iterations_per_second(trainer, case.steps, case.warmup)
         return {"value": value, "before": before / MB, "peak": peak_memory(device) / MB}

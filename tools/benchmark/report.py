@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from tools.benchmark.configs import dimensions
 from tools.benchmark.processes import OK, OUT_OF_MEMORY, Outcome
 from tools.benchmark.published import DOES_NOT_FIT, SOURCE, printed
-from tools.benchmark.training import translates
 from tools.files import whole_file
 
 TITLES = {
@@ -22,6 +22,9 @@ TITLES = {
     "speed": "Training iterations per second (section 3.3.1)",
 }
 """The tables, in the order of the report."""
+
+POWERS = {2: "²", 3: "³"}
+"""By the dimensions of what a bundle makes."""
 
 FAILED_CELL = "failed"
 
@@ -142,8 +145,8 @@ def _table(rows: Sequence[Row], bundles: Sequence[str]) -> str:
     for bundle in others:
         header += [f"{bundle} / {reference}", "paper"]
     lines = [header, ["---:"] * len(header)]
-    dimensions = {"²" if translates(bundle) else "³" for bundle in bundles}
-    power = dimensions.pop() if len(dimensions) == 1 else ""
+    powers = {POWERS[dimensions(bundle)] for bundle in bundles}
+    power = powers.pop() if len(powers) == 1 else ""
     for image_size, batch_size in dict.fromkeys((row.image_size, row.batch_size) for row in rows):
         by_bundle = {r.bundle: r for r in rows if (r.image_size, r.batch_size) == (image_size, batch_size)}
         line = [f"{image_size}{power}", str(batch_size or "")]

@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
+from tools.benchmark.configs import bundle_names
 from tools.benchmark.machine import describe_machine, describe_versions
 from tools.benchmark.options import chosen_device, further_entries, names, number, numbers
-from tools.benchmark.processes import run_case
-from tools.benchmark.training import bundle_names, learnable_parameters
+from tools.benchmark.processes import FirstBatches
+from tools.benchmark.training import learnable_parameters
 from tools.gpu import plan
 from tools.gpu.life import Step, life, one_of_each_family
 from tools.gpu.report import PARTS, Line, life_line, measured_line, write_report
@@ -116,7 +117,8 @@ def lives(bundles: Sequence[str], device: str) -> Iterator[Line]:
 
 def measure(wanted: Sequence[plan.Measurement], overrides: Mapping[str, Any]) -> Iterator[Line]:
     """Each measurement in a process of its own, one after the other."""
-    for one in wanted:
-        own = plan.common_overrides(one.case.bundle, overrides)
-        case = replace(one.case, overrides={**one.case.overrides, **own})
-        yield measured_line(one._replace(case=case), run_case(case))
+    with FirstBatches() as batches:
+        for one in wanted:
+            own = plan.common_overrides(one.case.bundle, overrides)
+            case = replace(one.case, overrides={**one.case.overrides, **own})
+            yield measured_line(one._replace(case=case), batches.run(case))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser
 
+from tools.benchmark.configs import BUNDLES, bundle_names, translates
 from tools.benchmark.published import MEMORY
-from tools.benchmark.training import BUNDLES, bundle_names, translates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

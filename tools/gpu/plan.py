@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tools.benchmark.case import Case
-from tools.benchmark.training import translates
+from tools.benchmark.configs import translates
 from tools.gpu.life import train_config
 
 EQUALITY_SIZE = 64
