@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -162,3 +162,29 @@ def former_names(package: str) -> Callable[[str], Any]:
             return importlib.import_module(now)
 
     return find
+
+
+def former_arguments(new: str, gather: Callable[..., Any], old: Sequence[str]) -> Callable[[Callable], Callable]:
+    """Decorator of a function several of whose arguments of version 0.1.0 are one record now.
+
+    Args:
+        new: argument that takes the record.
+        gather: class of the record, which takes the former arguments by their names.
+        old: former names.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if given := {name: kwargs.pop(name) for name in old if name in kwargs}:
+                message = (
+                    f"{', '.join(given)} are arguments of {gather.__name__} now, the argument {new}; here they "
+                    "go with the next version. Write the new one."
+                )
+                warnings.warn(message, FutureWarning, stacklevel=2)
+                kwargs[new] = gather(**given)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

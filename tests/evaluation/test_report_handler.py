@@ -176,3 +176,9 @@ def test_2d_images_are_measured_as_such(tmp_path):
     assert "each 24 x 40." in page
     assert page.count("<svg") == 1  # grey values; a curve over one layer says nothing
     assert page.count("<img") == 3 * 2 + 2
+
+
+def test_arguments_of_before_work_for_one_version(tmp_path):
+    with pytest.warns(FutureWarning, match="seed, resamples are arguments of ComparisonSettings now"):
+        report = EvaluationReport(tmp_path, [], SPREAD, resamples=7, seed=3)
+    assert report.comparing == ComparisonSettings(seed=3, resamples=7)

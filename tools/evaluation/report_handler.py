@@ -27,6 +27,7 @@ from tools.evaluation.units import SIGNED, Unit
 from tools.features.cache import ArrayCache
 from tools.features.space import FeatureSpace
 from tools.files import whole_file
+from tools.former import former_arguments
 from tools.metrics.diversity import Diversity, SuccessiveSimilarity, diversity_of
 from tools.transforms.flat import as_volume, spacing_of
 from tools.transforms.window import Window
@@ -56,6 +57,7 @@ class EvaluationReport:
         unit: unit of the window, "HU" or other words.
     """
 
+    @former_arguments("comparing", ComparisonSettings, ("layers", "seed", "resamples", "pairs"))
     def __init__(
         self,
         output_dir: str | os.PathLike,
