@@ -126,8 +126,10 @@ def find_volumes(dataset_dir: str | os.PathLike, dataset: Dataset | None = None)
     return sorted(volumes.values(), key=lambda v: v.id)
 
 
-def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) -> list[Volume]:
-    """Those volumes whose header says 3D, of more than a slice, and whose data are all there; warns of the others.
+def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike, least: int = THINNEST) -> list[Volume]:
+    """Those volumes whose header says 3D, of ``least`` voxels along every axis, and whose data are all there.
+
+    The others are named in a warning.
 
     Raises:
         VolumeError: none is usable.
@@ -136,7 +138,7 @@ def usable_volumes(volumes: Iterable[Volume], dataset_dir: str | os.PathLike) ->
     for volume in volumes:
         try:
             header = volume_header(volume.path)
-            check_thickness(volume.path, header.shape, THINNEST)
+            check_thickness(volume.path, header.shape, least)
             good.append(volume)
             if header.doubt:
                 left_out.keep({str(volume.path): header.doubt})
@@ -175,8 +177,12 @@ def _identifier(path: Path, root: Path, dataset: Dataset | None) -> str:
     return as_text(stem)
 
 
-def volume_datalist(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
+def volume_datalist(dataset_dir: str | os.PathLike, least: int = THINNEST) -> list[dict[str, str]]:
     """MONAI datalist of every volume in a folder, `[{"image": path, "id": id}, ...]`, sorted by id.
+
+    Args:
+        dataset_dir: the folder.
+        least: number of voxels that there must be along every axis; 1 takes single slices too, as images of depth one.
 
     Raises:
         ValueError: no folder is given, or what is made of two volumes would have one file name.
@@ -187,4 +193,4 @@ def volume_datalist(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
         raise ValueError("no folder of volumes is given; name one with --dataset_dir")
     volumes = find_volumes(dataset_dir)
     check_file_names(volume.id for volume in volumes)
-    return [{"image": str(v.path), "id": v.id} for v in usable_volumes(volumes, dataset_dir)]
+    return [{"image": str(v.path), "id": v.id} for v in usable_volumes(volumes, dataset_dir, least)]
