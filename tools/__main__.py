@@ -12,6 +12,7 @@ COMMANDS = {
     "gpu": "tools.gpu.command:gpu",
     "index": "tools.share.index:index",
     "inspect": "tools.share.inspection:inspect",
+    "inspect_data": "tools.inspect_data.command:inspect_data",
     "new": "tools.catalogue.new:new",
     "onnx": "tools.share.onnx_export:onnx",
     "pack": "tools.share.pack:pack",

@@ -43,6 +43,13 @@ def scan_datalist(
         ValueError: another section.
     """
     check_section(section)
+    found = all_scans(dataset, folder, num_workers)
+    rule = dataset.rule()
+    return split(found, section, lambda scan: dataset.holds_out(scan["subject"]), folder, "scans", rule, stacklevel=2)
+
+
+def all_scans(dataset: Dataset, folder: str | os.PathLike, num_workers: int = 8) -> list[dict[str, Any]]:
+    """The scans of both sections, see `scan_datalist`, in the order of their ids."""
     root = Path(folder)
     pattern = re.compile(next(iter(dataset.images.values())).pattern)
     found = [(match["id"], path) for name, path, _ in images_in(root, dataset) if (match := pattern.fullmatch(name))]
@@ -68,16 +75,7 @@ def scan_datalist(
     for scan in scans.values():
         if len(scan["class"]) < len(scan["slices"]):
             del scan["class"]  # nobody has said what all of them show
-    everyone = sorted(scans.values(), key=lambda scan: scan["id"])
-    return split(
-        everyone,
-        section,
-        lambda scan: dataset.holds_out(scan["subject"]),
-        folder,
-        "scans",
-        dataset.rule(),
-        stacklevel=2,
-    )
+    return sorted(scans.values(), key=lambda scan: scan["id"])
 
 
 def _header(path: str) -> tuple[str, str] | str:

@@ -1,0 +1,111 @@
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.real import REAL, needs_real
+from tools.inspect_data.command import inspect_data
+
+AFFINE = np.diag([-1.0, -2, 3, 1])
+
+
+def write(path, voxels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(voxels.astype(np.int16), AFFINE), path)
+
+
+def looked(folder, output, **options):
+    inspect_data(str(folder), str(output), **options)
+    return json.loads((output / "data.json").read_text()), (output / "data.html").read_text()
+
+
+@pytest.fixture
+def decathlon(tmp_path):
+    """Five cases; a tumour of 8 voxels of 6 cubic mm in two of them; one image cut short, one 1000 times as bright."""
+    root = tmp_path / "Task99"
+    for case in range(5):
+        rng = np.random.default_rng(case)
+        image, label = rng.integers(1, 30, (8, 10, 6)), np.zeros((8, 10, 6))
+        label[2:4, 4:6, 1:3] = case < 2
+        write(root / "imagesTr" / f"case_{case}.nii.gz", image * (1000 if case == 1 else 1))
+        write(root / "labelsTr" / f"case_{case}.nii.gz", label)
+    cut = root / "imagesTr" / "case_4.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:-40])
+    said = {"name": "T", "modality": {"0": "MRI"}, "labels": {"0": "background", "1": "Tumour"}}
+    (root / "dataset.json").write_text(json.dumps(said))
+    return root
+
+
+def test_what_is_there_is_said(decathlon, tmp_path, capsys):
+    facts, page = looked(decathlon, tmp_path / "out", store_dir=str(tmp_path / "store"), image_size=16)
+    assert facts["recognised_as"].startswith("T: ")
+    assert (facts["cases"], facts["patients"], facts["labelled"], facts["read"]) == (4, 4, 4, 4)
+    assert facts["shape"]["median"] == [8, 10, 6]
+    assert facts["spacing_mm"]["most_frequent"] == [1, 2, 3]
+    assert facts["labels_ml"]["tumour"] == {
+        "cases_with_it": 2,
+        "cases_labelled": 4,
+        **dict.fromkeys(["least", "median", "greatest"], 0.048),
+    }
+    assert list(facts["left_out"]) == ["case_4"]
+    assert "truncated" in facts["left_out"]["case_4"]
+    assert facts["intensities"]["mri"]["scans_99.5"]["greatest"] > 20_000
+    assert any("fold between scans" in remark for remark in facts["remarks"])
+    assert facts["store"]["slices"] == 24
+    assert page.count("<figure><img") == 4
+    assert "case_4: case_4.nii.gz is truncated" in page
+    assert "#ff4040" in page or "rgb(255, 64, 64)" in page
+    assert "http" not in page.replace("http://www.w3.org", "")  # it needs no other file
+    assert "tumour: in 2 of 4 cases, 0.048 to 0.048 ml" in capsys.readouterr().out
+
+
+def test_volumes_under_any_names(tmp_path):
+    image = np.random.default_rng(0).integers(0, 90, (6, 7, 5))
+    label = np.zeros(image.shape)
+    label[1, 1, 1], label[2, 2, 2] = 4, 9
+    write(tmp_path / "mine" / "john_t1.nii.gz", image)
+    write(tmp_path / "mine" / "john_seg.nii.gz", label)
+    write(tmp_path / "mine" / "jane_t1.nii.gz", image)
+    facts, _ = looked(tmp_path / "mine", tmp_path / "out")
+    assert (facts["cases"], facts["labelled"]) == (2, 1)
+    assert list(facts["labels_ml"]) == ["label 4", "label 9"]
+
+
+def test_pictures(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        grey = np.full((8, 8), 80 * number, np.uint8)
+        grey[0] = 255
+        Image.fromarray(grey).save(tmp_path / "pictures" / f"{number}.png")
+    facts, page = looked(tmp_path / "pictures", tmp_path / "out", store_dir=str(tmp_path / "store"), image_size=32)
+    assert facts["recognised_as"].startswith("3 pictures")
+    assert facts["patients"] is None
+    assert facts["store"]["slices"] == 3
+    assert "<figure><img" in page
+
+
+def test_bad_input_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        inspect_data(str(tmp_path / "none"), str(tmp_path / "out"))
+    with pytest.raises(ValueError, match="--most is 0"):
+        inspect_data(str(tmp_path), str(tmp_path / "out"), most=0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError):
+        inspect_data(str(tmp_path / "empty"), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@needs_real
+def test_a_real_set(tmp_path):
+    part = tmp_path / "hippocampus"
+    for folder in ("imagesTr", "labelsTr"):
+        (part / folder).mkdir(parents=True)
+        for path in sorted((REAL / "hippocampus" / folder).iterdir())[:3]:
+            shutil.copy(path, part / folder)
+    facts, _ = looked(part, tmp_path / "out")
+    assert facts["recognised_as"].startswith("hippocampus: ")
+    assert facts["labels_ml"]["anterior"]["cases_with_it"] == 3
+    assert 1 < facts["labels_ml"]["anterior"]["median"] < 3
