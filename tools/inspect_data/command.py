@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -220,4 +221,5 @@ def _histogram(name: str, cases: Sequence[CaseFacts]) -> str:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     return svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="histogram of {html.escape(name)}"', 1)

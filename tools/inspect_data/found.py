@@ -38,7 +38,7 @@ class Found:
         voxels: "CT", "MR" or None where nobody says.
         classes: value in label files by name of the class.
         dataset: record, if the folder was recognised.
-        is_pictures: whether items are pictures, without place and unit.
+        is_pictures: True for items that are pictures, without place and unit.
     """
 
     what: str
@@ -55,7 +55,7 @@ def find(folder: str | Path) -> Found:
 
     Raises:
         FileNotFoundError: there is nothing at that place, or no image in it.
-        VolumeError: it cannot be read at all.
+        VolumeError: the folder holds what cannot be told apart, such as two images of one case.
     """
     root = Path(folder)
     if root.is_file() and root.suffix.lower() == ".zip":

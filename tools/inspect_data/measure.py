@@ -36,11 +36,11 @@ class CaseFacts:
         shape: columns, rows and slices.
         spacing: distances of voxels in mm along the same axes; empty for pictures.
         images: names of the images that it has.
-        labelled: whether it has a label map.
+        labelled: True where it has a label map.
         intensities: image -> values of a sample of its voxels, float32; empty where voxels were not read.
         millilitres: class -> volume, or pixels for pictures.
         picture: RGB [rows, columns, 3] of the slice with most of a label, or the middle; None where not read.
-        reason: why it cannot be used; "" if it can.
+        reason: cause for which it cannot be used; "" if it can.
     """
 
     id: str
