@@ -94,12 +94,14 @@ def test_the_batch_is_the_first_of_the_bundles_own_loader(bundle, overrides, key
 
 def test_the_batch_is_of_the_users_data_if_they_say_so(tmp_path):
     """Volumes of a folder of one's own, in the place of phantoms, of which none are made."""
+    data = tmp_path / "data"
+    data.mkdir()
     for number in range(5):
         voxels = np.full((40, 40, 40), -1000, np.int16)
         voxels[8:32, 8:32, 8:32] = 312 + number
-        nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / f"{number}.nii.gz")
+        nib.save(nib.Nifti1Image(voxels, np.eye(4)), data / f"{number}.nii.gz")
     path = tmp_path / "made" / "32.pt"
-    write_first_batch(CRF, 32, {"dataset_dir": str(tmp_path)}, path)
+    write_first_batch(CRF, 32, {"dataset_dir": str(data)}, path)
     (batch,) = repeated(str(path), 2)
     middle = (batch["image"][:, 0, 16, 16, 16] + 1) / 2 * 1624 - 1024
     assert {round(float(hu)) for hu in middle} < {312, 313, 314, 315, 316}
