@@ -15,7 +15,8 @@ from tools.inspect_data.found import Found
 from tools.io.volume import VolumeError
 from tools.io.volume_reader import volume_header
 from tools.transforms.channels import UNKNOWN, Channels
-from tools.transforms.outlines import outlined, scaled_grey
+from tools.transforms.outlines import outlined
+from tools.transforms.planes import grey, resized
 from tools.transforms.samples import LoadPicturesd, LoadSampled
 
 SAMPLE = 20_000
@@ -121,8 +122,7 @@ def _picture(volume: np.ndarray, index: np.ndarray, spacing: list[float], found:
         low, high = np.percentile(volume[row], [0.5, 99.5])
         window = (float(low), float(max(high, low + 1e-6)))
     extent = np.array(volume.shape[1:]) * np.array(spacing)
-    size = np.maximum(1, np.rint(extent / extent.max() * SIDE)).astype(int)
-    return outlined(scaled_grey(volume[row], window, tuple(size.tolist())), index[row])
+    return outlined(resized(grey(volume[row], window), *(extent / extent.max() * SIDE)), index[row])
 
 
 def _rounded(values: np.ndarray | list[float]) -> tuple[float, ...]:
