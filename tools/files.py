@@ -41,6 +41,11 @@ def with_home(text: str) -> str:
     return _HOME.sub(lambda home: os.path.expanduser(home[0]), text)
 
 
+def natural_order(name: str) -> list[str | int]:
+    """Text and numbers of a name in turn, a key to sort by that puts 2 before 10."""
+    return [int(part) if turn % 2 else part.casefold() for turn, part in enumerate(re.split(r"(\d+)", name))]
+
+
 def file_name(name: str, ending: str) -> str:
     """``name`` and ``ending`` as the name of a file: without slashes, and one that is too long cut and made unique."""
     name = as_text(name).replace("/", "_")

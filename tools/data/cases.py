@@ -13,11 +13,13 @@ from typing import Any
 from tools.data.folders import walk
 from tools.datasets.decathlon import DESCRIPTION, described
 from tools.datasets.published import DATASETS
-from tools.datasets.record import Dataset
+from tools.datasets.record import Dataset, Labels
 from tools.datasets.splitting import check_section, split
 from tools.files import as_text
 from tools.io import left_out
 from tools.io.dicom import is_dicom_folder
+from tools.io.label_slices import label_slices
+from tools.io.pictures import PICTURES
 from tools.io.readers import VolumeError, volume_suffix, with_channel
 from tools.io.volume_reader import volume_header
 
@@ -37,7 +39,8 @@ class Case:
         subject: name of the subject.
         folders: names of the folders around its first image, from the outside in.
         images: modality -> path, of a file or of a folder of DICOM slices.
-        label: path of the label map; None without one.
+        label: path of the label map of all images; None without one.
+        own_labels: modality -> path of its own label map, see `Images.labels`.
         class_name: name of the class of the scan; None without one.
         said: entry of the dataset's table for it.
     """
@@ -47,6 +50,7 @@ class Case:
     folders: tuple[str, ...]
     images: dict[str, str] = field(default_factory=dict)
     label: str | None = None
+    own_labels: dict[str, str] = field(default_factory=dict)
     class_name: str | None = None
     said: Mapping[str, Any] = field(default_factory=dict)
 
@@ -82,10 +86,13 @@ def find_cases(dataset: Dataset, folder: str | os.PathLike) -> list[Case]:
     root = Path(folder)
     table = dataset.table(root) if dataset.table else {}
     cases: dict[str, Case] = {}
-    labels: dict[str, str] = {}
+    maps: dict[tuple[str, str | None], str] = {}
     for name, path, folders in images_in(root, dataset):
-        if dataset.labels and (match := re.fullmatch(dataset.labels.pattern, name)):
-            _put(labels, match["id"], path, f"label maps of {match['id']!r}")
+        found = [(modality, re.fullmatch(labels.pattern, name)) for modality, labels in _label_maps(dataset)]
+        if any(match for _, match in found):
+            for modality, match in found:
+                if match:
+                    _put(maps, (match["id"], modality), path, f"label maps of {match['id']!r}")
             continue
         for modality, images in dataset.images.items():
             if match := re.fullmatch(images.pattern, name):
@@ -97,9 +104,11 @@ def find_cases(dataset: Dataset, folder: str | os.PathLike) -> list[Case]:
                 _put(case.images, modality, volume, f"{modality} of {case.id!r}")
     if not cases:
         raise FileNotFoundError(f"there is no image of {dataset.name} in {root.absolute()}; looked for {dataset.looks}")
-    for name, path in labels.items():
-        if name in cases:
+    for (name, modality), path in maps.items():
+        if name in cases and modality is None:
             cases[name].label = path
+        elif name in cases:
+            cases[name].own_labels[modality] = path
     return sorted(cases.values(), key=lambda case: case.id)
 
 
@@ -126,11 +135,10 @@ def case_datalist(
         validation_folds: numbers of the publisher's folders for validation; those of the record if None.
 
     Returns:
-        ``[{"id", "subject", "image": [path, ...]}, ...]``, a path per modality. With ``labelled`` also "label", the
-        path of the label map, "known", the names of the classes in it, and "label_by": "voxels" where its header does
-        not say where it lies, as `tools.transforms.samples` takes them;
-        with ``classified`` also "class", the number of the scan's class; with ``findings`` "class" is 0 or 1 for each
-        of the record's findings, a row for all slices, or one for each in the order of the file.
+        ``[{"id", "subject", "image": [path, ...]}, ...]``, a path per modality. With ``labelled`` also what `label_of`
+        says of the label map, of the first modality where each has its own; with ``classified`` also "class", the
+        number of the scan's class; with ``findings`` "class" is 0 or 1 for each of the record's findings, a row for all
+        slices, or one for each in the order of the file.
 
     Raises:
         FileNotFoundError: there is no such folder, or no image of this dataset in it.
@@ -147,19 +155,20 @@ def case_datalist(
         return dataset.holds_out(case.subject, case.folders, validation_folds)
 
     rule, few = dataset.rule(validation_folds), dataset.share_few
-    cases = split(find_cases(dataset, folder), section, held_out, folder, "cases", rule, few, stacklevel=2)
+    cases = [case for case in find_cases(dataset, folder) if case.images.keys() & set(modalities)]
+    cases = split(cases, section, held_out, folder, "cases", rule, few, stacklevel=2) if cases else []
     found, lacking = [], {}
     for case in cases:
+        label = label_of(dataset, case, modalities[0]) if labelled else {}
         missing = [modality for modality in modalities if modality not in case.images]
-        missing += ["a label map"] * (labelled and case.label is None)
+        missing += ["a label map"] * (labelled and not label)
         missing += ["a class"] * (classified and case.class_name not in dataset.classes)
         missing += ["findings"] * (findings and not {"findings", "slice_findings"} & case.said.keys())
         if missing:
             lacking[case.id] = f"lacks {', '.join(missing)}"
             continue
         item = {"id": case.id, "subject": case.subject, "image": [case.images[modality] for modality in modalities]}
-        item |= {"label": case.label, "known": [*dataset.labels.classes]} if labelled else {}
-        item |= {"label_by": "voxels"} if labelled and dataset.labels.by_voxels else {}
+        item |= label
         item |= {"class": dataset.classes.index(case.class_name)} if classified else {}
         item |= {"class": _marks(dataset, case.said)} if findings else {}
         found.append(item)
@@ -168,6 +177,28 @@ def case_datalist(
     if lacking:
         left_out.warn_of(str(folder), lacking, len(cases), "cases", stacklevel=2)
     return found if dataset.unit == "slice" else usable_items(found, str(folder), "cases", stacklevel=2)
+
+
+def label_of(dataset: Dataset, case: Case, modality: str) -> dict[str, Any]:
+    """What an item says of a case's label map, as `tools.transforms.samples` takes it; nothing where it has none.
+
+    Args:
+        dataset: record of the dataset.
+        case: case of the dataset.
+        modality: modality of the item's first image, whose own label map is taken where each has one.
+
+    Returns:
+        ``{"label": path, "known": [name of each class in it, ...]}``; also "label_by", one of
+        `tools.datasets.record.PLACES`, where its header does not say where it lies; and "label_values",
+        name -> values, where label maps of the dataset's modalities differ in them.
+    """
+    own = dataset.images[modality].labels
+    labels, path = (own, case.own_labels.get(modality)) if own else (dataset.labels, case.label)
+    if path is None:
+        return {}
+    item = {"label": path, "known": [*labels.classes]}
+    item |= {} if labels.by == "header" else {"label_by": labels.by}
+    return item | ({"label_values": dict(labels.classes)} if own else {})
 
 
 def usable_items(items: Iterable[dict[str, Any]], where: str, what: str, stacklevel: int = 1) -> list[dict[str, Any]]:
@@ -179,7 +210,11 @@ def usable_items(items: Iterable[dict[str, Any]], where: str, what: str, stackle
     good, bad = [], {}
     for item in items:
         try:
-            paths = [*item["image"], *([item["label"]] if "label" in item else [])]
+            paths = list(item["image"])
+            if item.get("label_by") == "slices":
+                label_slices(item["label"], paths[0])
+            elif "label" in item:
+                paths.append(item["label"])
             doubts = {path: volume_header(path).doubt for path in paths}
             good.append(item)
             left_out.keep({path: doubt for path, doubt in doubts.items() if doubt})
@@ -200,25 +235,38 @@ def _marks(dataset: Dataset, said: Mapping[str, Any]) -> list[list[int]]:
 
 
 def images_in(root: Path, dataset: Dataset | None = None) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Every file and folder of DICOM slices that may be an image, or a label map of ``dataset``.
+    """Every file and folder of DICOM slices that may be an image, or a label map of ``dataset``, which may be a folder
+    of pictures.
 
     It is given by its path below the folder without suffix, as patterns have it, its path, and the folders around it.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for a dataset there")
     suffixes = SLICE_SUFFIXES if dataset is None or dataset.unit == "slice" else ()
-    for place, names in walk(root, with_labels=dataset is not None and dataset.labels is not None):
+    maps = [labels for _, labels in _label_maps(dataset)] if dataset is not None else []
+    of_pictures = [labels.pattern for labels in maps if labels.by == "slices"]
+    for place, names in walk(root, with_labels=bool(maps)):
         folders = place.relative_to(root).parts
         may_be_dicom = folders and not all(map(volume_suffix, names)) and (dataset is None or dataset.unit == "volume")
         if may_be_dicom and is_dicom_folder(place):
             yield as_text("/".join(folders)), str(place), folders
+        elif of_pictures and any(name.lower().endswith(PICTURES) for name in names):
+            below = as_text("/".join(folders))
+            if any(re.fullmatch(pattern, below) for pattern in of_pictures):
+                yield below, str(place), folders
         for name in names:
             suffix = volume_suffix(name) or next((s for s in suffixes if name.lower().endswith(s)), None)
             if suffix:
                 yield as_text("/".join([*folders, name[: -len(suffix)]])), str(place / name), folders
 
 
-def _put(known: dict[str, str], key: str, path: str, what: str) -> None:
+def _label_maps(dataset: Dataset) -> list[tuple[str | None, Labels]]:
+    """The kinds of label maps of a dataset, each with the modality whose own it is, None of all."""
+    own = [(modality, images.labels) for modality, images in dataset.images.items()]
+    return [(modality, labels) for modality, labels in [(None, dataset.labels), *own] if labels]
+
+
+def _put(known: dict[Any, str], key: Any, path: str, what: str) -> None:
     other = known.setdefault(key, path)
     if other != path:
         raise VolumeError(f"two files are {what}: {as_text(other)} and {as_text(path)}; rename or remove one")

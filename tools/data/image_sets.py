@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +19,7 @@ from pydicom.errors import InvalidDicomError
 
 from tools.data.folders import walk
 from tools.data.preprocessed import finished_info
-from tools.files import as_text
+from tools.files import as_text, natural_order
 from tools.io.array import array_shape, read_array
 from tools.io.readers import SUFFIXES, VolumeError, volume_suffix
 from tools.io.volume import check_content
@@ -261,12 +260,7 @@ def _png_files(folder: str) -> list[Path]:
     if not Path(folder).is_dir():
         return [Path(folder)] if Path(folder).is_file() else []
     files = [p for p in Path(folder).iterdir() if _is_png(p.name) and not p.name.startswith(".") and p.is_file()]
-    return sorted(files, key=lambda file: (_natural(file.stem), file.name))
-
-
-def _natural(name: str) -> list[str | int]:
-    """Text and numbers of a name in turn, so that 2 comes before 10."""
-    return [int(part) if turn % 2 else part.casefold() for turn, part in enumerate(re.split(r"(\d+)", name))]
+    return sorted(files, key=lambda file: (natural_order(file.stem), file.name))
 
 
 def _read_pngs(folder: str) -> np.ndarray:

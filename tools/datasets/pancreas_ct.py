@@ -11,7 +11,7 @@ PANCREAS_CT = Dataset(
     name="pancreas_ct",
     looks="PANCREAS_0001/<study>/<series>/*.dcm and label0001.nii.gz and so on as NIH Pancreas-CT is published",
     images={"ct": Images(r"(.*/)?PANCREAS_(?P<id>\d{4})(/.*)?", "CT")},
-    labels=Labels(r"(.*/)?label(?P<id>\d{4})", {"pancreas": 1}, by_voxels=True),
+    labels=Labels(r"(.*/)?label(?P<id>\d{4})", {"pancreas": 1}, by="voxels"),
     ids=r"\d{4}$",
     source="NIH Pancreas-CT, https://doi.org/10.7937/K9/TCIA.2016.tNB1kqBU",
     files="DICOM, labels NIfTI",

@@ -20,6 +20,14 @@ IMAGE_ROLES = frozenset({"data", "image", "img", "scan", "vol", "volume"})
 """Names of files, without suffix, that say only that an image is in them; the folder around is then the subject."""
 
 
+PLACES = {
+    "header": "the header of the file",
+    "voxels": "the voxels of its image: columns, rows, and slices from the feet up, whatever the header says",
+    "slices": "the DICOM slices of its image: it is a folder of pictures, one for each, in the order of their names",
+}
+"""What may tell where a label map lies."""
+
+
 @dataclass(frozen=True)
 class Images:
     """Where a dataset's images of one modality are.
@@ -29,11 +37,13 @@ class Images:
             its suffix, or of a folder of DICOM slices, "/" between folders. Its group "id" is the case.
         voxels: kind of its voxels, one of `VOXELS`.
         channel: number of the volume in 4D files that hold several images of a case, from 0; None in others.
+        labels: label maps of these images alone, where a dataset has not one for all images of a case.
     """
 
     pattern: str
     voxels: str
     channel: int | None = None
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
         _check_pattern(self.pattern)
@@ -48,18 +58,18 @@ class Labels:
     Attributes:
         pattern: regular expression of their paths, as for `Images`.
         classes: name of every class that the dataset labels -> its value in the files, or its values, as ``Channels``
-            takes them. Any
-            other class is not labelled, which is not the same as absent.
-        by_voxels: True if label maps lie on the voxels of their images, columns, rows, and slices from the feet up,
-            whatever their headers say.
+            takes them. Any other class is not labelled, which is not the same as absent.
+        by: name of what tells where label maps lie, one of `PLACES`.
     """
 
     pattern: str
     classes: Mapping[str, int | tuple[int, ...]]
-    by_voxels: bool = False
+    by: str = "header"
 
     def __post_init__(self) -> None:
         _check_pattern(self.pattern)
+        if self.by not in PLACES:
+            raise ValueError(f"by is {self.by!r}, expected one of {', '.join(PLACES)}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ class Dataset:
         is_image: function that tells from an id whether it is one of the dataset's images, and not a mask or another
             contrast beside it; all are if nothing is given.
         unit: kind of each image, "volume" or "slice".
-        labels: label maps, if it has them.
+        labels: label maps, one for all images of a case, if it has them; see also `Images.labels`.
         classes: names of the classes of whole scans, in the order of their numbers, if it has them.
         findings: names of what scans or slices may show, several at a time, in the order of their numbers.
         table: function from the dataset's folder to what tables there say of each case: id -> {"subject": name,
@@ -132,6 +142,12 @@ class Dataset:
         if len(self.images) != 1:
             raise ValueError(f"{self.name} has the modalities {', '.join(self.images)}; name one")
         return next(iter(self.images))
+
+    @property
+    def classes_of_labels(self) -> dict[str, int | tuple[int, ...]]:
+        """Every class that some of its label maps have -> its value, or values, in the first of them."""
+        every = [self.labels, *(images.labels for images in self.images.values())]
+        return {name: value for labels in reversed(every) if labels for name, value in labels.classes.items()}
 
     def marks(self, names: Collection[str]) -> list[int]:
         """0 or 1 for each of `findings`."""

@@ -111,8 +111,13 @@ class Channels:
         """Which channels are labels, bool [number]."""
         return torch.arange(self.number) >= self.num_images
 
-    def indices(self, values: Tensor | np.ndarray) -> np.ndarray:
+    def indices(self, values: Tensor | np.ndarray, of: Mapping[str, int | Sequence[int]] | None = None) -> np.ndarray:
         """Class indices, uint8, of the whole numbers in a label file; what no class has becomes background, 0.
+
+        Args:
+            values: whole numbers of any shape.
+            of: value, or values, in this file by name of the class, for files that have others than ``labels`` say;
+                classes that it does not name are not in the file.
 
         Raises:
             ValueError: a value is no whole number.
@@ -123,7 +128,8 @@ class Channels:
             odd = values[whole != values].flat[0]
             raise ValueError(f"it holds {odd:g}, expected whole numbers, one for each class")
         index = np.zeros(values.shape, np.uint8)
-        for number, several in enumerate(self.labels.values(), start=1):
+        for number, (name, own) in enumerate(self.labels.items(), start=1):
+            several = own if of is None else np.atleast_1d(of.get(name, ()))
             index[np.isin(whole, several)] = number
         return index
 

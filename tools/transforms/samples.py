@@ -1,10 +1,13 @@
 """From the files of a labelled sample to its channels on square slices, with all that the way back needs.
 
 An item is `{"image": {name: path, ...} or [path, ...], "label": path, "known": [class, ...]}`; label and known may be
-missing, and "label_by": "voxels" says of a label that its header does not tell where it lies. Instead of an image
-there may be "slices": [path, ...] of DICOM, and "class" for all slices, for each, or by the name of its file. In
-between there is a MetaTensor "image" [images, axial, H, W] in [-1, 1] and one "label" [1, axial, H, W] of class
-indices: slices from feet to head, rows from front to back, columns from the patient's right to left.
+missing. "label_by" says of a label that its header does not tell where it lies: "voxels" that it has the voxels of the
+first image, columns, rows, and slices from the feet up; "slices" that it is a folder of pictures, one for each DICOM
+slice of the first image, see `tools.io.label_slices`. "label_values", {class: value, or values}, are those of this
+label where they differ from those of the sample's `Channels`. Instead of an image there may be "slices": [path, ...] of
+DICOM, and "class" for all slices, for each, or by the name of its file. In between there is a MetaTensor "image"
+[images, axial, H, W] in [-1, 1] and one "label" [1, axial, H, W] of class indices: slices from feet to head, rows from
+front to back, columns from the patient's right to left.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from tools.io.dicom_scan import read_scan
+from tools.io.label_slices import read_label_slices
 from tools.io.pictures import read_pictures
 from tools.io.readers import VolumeError
 from tools.io.volume_reader import VolumeReader, volume_header
@@ -99,7 +103,7 @@ class LoadSampled(MapTransform):
         if "class" in d:
             d["class"] = self._of_slices(d["class"], affine, files, len(image[0]))
         if self.channels.labels:
-            d["label"] = self._read_label(d, image)
+            d["label"] = self._read_label(d, image, paths[0])
             d["known"] = self.channels.known(d.get("known"))
         return d
 
@@ -140,16 +144,20 @@ class LoadSampled(MapTransform):
             )
         return paths
 
-    def _read_label(self, item: Mapping[Hashable, Any], image: MetaTensor) -> MetaTensor:
+    def _read_label(self, item: Mapping[Hashable, Any], image: MetaTensor, source: Any) -> MetaTensor:
         path = item.get("label")
         if path is None:
             index = np.full((1, *image.shape[1:]), UNKNOWN, np.uint8)  # nobody has looked
             return MetaTensor(torch.from_numpy(index), affine=image.affine.clone())
-        stored = LoadImage(reader=VolumeReader, ensure_channel_first=True)(path)
+        if item.get("label_by") == "slices":
+            pictures, affine = read_label_slices(path, source)
+            stored = MetaTensor(torch.from_numpy(pictures)[None], affine=torch.from_numpy(affine))
+        else:
+            stored = LoadImage(reader=VolumeReader, ensure_channel_first=True)(path)
         by_voxels = item.get("label_by") == "voxels"
         values = stored.permute(0, 3, 2, 1) if by_voxels else Orientation("SPL", labels=None)(stored)
         try:
-            index = torch.from_numpy(self.channels.indices(values.numpy()))
+            index = torch.from_numpy(self.channels.indices(values.numpy(), item.get("label_values")))
         except ValueError as error:
             raise VolumeError.of(str(path), f"it is taken for a label map, but {error}") from error
         if by_voxels:
