@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from tools.data.sample_store import BalancedSampler, SampleStore, SliceChoice, _Maker, balanced_weights
+from tools.data.balance import BalancedSampler, balanced_weights
+from tools.data.sample_store import SampleStore, SliceChoice
+from tools.data.stored_slices import SliceMaker
 from tools.io.readers import VolumeError
 from tools.transforms.channels import Channels
 from tools.transforms.samples import random_samples, sample_slices
@@ -63,7 +65,7 @@ def test_samples_are_the_slices_of_the_chain(data, tmp_path, bits, step):
 
 def test_slices_are_chosen_by_content_without_being_made_anew(data, tmp_path, monkeypatch):
     store(data, tmp_path)
-    monkeypatch.setattr(_Maker, "_computed", lambda *_: pytest.fail("made anew"))
+    monkeypatch.setattr(SliceMaker, "_computed", lambda *_: pytest.fail("made anew"))
     core = store(data, tmp_path, choice=SliceChoice(labels=["core"]))
     assert core.slice_of.tolist() == [2, 2, 2]
     large = store(data, tmp_path, choice=SliceChoice(labels=["core", "oedema"], min_pixels=16))
@@ -79,12 +81,9 @@ def test_slices_are_chosen_by_content_without_being_made_anew(data, tmp_path, mo
 def test_an_interrupted_store_goes_on_and_changed_files_are_made_anew(data, tmp_path, monkeypatch):
     mine = copy.deepcopy(data)
     made = []
-    from tools.data import sample_store
 
-    computed = sample_store._Maker._computed
-    monkeypatch.setattr(
-        sample_store._Maker, "_computed", lambda self, item: made.append(item["id"]) or computed(self, item)
-    )
+    computed = SliceMaker._computed
+    monkeypatch.setattr(SliceMaker, "_computed", lambda self, item: made.append(item["id"]) or computed(self, item))
     store(mine[:1], tmp_path)
     store(mine, tmp_path)
     assert made == ["case0", "case1", "case2"]

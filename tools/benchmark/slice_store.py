@@ -15,7 +15,8 @@ from monai.transforms import Transform
 from torch.utils.data import DataLoader
 
 from tools.benchmark.options import number, numbers
-from tools.data.sample_store import BalancedSampler, SampleStore, balanced_weights
+from tools.data.balance import BalancedSampler, balanced_weights
+from tools.data.sample_store import SampleStore
 from tools.transforms.channels import Channels
 from tools.transforms.samples import SCALE, random_samples
 
