@@ -1,5 +1,6 @@
 """CHAOS's organs: which pictures belong to which image, and what their grey values say."""
 
+import json
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from tools.data.cases import case_datalist, find_cases, recognise
 from tools.data.phantoms.chaos import write_chaos_phantoms
 from tools.data.sample_store import SampleStore
 from tools.datasets.chaos import CHAOS, ORGANS
+from tools.inspect_data.command import inspect_data
 from tools.transforms.channels import UNKNOWN, Channels
 from tools.transforms.samples import sample_slices
 
@@ -22,7 +24,8 @@ RANGES = {"liver": (55, 70), "right kidney": (110, 135), "left kidney": (175, 20
 def phantoms(tmp_path_factory):
     root = tmp_path_factory.mktemp("chaos") / "p"
     write_chaos_phantoms(root, 4, 1, (16, 32, 32), progress=False)
-    shutil.rmtree(root / "Test_Sets" / "MR")  # as CHAOS, whose test sets have no labels; CT keep theirs
+    for study in ("MR", "CT/3"):
+        shutil.rmtree(root / "Test_Sets" / study)
     return root
 
 
@@ -83,6 +86,19 @@ def test_ct_and_mr_in_one_store(phantoms, tmp_path):
         assert (store.pixels(["liver"])[of_ct] > 0).any()
         assert (store.pixels(["spleen"])[~of_ct] > 0).any()
         assert not store.pixels(["spleen"])[of_ct].any()  # 255 is the liver there
+
+
+def test_it_is_seen_before_training(phantoms, tmp_path):
+    inspect_data(str(phantoms), str(tmp_path / "out"))
+    facts = json.loads((tmp_path / "out" / "data.json").read_text())
+    assert (facts["recognised_as"].split(":")[0], facts["cases"], facts["labelled"]) == ("chaos", 3, 3)
+    counts = {name: said["cases_labelled"] for name, said in facts["labels_ml"].items()}
+    assert counts == {"liver": 3, "right kidney": 1, "left kidney": 1, "spleen": 1}  # CT says nothing of others
+    ground = sorted((phantoms / "Train_Sets" / "MR" / "1" / "T1DUAL" / "Ground").iterdir())
+    pixels = sum(int((np.asarray(Image.open(file)) == 252).sum()) for file in ground)
+    header = pydicom.dcmread(next((phantoms / "Train_Sets/MR/1/T1DUAL/DICOM_anon/InPhase").iterdir()))
+    voxel = float(np.prod(header.PixelSpacing)) * float(header.SpacingBetweenSlices)
+    assert facts["labels_ml"]["spleen"]["median"] == pytest.approx(pixels * voxel / 1000, rel=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:.*is for validation")

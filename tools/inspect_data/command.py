@@ -125,7 +125,7 @@ def _intensities(cases: Sequence[CaseFacts], name: str) -> dict[str, Any] | None
 
 def _volumes(cases: Sequence[CaseFacts], name: str) -> dict[str, Any] | None:
     there = [case.millilitres[name] for case in cases if case.millilitres.get(name)]
-    labelled = sum(bool(case.millilitres) for case in cases)
+    labelled = sum(name in case.millilitres for case in cases)
     if not labelled:
         return None
     spread = {"least": min(there), "median": median(there), "greatest": max(there)} if there else {}

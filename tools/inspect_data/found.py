@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.data.cases import find_cases, recognise
+from tools.data.cases import find_cases, label_of, recognise
 from tools.data.folders import walk
 from tools.data.own_folders import find_series
 from tools.data.scans import all_scans
@@ -123,9 +123,7 @@ def _published(dataset: Dataset, root: Path) -> Found:
             held_out = dataset.holds_out(case.subject, case.folders)
             item = {"id": case.id, "subject": case.subject, "image": case.images}
             item["section"] = "validation" if held_out else "training"
-            if case.label is not None:
-                item["label"] = case.label
-                item |= {"label_by": "voxels"} if dataset.labels.by_voxels else {}
+            item |= label_of(dataset, case, next(iter(case.images)))
             items.append(item)
     kinds = {images.voxels for images in dataset.images.values()}
     return Found(
@@ -133,7 +131,7 @@ def _published(dataset: Dataset, root: Path) -> Found:
         items,
         [*dataset.images],
         kinds.pop() if len(kinds) == 1 else None,
-        dataset.labels.classes if dataset.labels else {},
+        dataset.classes_of_labels,
         dataset,
     )
 

@@ -108,7 +108,8 @@ class _Cases(Dataset):
             counts = np.bincount(index.ravel(), minlength=256)
             facts.millilitres = {
                 name: round(float(counts[number] * math.prod(spacing) / 1000), 3)
-                for number, name in enumerate(self.found.classes, start=1)
+                for number, (name, known) in enumerate(zip(self.found.classes, made["known"], strict=True), start=1)
+                if known
             }
         facts.picture = _picture(voxels[0], np.where(index == UNKNOWN, 0, index), spacing[1:], self.found)
 
