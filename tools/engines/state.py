@@ -110,7 +110,8 @@ def upgraded(state: dict) -> dict:
         return state
     schedules = {name.removesuffix("_schedule"): one for name, one in state["also"].items()}
     within = state["iteration"] - state["epoch"] * (state["epoch_length"] or 0)
-    return state | {
+    kept = {key: value for key, value in state.items() if key not in ("ema", "best", "validated")}
+    return kept | {
         "version": VERSION,
         "draws": state.get("draws", 1),
         "images": None,
