@@ -68,6 +68,8 @@ GAN = {
         "sub_encoder_channels": "width of the sub-encoder's widest layer",
         "implementation": "`optimised`, or `reference`: step by step as the released code does, for comparisons; "
         "slower, with more memory; it brings back what is said above and no more",
+        "compile": "compiles what the losses call of the networks by TorchInductor, which needs a C++ compiler and "
+        "minutes before the first step; on a CPU, at 32 voxels, no faster",
         "checkpointing": "saves memory: volumes go one after the other, and GL's activations are computed again in the "
         "backward pass",
     },

@@ -55,6 +55,7 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
         "precision": "fp32",
         **training_parts.renamed("plain", "'optimised'", "{True: 'reference', False: 'optimised'}"),
         **method.computing,
+        "compile": False,
         "accumulation": 1,
         "ema_decay": 0.999,
         **method.options,
@@ -132,6 +133,7 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
             "handlers": training_parts.training_handlers(),
             "trainer": training_parts.trainer(
                 ema="@ema",
+                compile="@compile",
                 max_epochs="$@max_epochs if @iterations is None else "
                 "epochs_for(@iterations, len(@train#dataset), @batch_size)",
             ),
