@@ -27,7 +27,7 @@ LAYERS = {
     "transforms": (*FILES, "io"),
     "data": (*FILES, "datasets", "io", "transforms"),
     "metrics": (*FILES, "io", "transforms"),
-    "features": (*FILES, "io", "transforms"),
+    "features": (*FILES, "options", "io", "transforms"),
     "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features"),
     # networks and their training
     "layers": ("former",),
@@ -42,7 +42,7 @@ LAYERS = {
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "datasets", "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
-    "benchmark": (*FILES, "io", "transforms", "data", "metrics", "engines"),
+    "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines"),
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),
     "__main__": ("command_line",),

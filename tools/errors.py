@@ -35,6 +35,14 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
+def causes(error: BaseException) -> list[BaseException]:
+    """The error and what it was raised from, the origin last: MONAI's `Compose` and its config parser wrap errors."""
+    chain = [error]
+    while (origin := chain[-1].__cause__) is not None:
+        chain.append(origin)
+    return chain
+
+
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     """The end of a message on a name that is not known: the nearest that is, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

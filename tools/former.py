@@ -16,13 +16,12 @@ IN_MODULES = {
     "data": {
         "data.cache": "cached_dataset usable_dataset",
         "data.fallback": "dataset_or_phantoms",
-        "data.former": "gsp_datalist image_transforms luna16_datalist t1_transforms",
+        "data.former": "data_provenance gsp_datalist image_transforms luna16_datalist t1_transforms",
         "data.labels": "with_labels",
         "data.phantoms.chaos": "write_chaos_phantoms",
         "data.phantoms.gsp": "write_gsp_phantoms",
         "data.phantoms.luna16": "write_luna16_phantoms",
         "data.preprocessed": "preprocessed_info",
-        "data.provenance": "data_provenance",
         "data.slices": "SliceStore UnpairedSampler UnpairedSlices unpaired with_enough_slices",
         "data.studies": "ct_studies mr_studies translation_studies true_ct",
         "data.synthetic": "reference_files seed_datalist with_seeds",
@@ -106,17 +105,25 @@ FORMER = ELSEWHERE | {
 }
 """Dotted name in version 0.1.0 -> dotted name now, both below ``tools``."""
 
+INSTEAD = {
+    "data.former.data_provenance": "data.provenance.data_provenance, with fields_of_view",
+    "data.former.gsp_datalist": "data.volumes.section_datalist, with 'gsp'",
+    "data.former.image_transforms": "data.cubes.Cubes, with 'ct'",
+    "data.former.luna16_datalist": "data.volumes.section_datalist, with 'luna16'",
+    "data.former.t1_transforms": "data.cubes.Cubes, with 't1'",
+}
+"""Function that keeps a former name working -> what a reader is told to write, both below ``tools``."""
 
 IMPLEMENTATIONS = {True: "reference", False: "optimised"}
 """Value of an argument ``plain`` -> that of ``implementation``."""
 
 
-def former_argument(old: str, new: str, values: Mapping[Any, Any] | None = None) -> Callable[[Callable], Callable]:
+def former_argument(old: str, *new: str, values: Mapping[Any, Any] | None = None) -> Callable[[Callable], Callable]:
     """Decorator of a function one of whose arguments had another name in version 0.1.0.
 
     Args:
         old: former name.
-        new: present name.
+        *new: present name; or several, which all take the value.
         values: present values by former ones, if those have changed too.
     """
 
@@ -125,11 +132,12 @@ def former_argument(old: str, new: str, values: Mapping[Any, Any] | None = None)
         def call(*args: Any, **kwargs: Any) -> Any:
             if old in kwargs:
                 message = (
-                    f"argument {old} is now {new}, and the old name goes with the next version. Write the new one."
+                    f"argument {old} is now {' and '.join(new)}, and the old name goes with the next version. Write "
+                    "what it is now."
                 )
                 warnings.warn(message, FutureWarning, stacklevel=2)
                 value = kwargs.pop(old)
-                kwargs[new] = value if values is None else values[value]
+                kwargs |= dict.fromkeys(new, value if values is None else values[value])
             return function(*args, **kwargs)
 
         return call
@@ -138,9 +146,9 @@ def former_argument(old: str, new: str, values: Mapping[Any, Any] | None = None)
 
 
 def name_now(dotted: str) -> str | None:
-    """What ``tools.engines.Update`` is called now, or None if it never had that name."""
+    """What to write for ``tools.engines.Update`` now, or None if it never had that name."""
     now = FORMER.get(dotted.removeprefix("tools."))
-    return None if now is None else f"tools.{now}"
+    return None if now is None else f"tools.{INSTEAD.get(now, now)}"
 
 
 def former_names(package: str) -> Callable[[str], Any]:
@@ -150,11 +158,12 @@ def former_names(package: str) -> Callable[[str], Any]:
     """
 
     def find(name: str) -> Any:
-        now = name_now(f"{package}.{name}")
-        if now is None:
+        dotted = f"{package}.{name}"
+        if name_now(dotted) is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        message = f"{package}.{name} is now {now}, and the old name goes with the next version. Write the new one."
+        message = f"{dotted} is now {name_now(dotted)}; the old name goes with the next version. Write the new one."
         warnings.warn(message, FutureWarning, stacklevel=2)
+        now = f"tools.{FORMER[dotted.removeprefix('tools.')]}"
         module, _, attribute = now.rpartition(".")
         try:
             return getattr(importlib.import_module(module), attribute)

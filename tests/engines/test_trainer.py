@@ -374,6 +374,9 @@ def test_draws_of_processes_are_the_rows_of_one():
     parts = [Draws(1, 2, rank=rank, world_size=3).uniform(2, 3) for rank in range(3)]
     assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
     assert 0 <= whole.min() < 0.5 < whole.max() < 1
+    on_a_device = Draws(1, 2, device="meta")
+    assert torch.equal(on_a_device.choices(6, 3), whole)
+    assert [drawn.device.type for drawn in (on_a_device.uniform(1), on_a_device.normal(1))] == ["meta", "meta"]
 
 
 def test_a_process_draws_the_numbers_of_its_own_rows_alone(monkeypatch):

@@ -165,6 +165,17 @@ def test_discriminators_are_shown_the_pool():
     assert term == pytest.approx(expected / 2, rel=1e-4)
 
 
+def test_chance_decides_without_waiting_for_a_device():
+    """Tensors on "meta" have no values that could be fetched."""
+    objective = make_objective(crop_size=SIZE // 2, pool_size=1)
+    batch = {name: images.to("meta") for name, images in make_batch(rows=3).items()}
+    drawn = objective.draw(batch, Draws(0, 0, device="meta"))
+    assert drawn["mr"].shape == drawn["ct"].shape == (3, 1, SIZE // 2, SIZE // 2)
+    pooled = objective.pool_ct.exchange(drawn["ct"], drawn["uniforms_ct"])
+    assert pooled.device.type == "meta"
+    assert len(objective.pool_ct.images) == 1
+
+
 def test_crops_cover_the_image_and_modalities_move_together():
     size, crop = 6, 4
     objective = make_objective(2, crop_size=crop)

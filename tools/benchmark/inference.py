@@ -23,6 +23,7 @@ from tools.engines.trainer import PRECISIONS
 from tools.engines.translation import SlabInferer
 from tools.transforms.ct import CalibrateHUd, DropBlankSlicesd, ReplaceNaNd, ct_preprocessing
 from tools.transforms.spatial import load_volume
+from tools.transforms.window import CT_WINDOW
 
 SCAN = (300, 512, 512)
 """Slices, rows and columns of a scan as LUNA16 has them."""
@@ -43,9 +44,7 @@ def generation(case: Case, device: torch.device) -> float:
 
     def write() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            write_by_slabs(
-                network, latent, Path(folder) / "volume.nii", (-1024, 600), (1, 1, 1), None, case.slab_length
-            )
+            write_by_slabs(network, latent, Path(folder) / "volume.nii", CT_WINDOW, (1, 1, 1), None, case.slab_length)
 
     def make() -> None:
         OneByOneInferer()(latent, network)
@@ -99,7 +98,7 @@ def preprocessing(image_size: int, reference: bool) -> Compose:
     if not reference:
         return ct_preprocessing(image_size)
     steps = [ReplaceNaNd("image"), CalibrateHUd("image"), DropBlankSlicesd("image")]
-    clip = Lambdad("image", lambda hu: hu.clamp(-1024, 600))
+    clip = Lambdad("image", lambda hu: hu.clamp(*CT_WINDOW))
     return Compose([*load_volume(), *steps, clip, ReferenceResized("image", image_size), Lambdad("image", torch.round)])
 
 

@@ -23,8 +23,9 @@ from tools.benchmark.equality import (
 )
 from tools.benchmark.inference import generation, preparation, translation
 from tools.benchmark.profiling import profiled
-from tools.benchmark.training import build_trainer, causes
+from tools.benchmark.training import build_trainer
 from tools.engines.trainer import AlternatingTrainer
+from tools.errors import causes
 
 MB = 2**20
 """Bytes in the MB of all figures; the tools by which GPU memory is usually read count so."""

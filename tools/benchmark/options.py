@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from tools.options import listed
+
 OWN_OPTIONS = {
     "image_size": "--image_sizes",
     "batch_size": "--batch_sizes and --speed_batch_size",
@@ -18,7 +20,7 @@ OWN_OPTIONS = {
 
 def names(option: str, given: str | Sequence[str], known: Collection[str]) -> list[str]:
     """One name or several, as a list or separated by commas, each of which must be known."""
-    chosen = [name.strip() for name in given.split(",")] if isinstance(given, str) else [str(name) for name in given]
+    chosen = listed(given)
     unknown = [name for name in chosen if name not in known]
     if unknown or not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"{option} is {given!r}, expected different names out of {', '.join(known)}.")
@@ -27,9 +29,8 @@ def names(option: str, given: str | Sequence[str], known: Collection[str]) -> li
 
 def numbers(option: str, given: int | str | Sequence[int]) -> list[int]:
     """One whole number or several, as a list or separated by commas, from 1."""
-    parts = given.split(",") if isinstance(given, str) else [given] if isinstance(given, int) else list(given)
     try:
-        chosen = [int(part) for part in parts]
+        chosen = [given] if isinstance(given, int) else [int(part) for part in listed(given)]
     except (TypeError, ValueError):
         chosen = []
     if not chosen or min(chosen) < 1 or len(set(chosen)) < len(chosen):

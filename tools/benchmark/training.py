@@ -12,6 +12,7 @@ import torch
 from tools.benchmark.batches import write_first_batch
 from tools.benchmark.configs import read_config
 from tools.engines.trainer import AlternatingTrainer
+from tools.errors import causes
 
 
 def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, Any]) -> int:
@@ -83,11 +84,3 @@ def build_trainer(
             "pin_memory": device.type == "cuda",
         }
         return parser.get_parsed_content("train#trainer")
-
-
-def causes(error: BaseException) -> list[BaseException]:
-    """The error and what it was raised from, the origin last; MONAI's config parser wraps what components raise."""
-    chain = [error]
-    while (origin := chain[-1].__cause__) is not None:
-        chain.append(origin)
-    return chain

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from monai.transforms import Compose
 
+from tools.data import provenance
 from tools.data.cubes import Cubes
+from tools.data.preprocessed import preprocessed_info
 from tools.data.volumes import section_datalist
+from tools.io.volume_reader import volume_header
+
+
+def data_provenance(dataset_dir: str | os.PathLike | None, datalist: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """`data_provenance` with the extents that the headers of the files state, as configs of 0.1.0 expect them.
+
+    They are those of the cubes only where the folder was preprocessed; there is a warning where it was not.
+    """
+    extents = [volume_header(item["image"]).field_of_view for item in datalist]
+    if preprocessed_info(dataset_dir) is None:
+        warnings.warn(
+            "field_of_view_mm is that of the original files, from before blank slices or what surrounds a head are "
+            "cut away: what is generated gets voxels of a wrong size. Take the bundle's present train.json, or train "
+            "from what python -m tools preprocess writes.",
+            stacklevel=2,
+        )
+    return provenance.data_provenance(dataset_dir, datalist, extents)
 
 
 def luna16_datalist(

@@ -23,7 +23,7 @@ class Draws:
     Args:
         seed: the run's seed.
         iteration: number of the iteration, counted from 0.
-        device: device on which tensors are returned. They are drawn on the CPU, so that devices agree.
+        device: device on which ``normal`` and ``uniform`` return tensors, drawn on the CPU so that devices agree.
         rank: number of this process.
         world_size: number of processes that share the batch.
         iterations: number of iterations of the whole run; None where it is not needed.
@@ -48,10 +48,14 @@ class Draws:
 
     def normal(self, batch: int, *size: int) -> Tensor:
         """Standard normal [batch, *size], each of this process's rows from its own stream."""
-        return self._rows(np.random.Generator.standard_normal, batch, size)
+        return self._rows(np.random.Generator.standard_normal, batch, size).to(self.device, non_blocking=True)
 
     def uniform(self, batch: int, *size: int) -> Tensor:
         """Uniform in [0, 1), [batch, *size], each of this process's rows from its own stream."""
+        return self.choices(batch, *size).to(self.device, non_blocking=True)
+
+    def choices(self, batch: int, *size: int) -> Tensor:
+        """Numbers as of ``uniform``, on the CPU: for what is decided there, without waiting for a device."""
         return self._rows(np.random.Generator.random, batch, size)
 
     def integer(self, low: int, high: int) -> int:
@@ -63,7 +67,7 @@ class Draws:
         for place in range(batch):
             row = drawn[place : place + 1]  # an array also where a row is one number
             draw(self._stream(1 + self.rank + self.world_size * place), dtype=np.float32, out=row)
-        return torch.from_numpy(drawn).to(self.device, non_blocking=True)
+        return torch.from_numpy(drawn)
 
     def _stream(self, number: int) -> np.random.Generator:
         """Stream 0 is that of all rows, stream 1 + n that of row n of the whole batch."""

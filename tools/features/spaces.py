@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from tools.features.radiomics import RadiomicFeatures
 from tools.features.space import FeatureSpace
 from tools.features.untrained import UntrainedFeatures, UntrainedSliceFeatures
+from tools.options import listed
 
 Weights = str | os.PathLike | None
 
@@ -85,8 +86,7 @@ def make_spaces(
     Raises:
         ValueError: no name, weights that none of the spaces takes, or one file for several; and see `make_space`.
     """
-    names = names.split(",") if isinstance(names, str) else names
-    names = list(dict.fromkeys(stripped for name in names if (stripped := str(name).strip())))
+    names = list(dict.fromkeys(listed(names)))
     if not names:
         raise ValueError(f"no feature space is given; choose from {', '.join(NAMES)}")
     for name in names:

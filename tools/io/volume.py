@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from monai.config import PathLike
 
+from tools.errors import causes
 from tools.files import as_text
 
 VOXEL_SIZES = (1e-2, 100.0)
@@ -34,10 +35,7 @@ class VolumeError(ValueError):
     @classmethod
     def behind(cls, error: BaseException) -> VolumeError | None:
         """The VolumeError that led to an error, since MONAI's `Compose` wraps what its transforms raise; or None."""
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, cls):
-            cause = cause.__cause__
-        return cause
+        return next((cause for cause in causes(error) if isinstance(cause, cls)), None)
 
     def __reduce__(self):  # so that it crosses process boundaries with its reason
         return type(self), (str(self), self.reason)

@@ -46,7 +46,8 @@ class CRFGANObjective(HierarchicalObjective):
 
     generating_updates = ("discriminator", "generator", "crf")
 
-    @former_argument("plain", "implementation", IMPLEMENTATIONS)
+    @former_argument("plain", "implementation", values=IMPLEMENTATIONS)
+    @former_argument("classification_weight", "discriminator_class_weight", "generator_class_weight")
     def __init__(
         self,
         generator: Generator,

@@ -95,11 +95,11 @@ class CycleGANObjective:
             draws: the iteration's source of random numbers.
 
         Returns:
-            Images "mr" and "ct"; for the pools "uniforms_ct" and "uniforms_mr" [B, 2], uniform in [0, 1); and the
-            "handover", in which the generators' update leaves its images for the discriminators' update.
+            Images "mr" and "ct"; for the pools "uniforms_ct" and "uniforms_mr" [B, 2], uniform in [0, 1), on the
+            CPU; and the "handover", in which the generators' update leaves its images for the discriminators' update.
         """
-        drawn = {name: self.augment(batch[name], draws.uniform(len(batch[name]), 3)) for name in ("mr", "ct")}
-        uniforms = {f"uniforms_{name}": draws.uniform(len(batch[name]), 2) for name in ("ct", "mr")}
+        drawn = {name: self.augment(batch[name], draws.choices(len(batch[name]), 3)) for name in ("mr", "ct")}
+        uniforms = {f"uniforms_{name}": draws.choices(len(batch[name]), 2) for name in ("ct", "mr")}
         return {**drawn, **uniforms, "handover": Handover(len(batch["mr"]))}
 
     def augment(self, images: Tensor, uniforms: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class CycleGANObjective:
             raise ValueError(f"crops of {size} do not fit into images of {tuple(images.shape[-2:])}")
         room = torch.tensor([images.shape[-2] - size + 1, images.shape[-1] - size + 1])
         crops = []
-        for image, (y, x, flip) in zip(images, uniforms.cpu().unbind(), strict=True):
+        for image, (y, x, flip) in zip(images, uniforms.unbind(), strict=True):
             top, left = (torch.stack([y, x]) * room).long().tolist()
             crop = image[:, top : top + size, left : left + size]
             crops.append(crop.flip(-1) if flip < self.flip else crop)

@@ -40,6 +40,7 @@ class HAGANObjective(HierarchicalObjective):
     """
 
     @former_argument("lean", "checkpointing")
+    @former_argument("classification_weight", "discriminator_class_weight", "generator_class_weight")
     def __init__(
         self,
         generator: HierarchicalGenerator,
