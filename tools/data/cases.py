@@ -13,7 +13,7 @@ from typing import Any
 from tools.data.folders import walk
 from tools.datasets.decathlon import DESCRIPTION, described
 from tools.datasets.published import DATASETS
-from tools.datasets.record import Dataset, Labels
+from tools.datasets.record import Dataset, Labels, Sphere
 from tools.datasets.splitting import check_section, split
 from tools.files import as_text
 from tools.io import left_out
@@ -22,6 +22,7 @@ from tools.io.label_slices import label_slices
 from tools.io.pictures import PICTURES
 from tools.io.readers import VolumeError, volume_suffix, with_channel
 from tools.io.volume_reader import volume_header
+from tools.transforms.spheres import check_spheres
 
 FIRST = 50
 """Folders of which the first images are looked at to recognise a dataset."""
@@ -39,7 +40,7 @@ class Case:
         subject: name of the subject.
         folders: names of the folders around its first image, from the outside in.
         images: modality -> path, of a file or of a folder of DICOM slices.
-        label: path of the label map of all images; None without one.
+        label: path of the label map of all images, or spheres, see `Labels.spheres`; None without one.
         own_labels: modality -> path of its own label map, see `Images.labels`.
         class_name: name of the class of the scan; None without one.
         said: entry of the dataset's table for it.
@@ -49,7 +50,7 @@ class Case:
     subject: str
     folders: tuple[str, ...]
     images: dict[str, str] = field(default_factory=dict)
-    label: str | None = None
+    label: str | list[Sphere] | None = None
     own_labels: dict[str, str] = field(default_factory=dict)
     class_name: str | None = None
     said: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +105,10 @@ def find_cases(dataset: Dataset, folder: str | os.PathLike) -> list[Case]:
                 _put(case.images, modality, volume, f"{modality} of {case.id!r}")
     if not cases:
         raise FileNotFoundError(f"there is no image of {dataset.name} in {root.absolute()}; looked for {dataset.looks}")
+    spheres = dataset.labels.spheres(root) if dataset.labels and dataset.labels.spheres else None
+    if spheres is not None:
+        for case in cases.values():
+            case.label = list(spheres.get(case.id, ()))
     for (name, modality), path in maps.items():
         if name in cases and modality is None:
             cases[name].label = path
@@ -188,15 +193,15 @@ def label_of(dataset: Dataset, case: Case, modality: str) -> dict[str, Any]:
         modality: modality of the item's first image, whose own label map is taken where each has one.
 
     Returns:
-        ``{"label": path, "known": [name of each class in it, ...]}``; also "label_by", one of
+        ``{"label": path or spheres, "known": [name of each class in it, ...]}``; also "label_by", one of
         `tools.datasets.record.PLACES`, where its header does not say where it lies; and "label_values",
         name -> values, where label maps of the dataset's modalities differ in them.
     """
     own = dataset.images[modality].labels
-    labels, path = (own, case.own_labels.get(modality)) if own else (dataset.labels, case.label)
-    if path is None:
+    labels, label = (own, case.own_labels.get(modality)) if own else (dataset.labels, case.label)
+    if label is None:
         return {}
-    item = {"label": path, "known": [*labels.classes]}
+    item = {"label": label, "known": [*labels.classes]}
     item |= {} if labels.by == "header" else {"label_by": labels.by}
     return item | ({"label_values": dict(labels.classes)} if own else {})
 
@@ -213,6 +218,8 @@ def usable_items(items: Iterable[dict[str, Any]], where: str, what: str, stackle
             paths = list(item["image"])
             if item.get("label_by") == "slices":
                 label_slices(item["label"], paths[0])
+            elif item.get("label_by") == "spheres":
+                check_spheres(paths[0], item["label"])
             elif "label" in item:
                 paths.append(item["label"])
             doubts = {path: volume_header(path).doubt for path in paths}
@@ -261,9 +268,9 @@ def images_in(root: Path, dataset: Dataset | None = None) -> Iterator[tuple[str,
 
 
 def _label_maps(dataset: Dataset) -> list[tuple[str | None, Labels]]:
-    """The kinds of label maps of a dataset, each with the modality whose own it is, None of all."""
+    """The kinds of label maps of a dataset that are files, each with the modality whose own it is, None of all."""
     own = [(modality, images.labels) for modality, images in dataset.images.items()]
-    return [(modality, labels) for modality, labels in [(None, dataset.labels), *own] if labels]
+    return [(modality, labels) for modality, labels in [(None, dataset.labels), *own] if labels and labels.pattern]
 
 
 def _put(known: dict[Any, str], key: Any, path: str, what: str) -> None:

@@ -1,12 +1,56 @@
-"""LUNA16 (Setio et al. 2017): 888 chest CT in ten numbered folders; the last is held out, as in CRF-GAN's paper."""
+"""LUNA16 (Setio et al. 2017): 888 chest CT in ten numbered folders; the last is held out, as in CRF-GAN's paper.
 
-from tools.datasets.record import IMAGE_ROLES, Dataset, Images
+`annotations.csv` has the centre and the diameter of each of 1,186 nodules, those of 3 mm or more that at least three of
+four radiologists marked. Nobody drew their outlines there: as a label, a nodule is a sphere of its diameter.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.datasets.record import IMAGE_ROLES, Dataset, Images, Labels, Sphere
+
+ANNOTATIONS = "annotations.csv"
+
+
+def annotations(folder: Path) -> Mapping[str, list[Sphere]] | None:
+    """Nodules by the id of their series, in mm of RAS; None without a table.
+
+    Of several tables the one nearest to ``folder`` is read, for LUNA16's evaluation script has a copy.
+
+    Raises:
+        ValueError: a row has no series, or no centre and diameter; it is named.
+    """
+    tables = sorted(folder.rglob(ANNOTATIONS), key=lambda path: (len(path.parts), path))
+    if not tables:
+        return None
+    found: dict[str, list[Sphere]] = {}
+    with open(tables[0], newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        for row in rows:
+            try:
+                x, y, z, diameter = (float(row[name]) for name in ("coordX", "coordY", "coordZ", "diameter_mm"))
+                nodules = found.setdefault(row["seriesuid"], [])
+            except (KeyError, TypeError, ValueError):
+                diameter = math.nan
+            if not (diameter > 0 and math.isfinite(x + y + z + diameter)):
+                raise ValueError(
+                    f"{tables[0]}, line {rows.line_num}: expected seriesuid, coordX, coordY, coordZ in mm of LPS and "
+                    f"diameter_mm above 0, got {dict(row)}"
+                )
+            nodules.append((-x, -y, z, diameter))
+    return found
+
 
 LUNA16 = Dataset(
     name="luna16",
     looks="subset0 to subset9 with .mhd files as LUNA16 is published",
     images={"ct": Images(r"(.*/)?subset\d+/(?P<id>[^/]+)", voxels="CT")},
     ids=r"1\.3\.6\.1\.4\.1\.14519\.5\.2\.1\.6279\.6001\.",  # every series of LIDC-IDRI, hence of LUNA16
+    labels=Labels(None, {"nodule": 1}, by="spheres", spheres=annotations),
     fold=r"subset(\d+)",
     folds="subsets",
     validation_folds=(9,),

@@ -10,6 +10,9 @@ from typing import Any
 
 from tools.datasets.splitting import is_held_out
 
+Sphere = tuple[float, float, float, float]
+"""Centre x, y, z and diameter in mm."""
+
 VOXELS = {"CT": "Hounsfield units", "MR": "magnitudes without a unit"}
 """What the voxels of an image may be."""
 
@@ -24,6 +27,7 @@ PLACES = {
     "header": "the header of the file",
     "voxels": "the voxels of its image: columns, rows, and slices from the feet up, whatever the header says",
     "slices": "the DICOM slices of its image: it is a folder of pictures, one for each, in the order of their names",
+    "spheres": "a table of the dataset: it is a list of spheres",
 }
 """What may tell where a label map lies."""
 
@@ -56,18 +60,26 @@ class Labels:
     """Where a dataset's label maps are, one for each case.
 
     Attributes:
-        pattern: regular expression of their paths, as for `Images`.
+        pattern: regular expression of their paths, as for `Images`; None where they are spheres.
         classes: name of every class that the dataset labels -> its value in the files, or its values, as ``Channels``
             takes them. Any other class is not labelled, which is not the same as absent.
         by: name of what tells where label maps lie, one of `PLACES`.
+        spheres: function from the dataset's folder to the spheres of each case by its id, (x, y, z, diameter) in mm of
+            RAS, whose voxels have the value 1; it returns None where there is no table. A case that is not in the table
+            has none.
     """
 
-    pattern: str
+    pattern: str | None
     classes: Mapping[str, int | tuple[int, ...]]
     by: str = "header"
+    spheres: Callable[[Path], Mapping[str, Sequence[Sphere]] | None] | None = None
 
     def __post_init__(self) -> None:
-        _check_pattern(self.pattern)
+        if {self.pattern is None, self.spheres is not None} != {self.by == "spheres"}:
+            needed = "spheres, and no pattern" if self.by == "spheres" else "a pattern, and no spheres"
+            raise ValueError(f"labels by {self.by!r} need {needed}")
+        if self.pattern is not None:
+            _check_pattern(self.pattern)
         if self.by not in PLACES:
             raise ValueError(f"by is {self.by!r}, expected one of {', '.join(PLACES)}")
 

@@ -3,7 +3,8 @@
 An item is `{"image": {name: path, ...} or [path, ...], "label": path, "known": [class, ...]}`; label and known may be
 missing. "label_by" says of a label that its header does not tell where it lies: "voxels" that it has the voxels of the
 first image, columns, rows, and slices from the feet up; "slices" that it is a folder of pictures, one for each DICOM
-slice of the first image, see `tools.io.label_slices`. "label_values", {class: value, or values}, are those of this
+slice of the first image, see `tools.io.label_slices`; "spheres" that it is no file but [(x, y, z, diameter), ...] in mm
+of RAS, whose voxels have the value 1. "label_values", {class: value, or values}, are those of this
 label where they differ from those of the sample's `Channels`. Instead of an image there may be "slices": [path, ...] of
 DICOM, and "class" for all slices, for each, or by the name of its file. In between there is a MetaTensor "image"
 [images, axial, H, W] in [-1, 1] and one "label" [1, axial, H, W] of class indices: slices from feet to head, rows from
@@ -44,6 +45,7 @@ from tools.transforms.channels import UNKNOWN, Channels, scaled
 from tools.transforms.ct import ReplaceNaNd
 from tools.transforms.slices import BACKGROUND, GRID_TOLERANCE, LoadStudyd, corner_distance
 from tools.transforms.spatial import checked_size
+from tools.transforms.spheres import spheres_label
 from tools.transforms.squares import GRID_SQUARE, SquareSlicesd, cut_squares
 
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
@@ -149,6 +151,8 @@ class LoadSampled(MapTransform):
         if path is None:
             index = np.full((1, *image.shape[1:]), UNKNOWN, np.uint8)  # nobody has looked
             return MetaTensor(torch.from_numpy(index), affine=image.affine.clone())
+        if item.get("label_by") == "spheres":
+            return spheres_label(path, image, self.channels, item.get("label_values"))
         if item.get("label_by") == "slices":
             pictures, affine = read_label_slices(path, source)
             stored = MetaTensor(torch.from_numpy(pictures)[None], affine=torch.from_numpy(affine))
