@@ -45,6 +45,10 @@ def test_integers_of_other_kinds(seed):
     assert torch.equal(latent(seed), latent(7))
 
 
+def test_a_shape_has_the_numbers_of_its_length():
+    assert torch.equal(latent(7, latent_dim=[3, 2, 5]), latent(7, latent_dim=30).view(3, 2, 5))
+
+
 def test_keeps_the_item_and_works_in_a_loader():
     item = {"seed": 1, "id": "a"}
     out = LatentFromSeedd(latent_key="z", latent_dim=4)(item)
@@ -67,7 +71,7 @@ def test_missing_seed():
         LatentFromSeedd()({"image": 0})
 
 
-@pytest.mark.parametrize("dim", [0, -3, 1.5])
+@pytest.mark.parametrize("dim", [0, -3, 1.5, [], [4, 0], [2, 1.5]])
 def test_bad_dim(dim):
     with pytest.raises(ValueError, match="latent_dim"):
         LatentFromSeedd(latent_dim=dim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ SEED_LIMIT = 2**32
 class LatentFromSeedd(MapTransform):
     """Adds the latent of a seed, so that a synthetic image can be made again from its seed alone.
 
-    The latent depends on the seed and its length only: not on the other items, their order, the device, the worker
+    The latent depends on the seed and its shape only: not on the other items, their order, the device, the worker
     or the global random state.
 
     Args:
         seed_key: key of the seed, an integer in [0, 2^32).
         latent_key: key under which the latent is added: float32 [latent_dim], standard normal, on the CPU.
-        latent_dim: length of the latent.
+        latent_dim: length of the latent; or its shape, as [channels, D, H, W] of the noise that diffusion begins with.
 
     Raises:
         KeyError: an item has no seed.
@@ -33,19 +33,23 @@ class LatentFromSeedd(MapTransform):
         LatentFromSeedd(latent_dim=1024)({"seed": 7})  # {"seed": 7, "latent": tensor of 1024 values}
     """
 
-    def __init__(self, seed_key: str = "seed", latent_key: str = "latent", latent_dim: int = 1024) -> None:
+    def __init__(
+        self, seed_key: str = "seed", latent_key: str = "latent", latent_dim: int | Sequence[int] = 1024
+    ) -> None:
         super().__init__(seed_key)
-        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
-            raise ValueError(f"latent_dim must be a positive integer, got {latent_dim!r}")
+        lengths = latent_dim if isinstance(latent_dim, list | tuple) and latent_dim else (latent_dim,)
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in lengths):
+            raise ValueError(f"latent_dim must be a positive integer, or several for a shape, got {latent_dim!r}")
         self.seed_key = seed_key
         self.latent_key = latent_key
         self.latent_dim = latent_dim
+        self._shape = tuple(lengths)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         if self.seed_key not in data:
             raise KeyError(f"no {self.seed_key!r} in an item with keys {list(data)}; every item needs its integer seed")
         generator = torch.Generator().manual_seed(_as_seed(data[self.seed_key]))
-        return {**data, self.latent_key: torch.randn(self.latent_dim, generator=generator)}
+        return {**data, self.latent_key: torch.randn(self._shape, generator=generator)}
 
 
 def _as_seed(value: Any) -> int:

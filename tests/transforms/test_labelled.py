@@ -1,0 +1,60 @@
+"""Samples written as a dataset: nibabel finds each class and value where it was put, in mm of the patient."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.data import load_decathlon_datalist
+
+from tools.io.labelled_folder import LabelledFolder
+from tools.io.provenance import Provenance
+from tools.transforms.channels import Channels
+from tools.transforms.labelled import WriteSamplesd
+from tools.transforms.volume import PlaceVolumed
+
+CHANNELS = Channels({"t1": 99.5, "ct": [-100, 300]}, {"anterior": 1, "posterior": 2})
+SHAPE, EXTENT = (4, 5, 6), (8.0, 15.0, 6.0)
+
+
+def folder_for(path, channels=CHANNELS):
+    return LabelledFolder(path, "Both", [*channels.images], channels.classes, "MR")
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A sample whose values are all known, and what nibabel reads of it: two images and the label."""
+    index = torch.randint(0, 3, (1, 1, *SHAPE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    image = torch.linspace(-1.2, 1.2, 2 * index.numel()).view(1, 2, *SHAPE)
+    item = {"pred": CHANNELS.join(image, index)[0], "name": "one", "seed": 7}
+    folder = folder_for(tmp_path)
+    WriteSamplesd(CHANNELS, folder, Provenance("joint", "0.1.0"))(PlaceVolumed("pred", EXTENT)(item))
+    folder.finish()
+    (case,) = load_decathlon_datalist(tmp_path / "dataset.json", is_segmentation=True, data_list_key="training")
+    return image[0], index[0, 0], [nib.load(path) for path in (*case["image"], case["label"])]
+
+
+def test_every_voxel_lies_where_it_was_put(written):
+    (t1, ct), index, files = written
+    for file in files:
+        assert nib.aff2axcodes(file.affine) == ("R", "A", "S")
+    read = [np.asanyarray(file.dataobj) for file in files]
+    for d, h, w in np.ndindex(SHAPE):
+        # slices run to the head, rows to the back and columns to the left, around the origin
+        mm = [-(w - 2.5) * 1.0, -(h - 2) * 3.0, (d - 1.5) * 2.0]
+        i, j, k = np.rint(np.linalg.inv(files[0].affine) @ [*mm, 1])[:3].astype(int)
+        assert read[2][i, j, k] == index[d, h, w]
+        assert abs(read[0][i, j, k] - min(max((t1[d, h, w] + 1) / 2 * 1000, 0), 1000)) <= 0.501
+        assert abs(read[1][i, j, k] - min(max((ct[d, h, w] + 1) / 2 * 400 - 100, -100), 300)) <= 0.501
+
+
+def test_every_file_says_that_it_is_synthetic(written):
+    for file in written[2]:
+        assert b"synthetic joint 0.1.0 seed 7" in bytes(file.header["descrip"])
+
+
+def test_folder_and_channels_must_agree(tmp_path):
+    other = Channels({"t1": 99.5}, {"anterior": 1, "posterior": 2})
+    with pytest.raises(ValueError, match=r"the folder is for images \('t1',\)"):
+        WriteSamplesd(CHANNELS, folder_for(tmp_path, other), Provenance("joint", "0.1.0"))
+    with pytest.raises(ValueError, match="the channels have no labels"):
+        WriteSamplesd(Channels({"t1": 99.5}), folder_for(tmp_path), Provenance("joint", "0.1.0"))

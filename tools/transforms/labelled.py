@@ -1,0 +1,93 @@
+"""From samples of images together with their labels, as networks make them, to a folder to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Orientation
+from torch import Tensor
+
+from tools.io.labelled_folder import LabelledFolder
+from tools.io.provenance import Provenance
+from tools.transforms.channels import Channels, Scale
+from tools.transforms.window import Window
+
+BRIGHTEST = 1000.0
+"""What 1 becomes in a file where an image's scale is a percentile, for then it has no unit; -1 becomes 0."""
+
+
+class WriteSamplesd(MapTransform):
+    """Write samples [channels, D, H, W], which have a place by `PlaceVolumed`, as the cases of a `LabelledFolder`.
+
+    Images go from [-1, 1] to whole numbers: HU of their window, or `BRIGHTEST` at most; what lies beyond is clipped.
+    Labels are the classes that `Channels.split` reads. Axes of the files run to the right, the front and the head.
+
+    Args:
+        channels: channels of the samples; their classes are those of the folder.
+        folder: folder to which the cases are added; its `finish` is the caller's.
+        provenance: origin of the samples, which every file says.
+        keys: keys of the samples, MetaTensors.
+        name_key: key of the case's name.
+        seed_key: key of the number that a sample follows from; may be missing.
+
+    Raises:
+        ValueError: there are no labels, or images or classes of the folder are others than those of the channels.
+
+    Example::
+
+        channels = Channels({"t1": 99.5}, {"anterior": 1, "posterior": 2})
+        folder = LabelledFolder("cohort", "Hippocampus", [*channels.images], channels.classes, "MR")
+        WriteSamplesd(channels, folder, provenance)({"pred": sample, "name": "synthetic_00000", "seed": 0})
+        folder.finish()
+    """
+
+    def __init__(
+        self,
+        channels: Channels,
+        folder: LabelledFolder,
+        provenance: Provenance,
+        keys: KeysCollection = "pred",
+        name_key: str = "name",
+        seed_key: str = "seed",
+    ) -> None:
+        super().__init__(keys)
+        if not channels.labels:
+            raise ValueError("the channels have no labels, expected some: a labelled folder has a label for each case")
+        if (*channels.images,) != folder.images or channels.classes != folder.classes:
+            raise ValueError(
+                f"the folder is for images {folder.images} and classes {folder.classes}, expected those of the "
+                f"channels: {(*channels.images,)} and {channels.classes}"
+            )
+        self.channels = channels
+        self.folder = folder
+        self.provenance = provenance
+        self.name_key = name_key
+        self.seed_key = seed_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        seed = d.get(self.seed_key)
+        record = self.provenance.record(None if seed is None else int(seed))
+        turn = Orientation(axcodes="RAS", labels=None)
+        for key in self.key_iterator(d):
+            placed = turn(MetaTensor(d[key].as_tensor().detach().cpu().float(), affine=d[key].affine))
+            images, label = self.channels.split(placed.as_tensor()[None])
+            self.folder.add(
+                str(d[self.name_key]),
+                [
+                    self._in_unit(image, scale)
+                    for image, scale in zip(images[0], self.channels.images.values(), strict=True)
+                ],
+                self.channels.to_values(label[0, 0]),
+                placed.affine.numpy(),
+                record,
+            )
+        return d
+
+    def _in_unit(self, image: Tensor, scale: Scale) -> np.ndarray:
+        window = Window(*scale) if isinstance(scale, tuple) else Window(0.0, BRIGHTEST)
+        return window.unscale(image.clamp(-1, 1).double()).round().numpy()
