@@ -12,3 +12,5 @@ def quiet() -> None:
     # with and without a GPU, so that nothing is missing.
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader: nvImageCodec decoder plugin")
+    # The RSNA's anonymised slices have ID_0123456789 for each UID: a line for every one of 20,000 series.
+    warnings.filterwarnings("ignore", message="Invalid value for VR UI: 'ID_")

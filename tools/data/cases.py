@@ -175,7 +175,7 @@ def case_datalist(
         item = {"id": case.id, "subject": case.subject, "image": [case.images[modality] for modality in modalities]}
         item |= label
         item |= {"class": dataset.classes.index(case.class_name)} if classified else {}
-        item |= {"class": _marks(dataset, case.said)} if findings else {}
+        item |= {"class": marks_of(dataset, case.said)} if findings else {}
         found.append(item)
     if not found:
         raise VolumeError(f"{folder}: none of {len(cases)} cases is complete:\n{left_out.listed(lacking)}")
@@ -234,7 +234,7 @@ def usable_items(items: Iterable[dict[str, Any]], where: str, what: str, stackle
     return good
 
 
-def _marks(dataset: Dataset, said: Mapping[str, Any]) -> list[list[int]]:
+def marks_of(dataset: Dataset, said: Mapping[str, Any]) -> list[list[int]]:
     """What a case shows, a row for all of its slices or one for each."""
     if "slice_findings" in said:
         return [dataset.marks(names) for _, names in sorted(said["slice_findings"].items())]

@@ -24,7 +24,11 @@ from tools.files import whole_file
 from tools.inspect_data.found import Found, find
 from tools.inspect_data.measure import CaseFacts, measured
 from tools.inspect_data.stored import stored
+from tools.io.volume import VolumeError
 from tools.transforms.outlines import COLOURS as OUTLINES
+
+SHOWN = 16
+"""Classes of labels in the summary for a terminal; the page has all."""
 
 SPREAD = 20
 """Ratio of the scans' 99.5th percentiles from which on a page says that each needs a scale of its own."""
@@ -63,7 +67,10 @@ def inspect_data(
     cases = measured(found, most, num_workers)
     facts = summary(found, cases)
     if store_dir is not None:
-        facts["store"] = stored(found, store_dir, image_size, num_workers)
+        try:
+            facts["store"] = stored(found, store_dir, image_size, num_workers)
+        except VolumeError as error:  # no case can be used, as the page says
+            facts["remarks"].append(f"There is no store: {error}")
     output = Path(output_dir)
     with whole_file(output / "data.json") as partial:
         partial.write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -80,10 +87,13 @@ def summary(found: Found, cases: Sequence[CaseFacts]) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "recognised_as": found.what,
         "cases": len(good),
+        "pictures": sum(len(case["names"]) for case in found.items) if found.is_pictures else None,
         "patients": len({case.subject for case in good if case.subject}) or None,
         "sections": dict(Counter(case.section for case in good)),
         "images": dict(Counter(name for case in good for name in case.images)),
         "labelled": sum(case.labelled for case in good),
+        "classes": dict(Counter(case.class_name for case in good if case.class_name)),
+        "findings": _findings(good),
         "read": len(read),
         "shape": _spread([case.shape for case in good if case.shape]),
         "spacing_mm": _spread([case.spacing for case in good if case.spacing]),
@@ -132,6 +142,20 @@ def _volumes(cases: Sequence[CaseFacts], name: str) -> dict[str, Any] | None:
     return {"cases_with_it": len(there), "cases_labelled": labelled, **spread}
 
 
+def _findings(cases: Sequence[CaseFacts]) -> dict[str, dict[str, int | None]]:
+    """How many scans show each finding, and how many slices, where a table says it of them."""
+    said = [case for case in cases if case.findings]
+    by_slice = [case for case in said if case.by_slice]
+    return {
+        name: {
+            "cases_with_it": sum(case.findings[name] > 0 for case in said),
+            "cases_said": len(said),
+            "slices_with_it": sum(case.findings[name] for case in by_slice) if by_slice else None,
+        }
+        for name in (said[0].findings if said else ())
+    }
+
+
 def _remarks(facts: dict[str, Any]) -> list[str]:
     """What a user should know before training."""
     said = []
@@ -143,38 +167,73 @@ def _remarks(facts: dict[str, Any]) -> list[str]:
                     f"The brightest voxels (99.5th percentile) of {name} differ {ratio:,.0f} fold between scans: each "
                     "needs a scale of its own, such as a percentile."
                 )
-    for name, volumes in facts["labels_ml"].items():
-        if volumes and volumes["cases_with_it"] == 0:
-            said.append(f"No case that was read shows {name}.")
+    absent = [name for name, row in facts["labels_ml"].items() if row and not row["cases_with_it"]]
+    absent += [name for name, row in facts["findings"].items() if not row["cases_with_it"]]
+    if absent:
+        said.append(f"No case that was read shows any of: {', '.join(absent)}.")
     for section in ("training", "validation"):
         number = facts["sections"].get(section, 0)
         if number < 2 and "any" not in facts["sections"]:
             said.append(f"For {section} there {'is 1 case' if number else 'is no case'}, by the dataset's own rule.")
     if facts["left_out"]:
-        said.append(f"{len(facts['left_out'])} cases cannot be used; the reasons are below.")
+        said.append(f"{_count(len(facts['left_out']), 'case')} cannot be used:")
+        said[-1] += "".join(f" {name} ({reason});" for name, reason in [*facts["left_out"].items()][:3])
+        said[-1] = said[-1][:-1] + (", and others below." if len(facts["left_out"]) > 3 else ".")
     return said
 
 
 def text(facts: dict[str, Any]) -> str:
     """The summary for a terminal."""
-    shape, spacing = facts["shape"], facts["spacing_mm"]
-    lines = [f"Recognised as {facts['recognised_as']}", f"{facts['cases']} cases"]
-    if facts["patients"]:
-        lines[-1] += f" of {facts['patients']} patients"
-    lines[-1] += "; " + ", ".join(f"{n} {section}" for section, n in facts["sections"].items())
-    lines[-1] += f"; {facts['labelled']} with labels, voxels of {facts['read']} read"
-    if shape:
-        lines.append(f"Size {_range(shape)} voxels" + (f", spacing {_range(spacing)} mm" if spacing else ""))
-    for name, volumes in facts["labels_ml"].items():
-        if volumes:
-            ml = f", {volumes['least']:g} to {volumes['greatest']:g} ml" if "least" in volumes else ""
-            lines.append(f"{name}: in {volumes['cases_with_it']} of {volumes['cases_labelled']} cases{ml}")
+    lines = [f"Recognised as {facts['recognised_as']}", *_counts(facts)]
+    if facts["shape"]:
+        unit = " pixels and pictures together" if facts["pictures"] else " voxels"
+        lines.append(f"Size {_range(facts['shape'])}{unit}")
+        lines[-1] += f", spacing {_range(facts['spacing_mm'])} mm" if facts["spacing_mm"] else ""
+    lines += [
+        f"{name}: in {row['cases_with_it']} of {_count(row['cases_said'], 'scan')}"
+        + (f", {_count(row['slices_with_it'], 'slice')}" if row["slices_with_it"] is not None else "")
+        for name, row in facts["findings"].items()
+    ]
+    labels = [
+        f"{name}: in {row['cases_with_it']} of {_count(row['cases_labelled'], 'case')}"
+        + (f", {_from_to(row['least'], row['greatest'])} ml" if "least" in row else "")
+        for name, row in facts["labels_ml"].items()
+        if row
+    ]
+    lines += labels if len(labels) <= SHOWN else [*labels[:SHOWN], f"and {len(labels) - SHOWN} more, on the page"]
     if store := facts.get("store"):
+        made = f" ({store['made_per_second']} slices/s)" if store["made_per_second"] else ", a part was there before"
         lines.append(
-            f"Store: {store['slices']} slices of {store['image_size']} pixels in {store['seconds_to_make']:g} s, "
-            f"{store['megabytes']:g} MB; {store['read_per_second']} slices/s read in random order"
+            f"Store: {_count(store['slices'], 'slice')} of {store['image_size']} pixels in "
+            f"{store['seconds_to_make']:g} s{made}, {store['megabytes']:g} MB; {store['read_per_second']} slices/s "
+            "read in random order"
         )
     return "\n".join([*lines, *(f"Note: {remark}" for remark in facts["remarks"])])
+
+
+def _counts(facts: dict[str, Any]) -> list[str]:
+    if facts["pictures"]:
+        return [_count(facts["pictures"], "picture")]
+    line = _count(facts["cases"], "case")
+    line += f" of {_count(facts['patients'], 'patient')}" if facts["patients"] else ""
+    for counts in (facts["sections"], facts["classes"]):
+        if counts.keys() - {"any"}:
+            line += "; " + ", ".join(f"{n} {name}" for name, n in counts.items())
+    images = ", ".join(f"{name} in {n}" for name, n in facts["images"].items())
+    return [f"{line}; {facts['labelled']} with labels, voxels of {facts['read']} read", f"Images: {images}"]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _from_to(least: float, greatest: float) -> str:
+    """A range to three digits, or one number."""
+    a, b = (
+        f"{least:.3g}" if least < 1000 else f"{least:.0f}",
+        f"{greatest:.3g}" if greatest < 1000 else f"{greatest:.0f}",
+    )
+    return a if a == b else f"{a} to {b}"
 
 
 def _range(spread: dict[str, Any]) -> str:
@@ -191,6 +250,8 @@ def page(folder: str, found: Found, cases: Sequence[CaseFacts], facts: dict[str,
         folder=folder,
         facts=facts,
         range=_range,
+        counts=_counts(facts)[0],
+        frequent=lambda spread: " x ".join(f"{n:g}" for n in spread["most_frequent"]),
         plots=[_histogram(name, cases) for name in found.images if facts["intensities"][name]],
         legend=[(name, f"rgb{OUTLINES[number % len(OUTLINES)]}") for number, name in enumerate(found.classes)],
         shown=[(case.id, _png(case.picture)) for case in shown[::step][:pictures]],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.data.cases import find_cases, label_of, recognise
+from tools.data.cases import find_cases, label_of, marks_of, recognise
 from tools.data.folders import walk
 from tools.data.own_folders import find_series
 from tools.data.scans import all_scans
@@ -18,6 +18,7 @@ from tools.datasets.record import Dataset
 from tools.io.pictures import PICTURES, picture_names
 from tools.io.readers import read_volume, volume_suffix
 from tools.io.volume import VolumeError
+from tools.io.volume_reader import volume_header
 from tools.transforms.channels import UNKNOWN
 
 LABEL_WORDS = {"label", "labels", "seg", "segmentation", "mask", "organs", "annotation", "gt"}
@@ -35,7 +36,7 @@ class Found:
         what: description for people.
         items: one for each case, as `tools.transforms.samples` takes them, with "section" besides.
         images: names of the images of a case.
-        voxels: "CT", "MR" or None where nobody says.
+        voxels: "CT" or "MR" by the name of an image; empty where nobody says.
         classes: value in label files by name of the class.
         dataset: record, if the folder was recognised.
         is_pictures: True for items that are pictures, without place and unit.
@@ -44,7 +45,7 @@ class Found:
     what: str
     items: list[dict[str, Any]]
     images: Sequence[str]
-    voxels: str | None
+    voxels: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, int | Sequence[int]] = field(default_factory=dict)
     dataset: Dataset | None = None
     is_pictures: bool = False
@@ -86,17 +87,29 @@ def _own_names(root: Path, series: Mapping[str, str]) -> Found:
     images = {name: path for name, path in series.items() if path not in labels.values()}
     if not images:  # labels alone, or volumes whose names only sound so
         images, labels = dict(series), {}
-    items = {n: {"id": n, "subject": n, "section": "any", "image": {"image": p}} for n, p in sorted(images.items())}
+    items = {n: {"id": n, "subject": n, "section": "any"} | _image(p) for n, p in sorted(images.items())}
     values: set[int] = set()
     for name, path in labels.items():
         image = max(images, key=lambda other: _alike(other, name))
         if _alike(image, name) and "label" not in items[image]:
             items[image]["label"] = path
             values |= set(np.unique(_voxels(path)).astype(int).tolist()) if len(values) < UNKNOWN else set()
+    slicewise = any("slices" in item for item in items.values())
     what = "volumes under names of their own; each counts as a patient"
     what += ", labels are told by their names" if values else ""
+    what += "; series whose slices make no volume are read slice by slice" if slicewise else ""
     classes = {f"label {value}": value for value in sorted(values)[: UNKNOWN - 1] if value > 0}
-    return Found(what, list(items.values()), ["image"], None, classes)
+    return Found(what, list(items.values()), ["image"], classes=classes)
+
+
+def _image(path: str) -> dict[str, Any]:
+    """An item's image; the slices of a folder of DICOM that is no volume, as where a gantry was tilted by degrees."""
+    if Path(path).is_dir():
+        try:
+            volume_header(path)
+        except VolumeError:
+            return {"slices": [str(file) for file in sorted(Path(path).iterdir()) if file.is_file()]}
+    return {"image": {"image": path}}
 
 
 def _alike(name: str, other: str) -> int:
@@ -124,13 +137,14 @@ def _published(dataset: Dataset, root: Path) -> Found:
             item = {"id": case.id, "subject": case.subject, "image": case.images}
             item["section"] = "validation" if held_out else "training"
             item |= label_of(dataset, case, next(iter(case.images)))
+            item |= {"class": marks_of(dataset, case.said)} if {"findings", "slice_findings"} & case.said.keys() else {}
+            item |= {"class_name": case.class_name} if case.class_name in dataset.classes else {}
             items.append(item)
-    kinds = {images.voxels for images in dataset.images.values()}
     return Found(
         f"{dataset.name}: {dataset.looks}",
         items,
         [*dataset.images],
-        kinds.pop() if len(kinds) == 1 else None,
+        {name: images.voxels for name, images in dataset.images.items()},
         dataset.classes_of_labels,
         dataset,
     )
@@ -147,4 +161,4 @@ def _pictures(path: Path) -> Found:
         for part in parts
     ]
     what = f"{len(names)} pictures, of which nobody says the patient, the place and the unit"
-    return Found(what, items, ["image"], None, is_pictures=True)
+    return Found(what, items, ["image"], is_pictures=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +39,10 @@ class CaseFacts:
         spacing: distances of voxels in mm along the same axes; empty for pictures.
         images: names of the images that it has.
         labelled: True where it has a label map.
+        class_name: name of the class of the scan; "" without one.
+        findings: finding -> number of slices that show it, or 1 where only the scan is said to; empty where nobody
+            says.
+        by_slice: True where the findings are said of slices.
         intensities: image -> values of a sample of its voxels, float32; empty where voxels were not read.
         millilitres: class -> volume, or pixels for pictures.
         picture: RGB [rows, columns, 3] of the slice with most of a label, or the middle; None where not read.
@@ -51,6 +56,9 @@ class CaseFacts:
     spacing: tuple[float, ...] = ()
     images: tuple[str, ...] = ()
     labelled: bool = False
+    class_name: str = ""
+    findings: dict[str, int] = field(default_factory=dict)
+    by_slice: bool = False
     intensities: dict[str, np.ndarray] = field(default_factory=dict)
     millilitres: dict[str, float] = field(default_factory=dict)
     picture: np.ndarray | None = None
@@ -77,6 +85,11 @@ class _Cases(Dataset):
         names = tuple(item["image"]) if isinstance(item.get("image"), dict) else tuple(self.found.images)
         facts = CaseFacts(str(item["id"]), str(item["subject"]), item["section"], images=names)
         facts.labelled = "label" in item
+        facts.class_name = item.get("class_name", "")
+        if "class" in item:
+            marks = [*item["class"].values()] if isinstance(item["class"], Mapping) else item["class"]
+            facts.by_slice = isinstance(item["class"], Mapping) or len(marks) > 1
+            facts.findings = dict(zip(self.found.dataset.findings, np.sum(marks, axis=0).tolist(), strict=True))
         try:
             if isinstance(item.get("image"), dict):
                 header = volume_header(next(iter(item["image"].values())))
@@ -111,15 +124,21 @@ class _Cases(Dataset):
                 for number, (name, known) in enumerate(zip(self.found.classes, made["known"], strict=True), start=1)
                 if known
             }
-        facts.picture = _picture(voxels[0], np.where(index == UNKNOWN, 0, index), spacing[1:], self.found)
+        facts.picture = _picture(voxels[0], np.where(index == UNKNOWN, 0, index), spacing[1:], self._window(facts))
+
+    def _window(self, facts: CaseFacts) -> tuple[float, float] | None:
+        """Of the first image: HU of the brain or the body, None by its own intensities."""
+        if self.found.voxels.get(facts.images[0]) != "CT":
+            return None
+        return (-20.0, 100.0) if self.found.dataset.findings else (-200.0, 300.0)
 
 
-def _picture(volume: np.ndarray, index: np.ndarray, spacing: list[float], found: Found) -> np.ndarray:
+def _picture(
+    volume: np.ndarray, index: np.ndarray, spacing: list[float], window: tuple[float, float] | None
+) -> np.ndarray:
     counts = (index > 0).sum((1, 2))
     row = int(counts.argmax()) if counts.any() else len(volume) // 2
-    if found.voxels == "CT":
-        window = (-20.0, 100.0) if found.dataset and found.dataset.findings else (-200.0, 300.0)
-    else:
+    if window is None:
         low, high = np.percentile(volume[row], [0.5, 99.5])
         window = (float(low), float(max(high, low + 1e-6)))
     extent = np.array(volume.shape[1:]) * np.array(spacing)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from typing import Any
 
 import numpy as np
+from torch.utils.data import ConcatDataset
 
 from tools.data.sample_store import SampleStore
 from tools.inspect_data.found import Found
@@ -22,29 +22,51 @@ WINDOW, GREY = (-200.0, 300.0), (0.0, 255.0)
 
 
 def stored(found: Found, store_dir: str | os.PathLike, image_size: int, num_workers: int) -> dict[str, Any]:
-    """Fills a slice store with those cases that have the images which most have.
+    """Fills a slice store with the cases, those that have the same images together.
 
     Returns:
-        "slices", "seconds_to_make" (of what was not there yet), "read_per_second" by one process, "megabytes".
+        "slices", all together; "slices_of" and "channels" by the names of images; "seconds_to_make" and
+        "cpu_seconds_to_make", with those of worker processes, and "made_per_second", None where a part was there
+        before; "read_per_second" by one process in random order; "megabytes".
     """
-    named = [tuple(item["image"]) if isinstance(item.get("image"), dict) else () for item in found.items]
-    names, _ = Counter(named).most_common(1)[0]
-    items = [item for item, has in zip(found.items, named, strict=True) if has == names]
-    scale = GREY if found.is_pictures else WINDOW if found.voxels == "CT" else 99.5
-    channels = Channels(dict.fromkeys(names or found.images, scale), found.classes)
+    groups: dict[tuple[str, ...], list[dict]] = {}
+    for item in found.items:
+        names = tuple(item["image"]) if isinstance(item.get("image"), dict) else tuple(found.images)
+        groups.setdefault(names, []).append(item)
     chain = sample_pictures if found.is_pictures else sample_slices
-    start = time.perf_counter()
-    store = SampleStore(items, chain(channels, image_size), channels, store_dir, num_workers=num_workers)
-    made = time.perf_counter() - start
-    order = np.random.default_rng(0).integers(0, len(store), DRAWN)
+    was_there = os.path.isdir(store_dir) and any(name.endswith(".json") for name in os.listdir(store_dir))
+    start, cpu = time.perf_counter(), _cpu_seconds()
+    stores = {}
+    for names, items in groups.items():
+        channels = Channels({name: _scale(found, name) for name in names}, found.classes)
+        stores[", ".join(names)] = SampleStore(
+            items, chain(channels, image_size), channels, store_dir, num_workers=num_workers
+        )
+    made, cpu = time.perf_counter() - start, _cpu_seconds() - cpu
+    together = ConcatDataset(stores.values())
+    order = np.random.default_rng(0).integers(0, len(together), DRAWN)
     start = time.perf_counter()
     for index in order:
-        store[int(index)]
+        together[int(index)]
     return {
-        "slices": len(store),
+        "slices": len(together),
+        "slices_of": {names: len(store) for names, store in stores.items()},
         "image_size": image_size,
-        "channels": list(channels.names),
+        "channels": {names: list(store.channels.names) for names, store in stores.items()},
         "seconds_to_make": round(made, 2),
+        "cpu_seconds_to_make": round(cpu, 2),
+        "made_per_second": None if was_there else round(len(together) / made),
         "read_per_second": round(DRAWN / (time.perf_counter() - start)),
         "megabytes": round(sum(entry.stat().st_size for entry in os.scandir(store_dir)) / 1e6, 1),
     }
+
+
+def _scale(found: Found, name: str) -> float | tuple[float, float]:
+    if found.is_pictures:
+        return GREY
+    return WINDOW if found.voxels.get(name) == "CT" else 99.5
+
+
+def _cpu_seconds() -> float:
+    """Seconds of CPU of this process and of its children that have ended."""
+    return sum(os.times()[:4])
