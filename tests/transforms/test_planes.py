@@ -7,7 +7,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from tools.transforms.flat import as_volume, spacing_of
-from tools.transforms.planes import GAP, PLANES, grey, mid_planes, montage, resized, save_montage
+from tools.transforms.planes import GAP, PLANES, grey, mid_planes, montage, resized, save_png
 
 
 def marked(shape=(8, 12, 16)):
@@ -89,7 +89,7 @@ def test_bad_input():
 
 
 def test_save(tmp_path):
-    path = save_montage(tmp_path / "new" / "m.png", [marked()], window=(0, 3))
+    path = save_png(tmp_path / "new" / "m.png", montage([marked()], window=(0, 3)))
     assert [p.name for p in path.parent.iterdir()] == ["m.png"]
     assert np.array_equal(np.asarray(Image.open(path)), montage([marked()], window=(0, 3)))
 

@@ -85,14 +85,14 @@ class SliceStore(Dataset):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, float]:
-        """A slab [modalities * slices, H, W], float32, and the relative position of its middle, 0 feet to 1 head."""
+    def __getitem__(self, index: int) -> Tensor:
+        """A slab [modalities * slices, H, W], float32."""
         number, middle = self._places[index]
         volume = self._volumes[number]
         half = self.slices // 2
         rows = np.clip(np.arange(middle - half, middle + half + 1), 0, len(volume) - 1)
         slab = torch.from_numpy(volume[rows].astype(np.float32))  # [slices, modalities, H, W]
-        return slab.transpose(0, 1).flatten(0, 1), middle / max(1, len(volume) - 1)
+        return slab.transpose(0, 1).flatten(0, 1)
 
 
 def _share(data: Sequence[dict], transform: Callable[[dict], dict], cache_dir: str | os.PathLike | None) -> None:
@@ -151,8 +151,7 @@ def with_enough_slices(studies: Sequence[dict], others: Sequence[dict], batch_si
 class UnpairedSlices(Dataset):
     """MR slices with CT slices of other patients. A key is a pair of indices, which `UnpairedSampler` gives.
 
-    Items hold "mr" [modalities * slices, H, W], "ct" [slices, H, W], and the relative positions "mr_position" and
-    "ct_position" in [0, 1].
+    Items hold "mr" [modalities * slices, H, W] and "ct" [slices, H, W].
     """
 
     def __init__(self, mr: SliceStore, ct: SliceStore) -> None:
@@ -162,9 +161,8 @@ class UnpairedSlices(Dataset):
     def __len__(self) -> int:
         return max(len(self.mr), len(self.ct))
 
-    def __getitem__(self, pair: tuple[int, int]) -> dict[str, Tensor | float]:
-        (mr, mr_position), (ct, ct_position) = self.mr[pair[0]], self.ct[pair[1]]
-        return {"mr": mr, "ct": ct, "mr_position": mr_position, "ct_position": ct_position}
+    def __getitem__(self, pair: tuple[int, int]) -> dict[str, Tensor]:
+        return {"mr": self.mr[pair[0]], "ct": self.ct[pair[1]]}
 
 
 class UnpairedSampler(DistributedSampler):

@@ -150,11 +150,6 @@ def montage(
     return grid([render(mid_planes(volume), window, spacing) for volume in volumes], titles)
 
 
-def save_montage(path: str | os.PathLike, volumes: Sequence[Volume], **options) -> Path:
-    """Write `montage(volumes, **options)` as a PNG at `path`, all or nothing, and return the path."""
-    return save_png(path, montage(volumes, **options))
-
-
 def centred(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """The picture in the middle of a black canvas."""
     canvas = np.zeros((height, width), np.uint8)
