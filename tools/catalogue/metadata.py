@@ -37,7 +37,8 @@ REWORKED = {
     "than before; options have the field's words: implementation, checkpointing and mind_weight, formerly plain, lean "
     "and structure_weight, which work until the next version; configs name functions and classes by their modules, as "
     "tools.engines.trainer.AlternatingTrainer, and the short names of before work until then; what makes an image and "
-    "what writes it are two parts of inference.json; NRRD is read"
+    "what writes it are two parts of inference.json; a training of whole volumes keeps them as python -m tools "
+    "preprocess writes them, and what earlier versions kept in the cache is not read; NRRD is read"
 }
 """What the second version changed for users of the bundles that had a first."""
 
