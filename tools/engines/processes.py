@@ -13,7 +13,10 @@ Decision = TypeVar("Decision")
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """This process and how many there are, (0, 1) without torch.distributed."""
+    """This process and how many there are, (0, 1) without torch.distributed.
+
+    ignite's ``idist`` says the same, but fails once a group was destroyed, as between two trainings of one process.
+    """
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
