@@ -86,6 +86,8 @@ def test_a_training_of_before_records_how_large_its_volumes_are(tmp_path):
     with pytest.warns(UserWarning, match="field_of_view_mm is that of the original files"):
         found = former.data_provenance(tmp_path, items)
     assert found["field_of_view_mm"] == pytest.approx(np.mean(extents, axis=0), abs=1e-3)
+    studies = [{"id": item["id"], "image": [item["image"]]} for item in items]
+    assert "field_of_view_mm" not in former.data_provenance(tmp_path, studies)
 
 
 def test_what_never_was():

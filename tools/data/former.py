@@ -19,8 +19,11 @@ from tools.io.volume_reader import volume_header
 def data_provenance(dataset_dir: str | os.PathLike | None, datalist: Sequence[dict[str, str]]) -> dict[str, Any]:
     """`data_provenance` with the extents that the headers of the files state, as configs of 0.1.0 expect them.
 
-    They are those of the cubes only where the folder was preprocessed; there is a warning where it was not.
+    They are those of the cubes only where the folder was preprocessed; there is a warning where it was not. Studies
+    of several images, which slices are taken from, have none.
     """
+    if not all(isinstance(item["image"], str) for item in datalist):
+        return provenance.data_provenance(dataset_dir, datalist)
     extents = [volume_header(item["image"]).field_of_view for item in datalist]
     if preprocessed_info(dataset_dir) is None:
         warnings.warn(
