@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.real import REAL, needs_real
 from tools.inspect_data.command import inspect_data
+from tools.inspect_data.found import find
+from tools.inspect_data.measure import measured
 from tools.io.dicom_writer import write_dicom_series
 
 AFFINE = np.diag([-1.0, -2, 3, 1])
@@ -102,7 +104,7 @@ def test_findings_are_counted_in_scans_and_slices(tmp_path, capsys):
     kinds = ("Intraventricular", "Intraparenchymal", "Subarachnoid", "Epidural", "Subdural")
     rows = [",".join(("PatientNumber", "SliceNumber", *kinds))]
     for scan, slices_with in ((49, (2, 3)), (50, ()), (51, (1,))):
-        write(tmp_path / "ich" / "ct_scans" / f"{scan:03d}.nii", np.random.default_rng(0).integers(0, 90, (6, 6, 4)))
+        write(tmp_path / "ich" / "ct_scans" / f"{scan:03d}.nii", np.ones((6, 6, 1)) * [0, 30, 60, 90])
         rows += [
             f"{scan},{n}," + ",".join(str(int(k == "Subdural" and n in slices_with)) for k in kinds)
             for n in range(1, 5)
@@ -112,9 +114,14 @@ def test_findings_are_counted_in_scans_and_slices(tmp_path, capsys):
     assert facts["findings"]["subdural"] == {"cases_with_it": 2, "cases_said": 3, "slices_with_it": 3}
     assert facts["findings"]["epidural"] == {"cases_with_it": 0, "cases_said": 3, "slices_with_it": 0}
     assert "<td>subdural</td><td>2</td><td>3</td><td>3</td>" in page
+    assert "<figcaption>051: subdural</figcaption>" in page
+    assert "<figcaption>050</figcaption>" in page
     said = capsys.readouterr().out
     assert "subdural: in 2 of 3 scans, 3 slices" in said
     assert "No case that was read shows any of: epidural, intraparenchymal, intraventricular, subarachnoid." in said
+    shown = [int(case.picture.max()) for case in measured(find(tmp_path / "ich"), 3)]
+    brightness = [round((hu + 20) / 120 * 255) for hu in (60, 60, 0)]  # the third slice, the middle one, the first
+    assert shown == pytest.approx(brightness, abs=1)
     again, _ = looked(tmp_path / "ich", tmp_path / "out", store_dir=str(tmp_path / "store"), image_size=8)
     assert facts["store"]["made_per_second"] > 0
     assert again["store"]["made_per_second"] is None  # nothing was made

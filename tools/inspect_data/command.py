@@ -228,12 +228,14 @@ def _count(number: int, what: str) -> str:
 
 
 def _from_to(least: float, greatest: float) -> str:
-    """A range to three digits, or one number."""
-    a, b = (
-        f"{least:.3g}" if least < 1000 else f"{least:.0f}",
-        f"{greatest:.3g}" if greatest < 1000 else f"{greatest:.0f}",
-    )
+    """A range, or one number."""
+    a, b = _short(least), _short(greatest)
     return a if a == b else f"{a} to {b}"
+
+
+def _short(number: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{number:.3g}" if number < 1000 else f"{number:.0f}"
 
 
 def _range(spread: dict[str, Any]) -> str:
@@ -251,11 +253,25 @@ def page(folder: str, found: Found, cases: Sequence[CaseFacts], facts: dict[str,
         facts=facts,
         range=_range,
         counts=_counts(facts)[0],
-        frequent=lambda spread: " x ".join(f"{n:g}" for n in spread["most_frequent"]),
-        plots=[_histogram(name, cases) for name in found.images if facts["intensities"][name]],
+        frequent=_most_frequent,
+        short=_short,
+        plots=[_histogram(name, found.voxels.get(name), cases) for name in found.images if facts["intensities"][name]],
         legend=[(name, f"rgb{OUTLINES[number % len(OUTLINES)]}") for number, name in enumerate(found.classes)],
-        shown=[(case.id, _png(case.picture)) for case in shown[::step][:pictures]],
+        shown=[(_caption(case), _png(case.picture)) for case in shown[::step][:pictures]],
     )
+
+
+def _most_frequent(spread: dict[str, Any]) -> str:
+    """The most frequent row, where more than one case has it and not all do."""
+    if spread["so_many"] == 1 or spread["least"] == spread["greatest"]:
+        return ""
+    return f"; {spread['so_many']} are {' x '.join(f'{n:g}' for n in spread['most_frequent'])}"
+
+
+def _caption(case: CaseFacts) -> str:
+    """A case and what it is said to show."""
+    shows = [name for name, number in case.findings.items() if number]
+    return f"{case.id}: {', '.join(shows)}" if shows else case.id
 
 
 def _png(picture: np.ndarray) -> str:
@@ -264,7 +280,7 @@ def _png(picture: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _histogram(name: str, cases: Sequence[CaseFacts]) -> str:
+def _histogram(name: str, kind: str | None, cases: Sequence[CaseFacts]) -> str:
     """Histograms of up to 40 scans over one another, as SVG."""
     values = [case.intensities[name] for case in cases if name in case.intensities]
     values = values[:: max(1, len(values) // 40)]
@@ -277,7 +293,7 @@ def _histogram(name: str, cases: Sequence[CaseFacts]) -> str:
         for one in values:
             share, _ = np.histogram(one, edges)
             axes.plot((edges[1:] + edges[:-1]) / 2, share / len(one), color=COLOURS[0], alpha=0.35, linewidth=0.8)
-        axes.set(xlabel=name, ylabel="share of voxels", yscale="log")
+        axes.set(xlabel=f"{name}, HU" if kind == "CT" else name, ylabel="share of voxels", yscale="log")
         axes.grid(alpha=0.3)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})

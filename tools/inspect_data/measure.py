@@ -106,7 +106,7 @@ class _Cases(Dataset):
     def _read(self, item: dict, facts: CaseFacts) -> None:
         channels = Channels(dict.fromkeys(facts.images, 99.5), self.found.classes)
         load = LoadPicturesd() if self.found.is_pictures else LoadSampled(channels)
-        made = load({key: value for key, value in item.items() if key != "class"})
+        made = load(item)
         image: MetaTensor = made["image"]
         facts.shape = tuple(image.shape[:0:-1])
         spacing = image.pixdim.tolist()  # slices, rows, columns
@@ -124,7 +124,9 @@ class _Cases(Dataset):
                 for number, (name, known) in enumerate(zip(self.found.classes, made["known"], strict=True), start=1)
                 if known
             }
-        facts.picture = _picture(voxels[0], np.where(index == UNKNOWN, 0, index), spacing[1:], self._window(facts))
+        index = np.where(index == UNKNOWN, 0, index)
+        row = _row((index > 0).sum((1, 2)), made.get("class"))
+        facts.picture = _picture(voxels[0], index, spacing[1:], self._window(facts), row)
 
     def _window(self, facts: CaseFacts) -> tuple[float, float] | None:
         """Of the first image: HU of the brain or the body, None by its own intensities."""
@@ -133,11 +135,17 @@ class _Cases(Dataset):
         return (-20.0, 100.0) if self.found.dataset.findings else (-200.0, 300.0)
 
 
+def _row(labelled: np.ndarray, marks: np.ndarray | None) -> int:
+    """The slice to show: that with most of a label, the middle one of those with most findings, or the middle."""
+    if labelled.any() or marks is None or len(marks) != len(labelled):
+        return int(labelled.argmax()) if labelled.any() else len(labelled) // 2
+    most = np.flatnonzero(marks.sum(1) == marks.sum(1).max())
+    return int(most[len(most) // 2])
+
+
 def _picture(
-    volume: np.ndarray, index: np.ndarray, spacing: list[float], window: tuple[float, float] | None
+    volume: np.ndarray, index: np.ndarray, spacing: list[float], window: tuple[float, float] | None, row: int
 ) -> np.ndarray:
-    counts = (index > 0).sum((1, 2))
-    row = int(counts.argmax()) if counts.any() else len(volume) // 2
     if window is None:
         low, high = np.percentile(volume[row], [0.5, 99.5])
         window = (float(low), float(max(high, low + 1e-6)))
