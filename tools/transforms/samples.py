@@ -266,9 +266,12 @@ def majority(index: Tensor, size: Sequence[int]) -> Tensor:
     most = torch.full((*index.shape[:2], *size), -1.0)
     winner = torch.zeros(most.shape, dtype=torch.uint8)
     for value in index.unique().tolist():
-        share = F.interpolate((index == value).float(), tuple(size), mode="bilinear", antialias=True)
-        winner = torch.where(share > most + 1e-6, torch.tensor(value, dtype=torch.uint8), winner)
-        most = torch.maximum(most, share)
+        inside = index == value
+        there = inside[0].flatten(1).any(1)  # an organ is in few of a volume's slices; in others its share is 0
+        share = F.interpolate(inside[:, there].float(), tuple(size), mode="bilinear", antialias=True)
+        more = share > most[:, there] + 1e-6
+        winner[:, there] = winner[:, there].masked_fill(more, value)
+        most[:, there] = torch.maximum(most[:, there], share)
     return winner
 
 
