@@ -122,7 +122,7 @@ class Channels:
         Raises:
             ValueError: a value is no whole number.
         """
-        values = np.asarray(values)
+        values = np.ascontiguousarray(values)  # np.isin would copy what is not, for every class
         whole = np.rint(values)
         if not np.array_equal(whole, values):
             odd = values[whole != values].flat[0]
