@@ -8,10 +8,22 @@ import SimpleITK as sitk
 from monai.bundle import run
 
 from tests.data.scans import write_ct
-from tests.data.test_cache import spoil
 from tests.tiny import REPOSITORY, TINY, config_file
 from tools.io import left_out
 from tools.io.dicom_writer import write_dicom_series
+
+
+def spoil(dataset):
+    """A compressed volume whose header and size are good, and whose voxels are not, and a label map among images."""
+    path = dataset / "subset0" / "1.2.a.mhd"
+    hu = sitk.ReadImage(str(path))
+    for name in ("1.2.a.mhd", "1.2.a.raw"):
+        (path.parent / name).unlink()
+    sitk.WriteImage(hu, str(path.parent / "spoilt.nii.gz"))
+    content = bytearray((path.parent / "spoilt.nii.gz").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (path.parent / "spoilt.nii.gz").write_bytes(content)
+    sitk.WriteImage(sitk.Cast(hu > -500, sitk.sitkUInt8), str(path.parent / "organs.nii.gz"))
 
 
 @pytest.mark.filterwarnings("ignore:.*")
@@ -43,10 +55,10 @@ def test_a_training_among_odd_files(tmp_path, monkeypatch, capsys):
     assert model["data"]["volumes"] == 4
     end = capsys.readouterr().out.partition("Left out, or looking wrong")[2]
     for name, reason in {
-        "organs": "it is a label map",
-        "spoilt": "its compressed data are truncated or damaged",
-        "offset": "rescale intercept was lost",
+        "subset0/organs.nii.gz": "it is a label map",
+        "subset0/spoilt.nii.gz": "its compressed data are truncated or damaged",
+        "more/offset.nii.gz": "rescale intercept was lost",
         "mr": "its DICOM files say that it is MR, expected CT",
-        str(dataset / "labelsTr"): "label maps, by the name of the folder",
+        "labelsTr": "label maps, by the name of the folder",
     }.items():
-        assert any(line.startswith(f"  {name}: ") and reason in line for line in end.splitlines()), (name, end)
+        assert any(line.startswith(f"  {dataset / name}: ") and reason in line for line in end.splitlines()), (name, end)
