@@ -61,4 +61,5 @@ def test_a_training_among_odd_files(tmp_path, monkeypatch, capsys):
         "mr": "its DICOM files say that it is MR, expected CT",
         "labelsTr": "label maps, by the name of the folder",
     }.items():
-        assert any(line.startswith(f"  {dataset / name}: ") and reason in line for line in end.splitlines()), (name, end)
+        path = f"  {dataset / name}: "
+        assert any(line.startswith(path) and reason in line for line in end.splitlines()), (name, end)
