@@ -15,6 +15,8 @@ TINY = {
     "discriminator_channels": 64,
     "sub_encoder_channels": 64,
     "channels": 8,
+    "network_channels": [8, 16],
+    "steps": 4,
     "batch_size": 2,
     "max_epochs": 2,
     "val_interval": 1,
@@ -60,6 +62,16 @@ def one_of_each_family():
 def translates(bundle):
     """Whether a bundle makes volumes from other volumes, not from latents."""
     return json.loads(Path(config_file(bundle, "metadata")).read_text())["kind"] == "translate"
+
+
+def labels(bundle):
+    """Whether a bundle makes labels together with its volumes, in a labelled folder."""
+    return "sample_channels" in train_config(bundle)
+
+
+def few_steps(bundle):
+    """Where samples are made in steps, how many."""
+    return {"steps": TINY["steps"]} if "steps" in train_config(bundle) else {}
 
 
 def tiny(bundle, folder, **overrides):

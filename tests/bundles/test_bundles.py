@@ -17,11 +17,23 @@ from monai.bundle import (
     ConfigWorkflow,
     run,
 )
+from monai.data import load_decathlon_datalist
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.processes import in_two_processes
-from tests.tiny import REPOSITORY, TINY, config_file, copy_phantoms, tiny, tiny_phantoms, train_config, translates
+from tests.tiny import (
+    REPOSITORY,
+    TINY,
+    config_file,
+    copy_phantoms,
+    few_steps,
+    labels,
+    tiny,
+    tiny_phantoms,
+    train_config,
+    translates,
+)
 from tools.data.studies import translation_studies
 from tools.io.volume_reader import volume_header
 
@@ -111,6 +123,8 @@ def test_generation(bundle, trained, tmp_path):
     """Volumes in HU that follow from their seeds, with a true affine, and a picture of them."""
     if translates(bundle):
         pytest.skip("this bundle translates volumes: test_translation")
+    if labels(bundle):
+        pytest.skip("this bundle makes volumes with labels: test_generation_with_labels")
     options = {"bundle_root": str(trained), "output_dir": str(tmp_path), "device": "cpu"}
     run(config_file=config_file(bundle, "inference"), num_volumes=2, seed=4, **options)
     paths = sorted(tmp_path.glob("*.nii.gz"))
@@ -137,6 +151,44 @@ def test_generation(bundle, trained, tmp_path):
     )
     alone = nibabel.load(tmp_path / "alone" / paths[1].name)
     assert np.array_equal(np.asarray(alone.dataobj), np.asarray(volumes[1].dataobj))
+
+
+def test_generation_with_labels(bundle, trained, tmp_path):
+    """A folder that MONAI reads as the Decathlon's: volumes that follow from their seeds, with the classes' labels."""
+    if not labels(bundle):
+        pytest.skip("this bundle makes volumes without labels")
+    options = {"bundle_root": str(trained), "device": "cpu", **few_steps(bundle)}
+    run(config_file=config_file(bundle, "inference"), num_volumes=2, seed=4, output_dir=str(tmp_path), **options)
+    classes = {"background": 0, **train_config(bundle)["labels"]}
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    assert content["labels"] == classes
+    assert content["channel_names"] == {"0": "mr"}
+    cases = load_decathlon_datalist(tmp_path / "dataset.json", data_list_key="training")
+    names = [f"{bundle}_seed00004", f"{bundle}_seed00005"]
+    assert [case["image"] for case in cases] == [str(tmp_path / f"imagesTr/{name}_0000.nii.gz") for name in names]
+    settings = json.loads((trained / "models" / "model.json").read_text())
+    images = []
+    for case, seed in zip(cases, (4, 5), strict=True):
+        image, label = nibabel.load(case["image"]), nibabel.load(case["label"])
+        assert image.shape == label.shape == tuple(settings["volume_size"][::-1])
+        assert image.header.get_zooms() == label.header.get_zooms()
+        assert np.array_equal(image.affine, label.affine)
+        assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
+        extent = np.array(image.header.get_zooms()) * image.shape
+        assert extent[::-1] == pytest.approx(settings["data"]["field_of_view_mm"], rel=1e-4)
+        values = np.asarray(image.dataobj)
+        assert 0 <= values.min() < values.max() <= 1000
+        assert np.isin(np.asarray(label.dataobj), [*classes.values()]).all()
+        assert f"seed {seed}" in str(image.header["descrip"])
+        images.append(values)
+    assert not np.array_equal(*images)
+    assert Image.open(tmp_path / "montage.png").size[0] > 3 * 192
+
+    alone = tmp_path / "alone"
+    run(config_file=config_file(bundle, "inference"), num_volumes=1, seed=5, output_dir=str(alone), **options)
+    for kind, name in (("imagesTr", f"{names[1]}_0000"), ("labelsTr", names[1])):
+        first, again = (nibabel.load(folder / kind / f"{name}.nii.gz") for folder in (tmp_path, alone))
+        assert np.array_equal(np.asarray(first.dataobj), np.asarray(again.dataobj))
 
 
 def test_inference_without_weights_says_what_to_do(bundle, trained, tmp_path):
@@ -194,7 +246,7 @@ def test_reconstruction(bundle, trained, tmp_path):
 
 def test_evaluation(bundle, trained, tmp_path):
     overrides = {"bundle_root": str(trained), "output_dir": str(tmp_path), "device": "cpu"}
-    overrides |= tiny_phantoms(bundle)
+    overrides |= tiny_phantoms(bundle) | few_steps(bundle)
     run(config_file=config_file(bundle, "train", "evaluate"), **overrides)
     report = json.loads((tmp_path / "report.json").read_text())
     (space,) = report["spaces"]

@@ -15,7 +15,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata, verify_net_in_out
 from PIL import Image
 
-from tests.tiny import BUNDLES, REPOSITORY, config_file, tiny, tiny_phantoms, train_config, translates
+from tests.tiny import BUNDLES, REPOSITORY, config_file, labels, tiny, tiny_phantoms, train_config, translates
 from tools.catalogue.metadata import KINDS
 
 
@@ -52,9 +52,9 @@ def test_metadata(any_bundle):
 
 
 def test_network_is_what_the_metadata_says(any_bundle):
-    verify_net_in_out(
-        "network_def", meta_file=config_file(any_bundle, "metadata"), config_file=config_file(any_bundle, "train")
-    )
+    time = {"timesteps": torch.zeros(1)} if labels(any_bundle) else {}
+    files = {"meta_file": config_file(any_bundle, "metadata"), "config_file": config_file(any_bundle, "train")}
+    verify_net_in_out("network_def", **files, extra_forward_args=time)
     metadata = json.loads(Path(config_file(any_bundle, "metadata")).read_text())["network_data_format"]
     parser = ConfigParser(train_config(any_bundle))
     network = parser.get_parsed_content("network_def").eval()
@@ -62,9 +62,10 @@ def test_network_is_what_the_metadata_says(any_bundle):
     # a network for images of any size says by what theirs must be divisible
     given_shape, made_shape = ([32 if side == "32*n" else side for side in d["spatial_shape"]] for d in (given, made))
     with torch.no_grad():
-        output = network(torch.rand(1, given["num_channels"], *given_shape))
-    assert list(output.shape[2:]) == made_shape
-    assert made["value_range"][0] <= output.min() <= output.max() <= made["value_range"][1]
+        output = network(torch.rand(1, given["num_channels"], *given_shape), **time)
+    assert list(output.shape[1:]) == [made["num_channels"], *made_shape]
+    low, high = made["value_range"] or (-torch.inf, torch.inf)
+    assert low <= output.min() <= output.max() <= high
 
 
 @pytest.fixture(scope="session")

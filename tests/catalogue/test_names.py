@@ -12,6 +12,7 @@ from tools.catalogue.names import NAMES, with_imports
 def test_every_name_is_where_it_is_said_to_be(module):
     tree = ast.parse(REPOSITORY.joinpath(*module.split(".")).with_suffix(".py").read_text())
     defined = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef | ast.ClassDef)}
+    defined |= {to.id for s in tree.body if isinstance(s, ast.Assign) for to in s.targets if isinstance(to, ast.Name)}
     assert {name for name, where in NAMES.items() if where == module} <= defined
 
 

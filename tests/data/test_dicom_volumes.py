@@ -11,7 +11,7 @@ import torch
 
 from tests.data.scans import prepare, write_ct
 from tests.io.test_dicom import change
-from tests.tiny import BUNDLES, REPOSITORY, translates
+from tests.tiny import BUNDLES, REPOSITORY, train_config
 from tools.benchmark.configs import read_config
 from tools.data.cubes import Cubes
 from tools.data.image_sets import find_images, read_image
@@ -19,7 +19,7 @@ from tools.data.volumes import section_datalist, volume_datalist
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.readers import read_volume
 
-GANS = [name for name in BUNDLES if not translates(name)]
+GANS = [name for name in BUNDLES if "cubes" in train_config(name)]
 
 
 def as_dicom(file, folder):

@@ -9,7 +9,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tests.tiny import BUNDLES, config_file, tiny, train_config, translates
 from tools.catalogue.training_parts import TRAINING_OPTIONS
-from tools.engines.settings import RULES, check_settings, enough_for_a_batch, full_batches
+from tools.engines.settings import RULES, check_settings, divisible, enough_for_a_batch, full_batches
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,13 @@ def test_a_batch_larger_than_the_data():
     assert enough_for_a_batch([1, 2], 2) == [1, 2]
 
 
+def test_a_volume_that_a_network_cannot_halve():
+    assert divisible([24, 32, 20], 3) == [24, 32, 20]
+    with pytest.raises(ValueError, match=r"--volume_size \[24, 33, 18\] has .* 4 .*Give --volume_size \[24, 32, 16\]"):
+        divisible([24, 33, 18], 3)
+    assert divisible([24, 33, 18], 1) == [24, 33, 18]
+
+
 @pytest.mark.parametrize("bundle", [name for name in BUNDLES if not translates(name)])
 def test_a_batch_larger_than_the_data_is_refused_before_any_voxel_is_read(bundle, tmp_path):
     missing = [{"image": str(tmp_path / f"{number}.nii"), "id": str(number)} for number in range(4)]
@@ -106,7 +113,7 @@ def test_every_config_checks_its_options_first(bundle):
     """Each option of a number or a window in a config is one that it checks."""
     checked = set(train_config(bundle)["check"]) - {"_target_"}
     assert checked <= RULES.keys()
-    assert checked >= set(TRAINING_OPTIONS)
+    assert checked >= set(TRAINING_OPTIONS) & train_config(bundle).keys()
     numeric = {key for key, value in train_config(bundle).items() if type(value) in (int, float)}
     assert numeric <= checked
     for path in Path(config_file(bundle, "train")).parent.glob("*.json"):

@@ -16,6 +16,7 @@ from tools.gpu.life import life, one_of_each_family
 from tools.gpu.report import measured_line
 
 TINY = {"base_channels": 8, "latent_dim": 16, "discriminator_channels": 16, "sub_encoder_channels": 64, "channels": 4}
+TINY["network_channels"] = [8, 16]
 PHANTOMS = {"phantoms#count": 8, "phantoms#shape": [32, 32, 32]}  # of which the first batch is taken
 SLICES = {"phantoms#count": 4, "phantoms#shape": [16, 16, 16]}
 CPU = torch.device("cpu")

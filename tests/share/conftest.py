@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.share.helpers import LISTED, Stranger
+from tests.share.helpers import LISTED_WITH_LABELS, Stranger
 
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory):
-    """One for all archives: they list the same packages."""
+    """One for all archives: it has what any of them lists."""
     folder = tmp_path_factory.mktemp("stranger")
-    (folder / "requirements.txt").write_text("".join(f"{name}\n" for name in LISTED))
+    (folder / "requirements.txt").write_text("".join(f"{name}\n" for name in LISTED_WITH_LABELS))
     stranger = Stranger(folder / "requirements.txt", folder)
     yield stranger
     stranger.close()

@@ -26,6 +26,9 @@ LISTED = (
 )
 """What the archives' `requirements.txt` list."""
 
+LISTED_WITH_LABELS = (*LISTED, "einops", "highdicom")
+"""The same of bundles that make labels by diffusion."""
+
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_) -> None:

@@ -120,6 +120,7 @@ def comparisons(
 def abilities(bundle: str) -> set[str]:
     """Return what of a bundle can be compared. Of a training without a reference the seconds and memory are told."""
     able = {"training", *USES.get(kind(bundle), ())}
+    able -= set() if has_reference(bundle) else {"generation"}  # which is compared with the reference's
     made = bundle_metadata(bundle)["network_data_format"]["outputs"]["pred"]
     return able | ({"preparation"} if "generation" in able and made["format"] == "hounsfield" else set())
 

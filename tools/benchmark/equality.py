@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tools.benchmark.case import Case
-from tools.benchmark.configs import translates
-from tools.benchmark.inference import BATCH, generator, preprocessing, translator, write_scan
+from tools.benchmark.configs import read_config, translates
+from tools.benchmark.inference import BATCH, denoiser, generator, preprocessing, translator, write_scan
 from tools.benchmark.training import build_trainer
 from tools.engines.draws import Draws
 from tools.engines.generation import OneByOneInferer
@@ -132,12 +132,18 @@ def _drawn(trainer: AlternatingTrainer, batch: dict, dtype: torch.dtype) -> dict
 
 @torch.inference_mode()
 def device_output_difference(case: Case, device: torch.device) -> float:
-    """The largest difference of a voxel in [-1, 1] between what a device and the CPU generate or translate."""
+    """The largest difference of a voxel in [-1, 1] between what a device and the CPU generate or translate.
+
+    Of diffusion it is what the denoiser says of noise, once.
+    """
 
     def made(where: torch.device) -> Tensor:
         if translates(case.bundle):
             network, volume = translator(case, where)
             return SlabInferer(batch_size=BATCH)(volume, network)
+        if "latent_dim" not in read_config(case.bundle, {}):
+            network, noise, time = denoiser(case, where)
+            return network(noise, time)
         network, latent = generator(case, where, False)
         return OneByOneInferer()(latent, network)
 

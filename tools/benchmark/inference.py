@@ -68,6 +68,18 @@ def generator(case: Case, device: torch.device, reference: bool) -> tuple[torch.
     return network, torch.randn(1, parser.get_parsed_content("latent_dim")).to(device)
 
 
+def denoiser(case: Case, device: torch.device) -> tuple[torch.nn.Module, Tensor, Tensor]:
+    """A denoiser with random weights, noise and the time at which a sample is nothing else."""
+    parser = read_config(case.bundle, {**case.overrides, "image_size": case.image_size, "device": device})
+    torch.manual_seed(0)
+    network = parser.get_parsed_content("network").eval()
+    for parameter in network.out.parameters():  # begins with zeros, which would hide what comes before
+        torch.nn.init.normal_(parameter, std=0.1)
+    channels = parser.get_parsed_content("sample_channels").number
+    noise = torch.randn(1, channels, *parser.get_parsed_content("volume_size"))
+    return network, noise.to(device), torch.full((1,), 1000.0, device=device)
+
+
 def translation(case: Case, device: torch.device) -> float:
     """Seconds for a volume of ``SLICES`` slices through a CycleGAN in batches, slice by slice for the reference."""
     network, volume = translator(case, device)

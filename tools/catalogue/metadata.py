@@ -49,7 +49,12 @@ def pinned() -> dict[str, str]:
 
 
 def metadata(
-    kind: str, changelog: dict[str, str], says: dict[str, Any], inputs: dict[str, Any], output: dict[str, Any]
+    kind: str,
+    changelog: dict[str, str],
+    says: dict[str, Any],
+    inputs: dict[str, Any],
+    output: dict[str, Any],
+    also: tuple[str, ...] = (),
 ) -> dict:
     """The content of a ``metadata.json``.
 
@@ -59,6 +64,7 @@ def metadata(
         says: name, task, description, authors, data and intended use, in the words of `metadata.json`.
         inputs: the network's input, as ``network_data_format`` has it.
         output: its output.
+        also: packages that it needs besides `PACKAGES`.
     """
     versions = pinned()
     return {
@@ -68,7 +74,7 @@ def metadata(
         "monai_version": versions["monai"],
         "pytorch_version": versions["torch"],
         "numpy_version": versions["numpy"],
-        "required_packages_version": {name: versions[name] for name in PACKAGES},
+        "required_packages_version": {name: versions[name] for name in (*PACKAGES, *also)},
         "supported_apps": {},
         "kind": kind,
         **says,

@@ -12,11 +12,13 @@ ALWAYS = ("os", "monai", "torch")
 """Modules that every config imports, for its overlays and for what is overridden on a command line."""
 
 NAMES = {
+    "case_datalist": "tools.data.cases",
     "dataset_or_phantoms": "tools.data.fallback",
     "with_labels": "tools.data.labels",
     "write_chaos_phantoms": "tools.data.phantoms.chaos",
     "write_gsp_phantoms": "tools.data.phantoms.gsp",
     "write_luna16_phantoms": "tools.data.phantoms.luna16",
+    "write_msd_phantoms": "tools.data.phantoms.msd",
     "data_provenance": "tools.data.provenance",
     "unpaired": "tools.data.slices",
     "with_enough_slices": "tools.data.slices",
@@ -29,12 +31,14 @@ NAMES = {
     "with_seeds": "tools.data.synthetic",
     "section_datalist": "tools.data.volumes",
     "volume_datalist": "tools.data.volumes",
+    "HIPPOCAMPUS": "tools.datasets.decathlon",
     "lock_folders": "tools.engines.checkpoint",
     "tensorboard_writer": "tools.engines.logging",
     "rank_and_world_size": "tools.engines.processes",
     "constant_then_linear": "tools.engines.schedule",
     "epochs_for": "tools.engines.schedule",
     "check_settings": "tools.engines.settings",
+    "divisible": "tools.engines.settings",
     "enough_for_a_batch": "tools.engines.settings",
     "full_batches": "tools.engines.settings",
     "renamed": "tools.engines.settings",

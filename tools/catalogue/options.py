@@ -125,6 +125,33 @@ TRANSLATION = {
     },
     "evaluate": {},
 }
+DIFFUSION = {
+    "train": {
+        "image_size": "rows of what the network sees, in voxels",
+        "volume_size": "slices, rows and columns of what the network sees, in voxels",
+        "iterations": "at least so many iterations, in the place of `max_epochs`",
+        "images": "scale of each image by its name: a percentile for MR, a window in HU for CT",
+        "labels": "value in the files of each class, by its name",
+        "network_channels": "width of each level of the network, of which all but the first halve the volume",
+        "num_res_blocks": "residual blocks of each level",
+        "steps": "steps from noise to a sample, in validation and evaluation",
+        "learning_rates": "of the one update",
+        "half_life": "of the averaged network, in images",
+        "ramp_up": "share of the images seen so far to which `half_life` is limited",
+        "label_weight": "weight of the squared error in label channels, relative to that in images",
+    },
+    "inference": {
+        "num_volumes": "how many volumes are made",
+        "seed": "of the first volume; the others have the following ones",
+        "steps": "steps from noise to a sample",
+        "field_of_view": "extent of a volume in mm, axial first",
+        "dataset_dir": "not used: volumes are made from seeds",
+    },
+    "evaluate": {
+        "reference": "what is compared with: `validation` or `training`",
+        "num_synthetic": "how many volumes are made for the comparison",
+    },
+}
 COMMON = {
     "train": (TRAIN, PLACES_OF_TRAINING),
     "inference": (INFERENCE, PLACES),
@@ -148,9 +175,11 @@ COMPUTED = {
     "$renamed('lean', @lean, 'checkpointing', @implementation == 'optimised' and @image_size >= 256)": ""
     "true from 256 on",
     "$renamed('structure_weight', @structure_weight, 'mind_weight', 0.0)": "0.0",
+    "$[3 * @image_size // 4, @image_size, 3 * @image_size // 4]": "`image_size` rows, and 3/4 of it slices and columns",
     "$@max_epochs // 2": "half of `max_epochs`",
     "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
     "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",
+    "$len(@real_data)": "as many as there are real ones",
     "$len(@real_files)": "as many as there are real ones",
     "$@data_dir + '/Test_Sets' if @dataset_dir is None else @data_dir": "`dataset_dir`, or the held-out phantoms",
     "$@trained['data']['field_of_view_mm']": "that of the training volumes",

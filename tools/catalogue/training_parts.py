@@ -177,7 +177,8 @@ def validation_data(preprocessing: Any, dataset: Config) -> Config:
     }
 
 
-def validation_handlers() -> list[Config]:
+def validation_handlers(showing: Config | None = None) -> list[Config]:
+    """The best weights, logs and pictures; ``showing`` has further arguments of the pictures."""
     return [
         {
             "_target_": "tools.engines.weights.BestModel",
@@ -196,6 +197,7 @@ def validation_handlers() -> list[Config]:
             "_target_": "tools.engines.montage.TensorBoardMontage",
             "_disabled_": "$@rank > 0",
             "summary_writer": "@writer",
+            **(showing or {}),
         },
         {"_target_": "tools.engines.logging.Progress", "_disabled_": "$@rank > 0", "desc": "Validation"},
     ]

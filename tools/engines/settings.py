@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -77,6 +77,22 @@ def enough_for_a_batch(images: Images, batch_size: int) -> Images:
     return images
 
 
+def divisible(volume_size: Sequence[int], levels: int) -> list[int]:
+    """Return the slices, rows and columns of a volume, if a network of so many levels can halve each.
+
+    Raises:
+        ValueError: a length is not divisible by so many halves.
+    """
+    times = 2 ** (levels - 1)
+    if any(length % times for length in volume_size):
+        fitting = [max(1, round(length / times)) * times for length in volume_size]
+        raise ValueError(
+            f"--volume_size {list(volume_size)} has a length that {times} does not divide, and the network's {levels} "
+            f"levels halve volumes {levels - 1} times. Give --volume_size {fitting}, for instance."
+        )
+    return list(volume_size)
+
+
 def full_batches(sampler: Sized, batch_size: int) -> bool:
     """True, the value of a loader's ``drop_last``, if there is enough for one batch; else as `enough_for_a_batch`."""
     return enough_for_a_batch(sampler, batch_size) is not None
@@ -124,6 +140,13 @@ def several(rule: Rule, count: int) -> Rule:
         return next((expected for inner in value if (expected := rule(inner))), None)
 
     return check
+
+
+def widths(value: Any) -> str | None:
+    """Channels of each level of a network, which its normalisation divides into groups of 8."""
+    if isinstance(value, list | tuple) and value and all(_is_whole(v) and v > 0 and v % 8 == 0 for v in value):
+        return None
+    return 'expected a multiple of 8 for each level, for instance "[32, 64, 128]"'
 
 
 def window(value: Any) -> str | None:
@@ -203,6 +226,11 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("sub_encoder_channels", "channels"), whole(1)),
     **dict.fromkeys(("batch_size", "accumulation", "max_epochs", "val_interval", "save_interval"), whole(1)),
     **dict.fromkeys(("num_workers", "num_classes", "constant_epochs", "slab_length"), whole(0)),
+    "volume_size": several(whole(1), 3),
+    "network_channels": widths,
+    **dict.fromkeys(("num_res_blocks", "steps", "half_life"), whole(1)),
+    "ramp_up": optional(number(0)),
+    "label_weight": number(0),
     "num_volumes": whole(1),
     "class_label": optional(whole(0)),
     "inference_batch_size": optional(whole(1)),

@@ -96,7 +96,7 @@ def life(bundle: str, folder: Path, device: str) -> Iterator[Step]:
     yield run("train", ["train"], epoch, ["models/checkpoint_epoch=1.pt"])
     yield run("resume", ["train"], small | {"max_epochs": 2, "resume": "auto"}, ["models/checkpoint_epoch=2.pt"])
     given = phantoms if translates(bundle) else {"num_volumes": 2}
-    made = ["eval/*.nii.gz", "eval/montage.png"]
+    made = ["eval/**/*.nii.gz", "eval/montage.png"]
     yield run("inference", ["inference"], given | {"ckpt_path": f"{folder}/models/model_last.pt"}, made)
     yield run("evaluate", ["train", "evaluate"], phantoms, ["eval/report.html"])
     for precision in ("bf16", "fp16"):

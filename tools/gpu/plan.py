@@ -76,10 +76,10 @@ def memory(bundles: Iterable[str], sizes: Sequence[int], batches: Sequence[int],
 
 
 def generation(bundles: Iterable[str], sizes: Sequence[int], **common: Any) -> list[Measurement]:
-    """A volume, whole, by the reference, and by slabs into a file."""
+    """A volume of the bundles that have a reference: whole, by that, and by slabs into a file."""
     found = []
     for bundle in bundles:
-        if translates(bundle):
+        if "implementation" not in train_config(bundle):
             continue
         for size in sizes:
             case = Case("generation", bundle, size, 1, **common)

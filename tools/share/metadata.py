@@ -59,8 +59,8 @@ _CORE_KEYS = ("monai_version", "pytorch_version", "numpy_version")
 def trained_format(data_format: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """`network_data_format` of a network trained with ``settings``.
 
-    A latent vector has the length, and a generated volume the side, that were trained with; a slab of neighbouring
-    slices has each modality's slices as channels.
+    A latent vector has the length, and a generated volume the side or sides, that were trained with; a slab of
+    neighbouring slices has each modality's slices as channels.
     """
     trained = copy.deepcopy(dict(data_format))
     slices = int(settings.get("slices", 1))
@@ -69,7 +69,9 @@ def trained_format(data_format: Mapping[str, Any], settings: Mapping[str, Any]) 
             if tensor.get("format") == "latent" and "latent_dim" in settings:
                 tensor["num_channels"] = settings["latent_dim"]
             shape = tensor.get("spatial_shape", [])
-            if shape and "image_size" in settings and all(isinstance(length, int) for length in shape):
+            if "volume_size" in settings:
+                tensor["spatial_shape"] = list(settings["volume_size"])
+            elif shape and "image_size" in settings and all(isinstance(length, int) for length in shape):
                 tensor["spatial_shape"] = [settings["image_size"]] * len(shape)
             if slices > 1:
                 tensor["num_channels"] *= slices

@@ -1,0 +1,118 @@
+"""`inference.json` and `evaluate.json`."""
+
+from __future__ import annotations
+
+from tools.catalogue import parts
+from tools.catalogue.diffusion.entry import (
+    NETWORK,
+    STEPS,
+    JointBundle,
+    labelled_volumes,
+    network,
+    noise_from_seed,
+    prepare_noise,
+    sample_channels,
+    sampler,
+    scheduler,
+    trained,
+)
+from tools.catalogue.diffusion.metadata import metadata
+from tools.catalogue.parts import Config
+
+
+def inference(bundle: JointBundle) -> Config:
+    return {
+        "bundle_root": f"bundles/{bundle.name}",
+        "output_dir": "$@bundle_root + '/eval'",
+        "ckpt_path": "$@bundle_root + '/models/model.pt'",
+        "device": parts.DEVICE,
+        "dataset_dir": None,
+        "seed": 0,
+        "num_volumes": 4,
+        "steps": STEPS,
+        **trained(bundle, place=True),
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
+        "field_of_view": "$@trained['data']['field_of_view_mm']",
+        **parts.check("device", "seed", "num_volumes", "steps", *NETWORK, "field_of_view"),
+        "datalist": f"$seed_datalist(@num_volumes, @seed, name='{bundle.name}')",
+        "sample_channels": sample_channels(),
+        "network_def": network(),
+        "network": "$@network_def.to(@device)",
+        "scheduler": scheduler(),
+        "preprocessing": parts.compose(noise_from_seed()),
+        **parts.one_by_one("@datalist"),
+        "inferer": sampler(),
+        "folder": {
+            "_target_": "tools.io.labelled_folder.LabelledFolder",
+            "folder": "@output_dir",
+            "name": bundle.name,
+            "images": "$[*@sample_channels.images]",
+            "classes": "$@sample_channels.classes",
+            "modality": bundle.modality,
+        },
+        **parts.inference_engines(
+            load={"load_weights": parts.load_model("@ckpt_path", "@network")},
+            making=[
+                {
+                    "_target_": "tools.transforms.volume.PlaceVolumed",
+                    "keys": "pred",
+                    "field_of_view": "@field_of_view",
+                },
+                parts.to_ras(),
+                {"_target_": "tools.transforms.volume.StateUnitd", "keys": "pred", "unit": "[-1, 1]"},
+            ],
+            writing=[
+                {
+                    "_target_": "tools.transforms.labelled.WriteSamplesd",
+                    "channels": "@sample_channels",
+                    "folder": "@folder",
+                    "provenance": "@origin",
+                }
+            ],
+            showing=[
+                parts.montage("montage.png", [-1, 1], provenance="@origin", names="$@sample_channels.names"),
+                parts.progress("Generation"),
+            ],
+            prepare_batch=prepare_noise(),
+        ),
+        **parts.start_inference("$print('Wrote', @folder.finish(), 'and', @output_dir + '/montage.png')"),
+    }
+
+
+def evaluate(bundle: JointBundle) -> Config:
+    return {
+        "ckpt_path": "$@ckpt_dir + '/model.pt'",
+        **trained(bundle),
+        "network": "$@network_def.to(@device)",
+        "reference": "validation",
+        "real_data": "$reference_files(@reference, @train_data, @val_data)",
+        "num_synthetic": "$len(@real_data)",
+        **parts.spaces("untrained"),
+        "real": labelled_volumes("@real_data"),
+        "synthetic": f"$seed_datalist(@num_synthetic, @seed, name='{bundle.name}')",
+        "validate#preprocessing": noise_from_seed(),
+        "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
+        "validate#evaluator#network": "@network",
+        "validate#postprocessing": {
+            "_target_": "Lambdad",
+            "keys": "pred",
+            "func": "$lambda sample: sample[:1].clamp(-1, 1)",
+        },
+        "report": {
+            "_target_": "tools.evaluation.report_handler.EvaluationReport",
+            "output_dir": "@output_dir",
+            "real": "@real",
+            "spaces": "@spaces",
+            "name": bundle.name,
+            "comparing": parts.comparing(),
+            "settings": {
+                "bundle": bundle.name,
+                "weights": "@ckpt_path",
+                "data": "@data_dir",
+                "reference": "@reference",
+                "volume_size": "@volume_size",
+                "steps": "@steps",
+            },
+        },
+        **parts.run_report(),
+    }

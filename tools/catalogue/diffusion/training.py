@@ -1,0 +1,152 @@
+"""`train.json`."""
+
+from __future__ import annotations
+
+from tools.catalogue import parts, training_parts
+from tools.catalogue.diffusion.entry import (
+    NETWORK,
+    PHANTOM_WIDTHS,
+    SAMPLE,
+    STEPS,
+    VOLUME_SIZE,
+    WIDTHS,
+    JointBundle,
+    labelled_volumes,
+    network,
+    noise_from_seed,
+    prepare_noise,
+    sample_channels,
+    sampler,
+    scheduler,
+)
+from tools.catalogue.diffusion.metadata import metadata
+from tools.catalogue.parts import Config
+
+OPTIONS = tuple(option for option in training_parts.TRAINING_OPTIONS if option != "window")
+"""Those of every training: each image has its own scale here."""
+
+
+def train(bundle: JointBundle) -> Config:
+    return {
+        **training_parts.where_training_writes(bundle.name),
+        **training_parts.scales(
+            phantom={
+                "image_size": bundle.phantom_size,
+                "network_channels": PHANTOM_WIDTHS,
+                "max_epochs": 60,
+                "batch_size": 4,
+                "val_interval": 20,
+                "num_workers": 0,
+            },
+            paper={
+                "image_size": bundle.image_size,
+                "network_channels": WIDTHS,
+                "max_epochs": 200,
+                "batch_size": 4,
+                "val_interval": 20,
+                "num_workers": 2,
+            },
+        ),
+        "volume_size": VOLUME_SIZE,
+        "iterations": None,
+        "images": dict(bundle.images),
+        "labels": bundle.labels,
+        "num_res_blocks": 1,
+        "steps": STEPS,
+        "phantoms": {"count": 24, "seed": 0, "shape": list(bundle.phantom_shape)},
+        "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', write_msd_phantoms, "
+        f"task='{bundle.phantoms}', **@phantoms)",
+        "train_data": files(bundle, "training"),
+        "val_data": f"$with_seeds({files(bundle, 'validation')[1:]})",
+        "cache_dir": "$@bundle_root + '/cache'",
+        "precision": "fp32",
+        "accumulation": 1,
+        "half_life": 10000,
+        "ramp_up": 0.05,
+        "label_weight": 1.0,
+        "learning_rates": {"denoiser": 0.0002},
+        "betas": [0.9, 0.999],
+        "resume": None,
+        "save_interval": 1,
+        **parts.check(
+            *OPTIONS, *NETWORK, "iterations", "steps", "half_life", "ramp_up", "learning_rates", "label_weight"
+        ),
+        "sample_channels": sample_channels(),
+        "network_def": network(),
+        "network": "$@network_def.to(@device)",
+        "ema": {
+            "_target_": "tools.engines.ema.ExponentialMovingAverage",
+            "network": "@network",
+            "half_life": "@half_life",
+            "ramp_up": "@ramp_up",
+        },
+        "scheduler": scheduler(),
+        "objective": {
+            "_target_": "tools.losses.diffusion.DiffusionObjective",
+            "network": "@network",
+            "scheduler": "@scheduler",
+            "channels": "@sample_channels",
+            "label_weight": "@label_weight",
+        },
+        "models": {"model": "$@ema.module"},
+        "provenance": "$data_provenance(@data_dir, @train#dataset.data, "
+        "[item['field_of_view_mm'].tolist() for item in @train#dataset])",
+        "settings": {
+            "bundle": bundle.name,
+            "version": metadata(bundle)["version"],
+            **{id: f"@{id}" for id in ("image_size", *NETWORK, *SAMPLE, "seed", "batch_size", "precision")},
+            "data": "@provenance",
+        },
+        "train": {
+            "preprocessing": {
+                "_target_": "tools.transforms.sample_volumes.sample_volumes",
+                "channels": "@sample_channels",
+                "image_size": "$divisible(@volume_size, len(@network_channels))",
+                "modality": bundle.modality,
+            },
+            "dataset": labelled_volumes("$enough_for_a_batch(@train_data, @batch_size)"),
+            "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
+            "dataloader": training_parts.training_loader(),
+            "inferer": sampler(),
+            "updates": [
+                training_parts.update(
+                    "denoiser",
+                    {"denoiser": "@network"},
+                    training_parts.adam("$@network.parameters()", "@learning_rates#denoiser"),
+                    "$@objective.denoiser_loss",
+                )
+            ],
+            "handlers": training_parts.training_handlers(),
+            "trainer": training_parts.trainer(
+                ema="@ema",
+                max_epochs="$@max_epochs if @iterations is None else "
+                "epochs_for(@iterations, len(@train#dataset), @batch_size)",
+            ),
+        },
+        "validate": {
+            **training_parts.validation_data(
+                parts.compose("@train#preprocessing", noise_from_seed()),
+                labelled_volumes("@val_data", "@validate#preprocessing"),
+            ),
+            "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
+            "distances": {
+                "_target_": "tools.evaluation.handlers.FeatureDistances",
+                "features": {"_target_": "tools.features.untrained.UntrainedFeatures"},
+                "output_transform": "$lambda output: tuple([item[key][:1] for item in output] "
+                "for key in ('pred', 'label'))",
+            },
+            "key_metric": {"fid": "$@validate#distances['fid']"},
+            "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
+            "handlers": training_parts.validation_handlers({"names": "$@sample_channels.names"}),
+            "evaluator": training_parts.validator(
+                "$@ema.module",
+                prepare_batch=prepare_noise(),
+                postprocessing="@validate#postprocessing",
+            ),
+        },
+        **training_parts.start_training(),
+    }
+
+
+def files(bundle: JointBundle, section: str) -> str:
+    return f"$case_datalist({bundle.record}, @data_dir, '{section}', [*@sample_channels.images], labelled=True)"
