@@ -1,0 +1,268 @@
+"""StyleGAN2: parameter counts of the released networks, and what its definition implies."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+
+from tools.layers.equalised import set_fused
+from tools.networks.style_mapping import mixed
+from tools.networks.stylegan2 import FilteredHalving, StyledConv2d, StyleGAN2Discriminator, StyleGAN2Generator
+
+COUNTS = """
+64 16384 1 21713678 23406849
+64 16384 5 21722914 23407873
+64 32768 1 24926222 26487809
+64 32768 5 24936482 26489857
+128 16384 1 22419089 23882113
+128 16384 5 22428841 23882625
+128 32768 1 27221777 28388609
+128 32768 5 27233065 28389633
+256 16384 1 22661204 24000961
+256 16384 3 22666210 24001089
+256 16384 5 22671216 24001217
+256 32768 1 27927188 28863873
+256 32768 5 27938992 28864385
+512 16384 1 22754615 24030689
+512 16384 5 22764759 24030817
+512 32768 1 28169303 28982721
+512 32768 3 28175335 28982849
+512 32768 5 28181367 28982977
+"""
+"""Side, channel base, channels, and parameters of synthesis and discriminator."""
+
+MAPPING = {2: 525_312, 8: 2_101_248}
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def tiny(**options):
+    torch.manual_seed(0)
+    sizes = {"image_size": 32, "channel_base": 256, "channel_max": 16, "latent_dim": 8, "style_dim": 8}
+    return StyleGAN2Generator(**(sizes | options))
+
+
+@pytest.mark.parametrize("line", COUNTS.split("\n")[1:-1])
+def test_parameters(line):
+    side, base, channels, synthesis, discriminator = map(int, line.split())
+    with torch.device("meta"):
+        for layers, mapping in MAPPING.items():
+            generator = StyleGAN2Generator(side, channels, mapping_layers=layers, channel_base=base)
+            assert count(generator.mapping) == mapping
+            assert count(generator) == mapping + synthesis
+        assert count(StyleGAN2Discriminator(side, channels, channel_base=base)) == discriminator
+
+
+@pytest.mark.parametrize(
+    ("classes", "generator", "discriminator"),
+    [(2, 23_450_196, 26_365_888), (5, 23_451_732, 26_367_424), (6, 23_452_244, 26_367_936)],
+)
+def test_parameters_with_classes(classes, generator, discriminator):
+    with torch.device("meta"):
+        assert count(StyleGAN2Generator(256, 1, classes)) == generator
+        assert count(StyleGAN2Discriminator(256, 1, classes)) == discriminator
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "base", "most", "generator", "discriminator"),
+    [
+        (32, 1, 2048, 64, 383_627, 337_153),
+        (64, 1, 2048, 64, 427_886, 366_881),
+        (64, 5, 2048, 64, 429_058, 367_009),
+        (64, 1, 4096, 128, 1_394_126, 1_464_897),
+        (64, 5, 4096, 128, 1_396_450, 1_465_153),
+    ],
+)
+def test_parameters_of_small_networks(side, channels, base, most, generator, discriminator):
+    widths = {"channel_base": base, "channel_max": most}
+    with torch.device("meta"):
+        assert count(StyleGAN2Generator(side, channels, latent_dim=128, style_dim=128, **widths)) == generator
+        assert count(StyleGAN2Discriminator(side, channels, **widths)) == discriminator
+
+
+@pytest.mark.parametrize(
+    ("side", "base", "trainable"),
+    [
+        (512, 32768, {4: 28_863_617, 10: 26_486_785, 13: 21_505_025}),
+        (256, 16384, {4: 23_881_857, 10: 21_505_025, 13: 16_523_265}),
+        (64, 16384, {4: 21_505_025, 10: 11_541_505, 13: 6_559_745}),
+    ],
+)
+def test_frozen_layers(side, base, trainable):
+    with torch.device("meta"):
+        whole = StyleGAN2Discriminator(side, 1, channel_base=base).state_dict()
+        for frozen, expected in trainable.items():
+            network = StyleGAN2Discriminator(side, 1, channel_base=base, frozen=frozen)
+            assert count(network) == expected
+            assert network.state_dict().keys() == whole.keys()
+
+
+def test_more_frozen_layers_than_there_are_is_refused():
+    with torch.device("meta"), pytest.raises(ValueError, match="11 layers are to be frozen, expected 0 to 10"):
+        StyleGAN2Discriminator(32, 1, channel_max=8, frozen=11)
+
+
+@pytest.mark.parametrize("side", [32, 64, 128, 256, 512, 1024])
+def test_shapes_at_every_size(side):
+    with torch.device("meta"):
+        generator = StyleGAN2Generator(side, 5, num_classes=3, channel_max=16)
+        discriminator = StyleGAN2Discriminator(side, 5, num_classes=3, channel_max=16)
+        noise = [torch.empty(4, 1, one, one) for one in generator.synthesis.noise_sides]
+        image = generator.synthesis(torch.empty(4, generator.synthesis.num_ws, 512), noise)
+        assert image.shape == (4, 5, side, side)
+        assert generator.synthesis.num_ws == 2 * side.bit_length() - 4
+        assert discriminator.blocks(image).shape == (4, 16, 4, 4)
+
+
+@pytest.mark.parametrize("side", [0, 16, 48, 2048])
+def test_other_sizes_are_refused(side):
+    with pytest.raises(ValueError, match=f"image_size is {side}, expected a power of two"):
+        StyleGAN2Generator(side)
+
+
+def test_images_of_another_shape_are_refused():
+    network = StyleGAN2Discriminator(32, 2, channel_max=4)
+    with pytest.raises(ValueError, match=r"expected images \[B, 2, 32, 32\], got \(4, 1, 32, 32\)"):
+        network(torch.zeros(4, 1, 32, 32))
+    with pytest.raises(ValueError, match="got 3 styles and noise for None layers, expected 8 and 7"):
+        tiny().synthesis(torch.zeros(1, 3, 8))
+
+
+def test_both_ways_to_compute_are_one_function_and_have_one_gradient():
+    """Of images, and of what path length regularisation needs: the gradient of a gradient."""
+    generator = tiny(image_channels=2).double()
+    for layer in generator.modules():
+        if isinstance(layer, StyledConv2d):
+            torch.nn.init.constant_(layer.noise_strength, 0.3)
+            torch.nn.init.normal_(layer.bias)
+    discriminator = StyleGAN2Discriminator(32, 2, channel_base=256, channel_max=16).double()
+    latent = torch.randn(4, 8, dtype=torch.float64)
+
+    def computed(fused):
+        networks = [set_fused(copy.deepcopy(network), fused) for network in (generator, discriminator)]
+        ws = networks[0].styles(networks[0].mapping(latent))
+        image = networks[0].synthesis(ws)
+        (slope,) = torch.autograd.grad((image * image.detach().cos()).sum(), ws, create_graph=True)
+        (slope_of_d,) = torch.autograd.grad(networks[1](image).sum(), image, create_graph=True)
+        (slope.square().sum() + slope_of_d.square().sum() + networks[1](image).mean()).backward()
+        return [image, slope, slope_of_d, *(p.grad for n in networks for p in n.parameters() if p.grad is not None)]
+
+    fused, plain = computed(True), computed(False)
+    assert len(fused) == len(plain) > 40
+    for one, other in zip(fused, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+
+
+def test_a_doubling_convolution_by_scipy():
+    """Zeros between the pixels, pad (3, 2), true convolution with [1, 3, 3, 1] / 64 * 4 and with 3x3 (appendix B)."""
+    torch.manual_seed(0)
+    layer = StyledConv2d(2, 3, 4, side=12, up=2).double()
+    x, style = torch.randn(1, 2, 6, 6, dtype=torch.float64), torch.randn(1, 2, dtype=torch.float64)
+    binomial = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64 * 4
+    weight = (layer.weight * style[0][:, None, None]).detach()
+    weight = (weight / torch.linalg.vector_norm(weight.flatten(1), dim=1)[:, None, None, None]).numpy()
+    found = layer.convolved(x, style).detach().numpy()
+    for o in range(3):
+        expected = 0
+        for i in range(2):
+            spread = np.zeros((12, 12))
+            spread[::2, ::2] = x[0, i].numpy()
+            blurred = scipy.signal.convolve(np.pad(spread, (3, 2)), binomial, mode="valid")
+            expected = expected + scipy.signal.convolve(blurred, weight[o, i], mode="valid")
+        np.testing.assert_allclose(found[0, o], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("kernel_size", [3, 1])
+def test_a_halving_convolution_by_scipy(kernel_size):
+    """Padded, blurred with [1, 3, 3, 1] / 8, correlated, every second pixel."""
+    torch.manual_seed(0)
+    layer = FilteredHalving(2, 3, kernel_size, bias=False).double()
+    x = torch.randn(1, 2, 12, 12, dtype=torch.float64)
+    binomial = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+    weight = layer.scaled()[0].detach().numpy()
+    found = layer(x).detach().numpy()
+    for o in range(3):
+        expected = 0
+        for i in range(2):
+            padded = np.pad(x[0, i].numpy(), 2 if kernel_size == 3 else 1)
+            blurred = scipy.signal.convolve(padded, binomial, mode="valid")
+            expected = expected + scipy.signal.correlate(blurred, weight[o, i], mode="valid")[::2, ::2]
+        np.testing.assert_allclose(found[0, o], expected, rtol=0, atol=1e-12)
+
+
+def test_untrained_images_and_styles_are_of_the_expected_size():
+    torch.manual_seed(0)
+    generator = StyleGAN2Generator(32, 1, latent_dim=128, style_dim=128, channel_base=2048, channel_max=64)
+    latent = torch.randn(64, 128)
+    w = generator.mapping(latent)
+    assert 0.8 < w.std() < 1.1
+    assert 0.5 < generator(latent).std() < 3
+
+
+def test_noise_begins_without_effect_and_styles_with_one():
+    generator = tiny()
+    latent = torch.randn(3, 8)
+    noise = [torch.randn(3, 1, side, side) for side in generator.synthesis.noise_sides]
+    image = generator(latent)
+    assert torch.equal(generator(latent, noise=noise), image)
+    assert not torch.equal(image[0], image[1])
+    for layer in generator.modules():
+        if isinstance(layer, StyledConv2d):
+            torch.nn.init.constant_(layer.noise_strength, 0.5)
+    assert not torch.equal(generator(latent, noise=noise), generator(latent))
+    # what belongs to one sample changes that sample alone
+    other = [one.clone() for one in noise]
+    other[0][1] += 1
+    first, second = generator(latent, noise=noise), generator(latent, noise=other)
+    torch.testing.assert_close(first[::2], second[::2])
+    assert not torch.equal(first[1], second[1])
+
+
+def test_truncation():
+    generator = tiny()
+    latent = torch.randn(4, 8)
+    generator.mapping.average.copy_(torch.randn(8))
+    image = generator(latent, truncation=0)
+    torch.testing.assert_close(image, image[:1].expand_as(image), rtol=0, atol=3e-6)
+    w, average = generator.mapping(latent), generator.mapping.average
+    ws = generator.styles(w, 0.7, cutoff=3)
+    assert ws.shape == (4, 8, 8)
+    torch.testing.assert_close(ws[:, :3], (average + 0.7 * (w - average))[:, None].expand(-1, 3, -1))
+    assert torch.equal(ws[:, 3:], w[:, None].expand(-1, 5, -1))
+    assert torch.equal(generator.styles(w), w[:, None].expand(-1, 8, -1))
+
+
+def test_the_average_of_styles_moves():
+    mapping = tiny(average_decay=0.9).mapping
+    w = mapping(torch.randn(5, 8))
+    mapping.track(w)
+    mapping.track(w)
+    torch.testing.assert_close(mapping.average, (1 - 0.9**2) * w.mean(0).detach())
+
+
+def test_mixed_styles():
+    first, second = torch.zeros(3, 2), torch.ones(3, 2)
+    found = mixed(first, second, torch.tensor([0, 2, 4]), 4)
+    assert found[:, :, 0].tolist() == [[1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]]
+
+
+def test_classes_change_images_and_verdicts():
+    generator = tiny(num_classes=2)
+    discriminator = StyleGAN2Discriminator(32, 1, 2, channel_base=256, channel_max=16)
+    latent = torch.randn(1, 8)
+    zero, one = torch.tensor([0]), torch.tensor([1])
+    image = generator(latent, zero)
+    assert not torch.equal(image, generator(latent, one))
+    assert discriminator(image, zero).shape == (1, 1)
+    assert not torch.equal(discriminator(image, zero), discriminator(image, one))
+    with pytest.raises(ValueError, match="class index"):
+        generator(latent)
+
+
+def test_weights_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="image_size"):
+        tiny(image_size=64).load_state_dict(tiny().state_dict(), strict=False)

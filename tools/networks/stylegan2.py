@@ -1,0 +1,394 @@
+"""StyleGAN2: a generator of images of any number of channels, and its discriminator.
+
+Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN", in the widths of "Training generative
+adversarial networks with limited data" (StyleGAN2-ADA). The generator adds up what every resolution contributes to the
+image (output skips), the discriminator is a residual network. Images are [B, channels, S, S], S a power of two from 32
+to 1024, in [-1, 1] up to what the generator overshoots: it has no last activation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tools.layers.equalised import HE, SLOPE, EqualisedConv2d, EqualisedLinear
+from tools.layers.filters import Filter, resample
+from tools.layers.minibatch import MinibatchDeviation
+from tools.layers.modulated import explicit_convolution, modulated_convolution
+from tools.networks.freezing import freeze
+from tools.networks.resolutions import check_image, sides_of, width_of
+from tools.networks.self_described import SelfDescribed
+from tools.networks.style_mapping import StyleMapping
+
+
+class StyledConv2d(nn.Module):
+    """A 3x3 convolution whose weights a style scales and which gives them the length 1; noise; bias; leaky ReLU.
+
+    To double an image, zeros are inserted between its pixels, which are filtered, and then convolved. ``fused`` puts
+    the convolution first, where there are fewer pixels, and modulates features instead of weights: the same function.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        style_dim: size of w.
+        side: side of what comes out.
+        up: 1, or 2 to double the image.
+
+    Attributes:
+        noise: noise [side, side] for images without noise of their own, a buffer.
+    """
+
+    fused = True
+
+    def __init__(self, in_channels: int, out_channels: int, style_dim: int, side: int, up: int = 1) -> None:
+        super().__init__()
+        self.up = up
+        self.side = side
+        self.style = EqualisedLinear(style_dim, in_channels, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.register_buffer("noise", torch.randn(side, side))
+        self.filter = Filter() if up == 2 else None
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """
+        Args:
+            x: features [B, in_channels, side / up, side / up].
+            w: styles [B, style_dim].
+            noise: standard normal numbers [B, 1, side, side]; None for the same in every image.
+
+        Returns:
+            Features [B, out_channels, side, side].
+        """
+        y = self.convolved(x, self.style(w))
+        noise = (self.noise if noise is None else noise) * self.noise_strength
+        # a gain after a leaky ReLU is the same before it
+        y = (y + (noise.to(y.dtype) + self.bias.to(y.dtype).view(-1, 1, 1))) * HE
+        y = F.leaky_relu(y, SLOPE)
+        return y.clamp(-256, 256) if y.dtype == torch.float16 else y
+
+    def convolved(self, x: Tensor, style: Tensor) -> Tensor:
+        """Features [B, out_channels, side, side] before noise, by factors of the channels in [B, in_channels]."""
+        convolve = modulated_convolution if self.fused else explicit_convolution
+        if self.up == 1:
+            return convolve(x, self.weight, style)
+        if self.fused:
+            return self.filter.blurred(convolve(x, self.weight, style, up=2), 1, 1, gain=4)
+        wide = resample(x, self.filter.taps, up=2, padding=(3, 2), gain=4)
+        return explicit_convolution(wide, self.weight.flip(2, 3), style, padding=0)
+
+
+class ToImage(nn.Module):
+    """A 1x1 convolution whose weights a style scales, without demodulation: features to an image's channels."""
+
+    fused = True
+
+    def __init__(self, in_channels: int, out_channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.style = EqualisedLinear(style_dim, in_channels, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.scale = 1 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Features [B, in_channels, H, W] and styles [B, style_dim] -> [B, out_channels, H, W]."""
+        convolve = modulated_convolution if self.fused else explicit_convolution
+        y = convolve(x, self.weight, self.style(w) * self.scale, demodulate=False)
+        return y + self.bias.to(y.dtype).view(-1, 1, 1)
+
+
+class SynthesisBlock(nn.Module):
+    """A resolution of the generator: two convolutions, of which the first doubles the image, and what is added to it.
+
+    Args:
+        in_channels: channels in; 0 for the first block, which begins with a learned constant.
+        out_channels: channels of its features.
+        image_channels: channels of the image.
+        style_dim: size of w.
+        side: resolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, image_channels: int, style_dim: int, side: int) -> None:
+        super().__init__()
+        self.constant = None if in_channels else nn.Parameter(torch.randn(out_channels, side, side))
+        self.conv0 = StyledConv2d(in_channels, out_channels, style_dim, side, up=2) if in_channels else None
+        self.conv1 = StyledConv2d(out_channels, out_channels, style_dim, side)
+        self.to_image = ToImage(out_channels, image_channels, style_dim)
+        self.filter = Filter() if in_channels else None
+
+    @property
+    def layers(self) -> list[StyledConv2d]:
+        """The convolutions that have a style, and noise, of their own; the image takes that of the next block's."""
+        return [self.conv1] if self.conv0 is None else [self.conv0, self.conv1]
+
+    def forward(
+        self, x: Tensor | None, image: Tensor | None, ws: Sequence[Tensor], noises: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            x: features of the block before, None for the first.
+            image: its image, None for the first.
+            ws: styles [B, style_dim] for each of ``layers`` and for the image.
+            noises: noise for each of ``layers``.
+
+        Returns:
+            Features and the image, [B, ..., side, side].
+        """
+        if x is None:
+            x = self.constant.expand(len(ws[0]), -1, -1, -1)
+        for layer, w, noise in zip(self.layers, ws, noises, strict=False):
+            x = layer(x, w, noise)
+        y = self.to_image(x, ws[-1])
+        return x, y if image is None else self.filter.doubled(image) + y
+
+
+class Synthesis(nn.Module):
+    """Styles to an image.
+
+    Args:
+        image_size: S.
+        image_channels: channels of the image.
+        style_dim: size of w.
+        channel_base: channels of a resolution times its side, where they are not limited by
+        channel_max: greatest number of channels.
+
+    Attributes:
+        num_ws: number of styles, 2 log2(S) - 2: one of each convolution, and one of the last image.
+        noise_sides: side of the noise of each convolution.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        image_channels: int,
+        style_dim: int = 512,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+    ) -> None:
+        super().__init__()
+        sides = sides_of(image_size)
+        widths = [width_of(side, channel_base, channel_max) for side in sides]
+        self.blocks = nn.ModuleList(
+            SynthesisBlock(before, after, image_channels, style_dim, side)
+            for before, after, side in zip([0, *widths], widths, sides, strict=False)
+        )
+        self.noise_sides = [layer.side for block in self.blocks for layer in block.layers]
+        self.num_ws = len(self.noise_sides) + 1
+
+    def forward(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+        """
+        Args:
+            ws: styles [B, num_ws, style_dim].
+            noise: standard normal [B, 1, side, side] of every side in ``noise_sides``; None for the same in all images.
+
+        Returns:
+            Images [B, image_channels, S, S].
+
+        Raises:
+            ValueError: another number of styles or noises.
+        """
+        if ws.shape[1] != self.num_ws or (noise is not None and len(noise) != len(self.noise_sides)):
+            given = None if noise is None else len(noise)
+            raise ValueError(
+                f"got {ws.shape[1]} styles and noise for {given} layers, expected {self.num_ws} and "
+                f"{len(self.noise_sides)}, or None."
+            )
+        x = image = None
+        first = 0
+        for block in self.blocks:
+            number = len(block.layers)
+            noises = [None] * number if noise is None else noise[first : first + number]
+            x, image = block(x, image, ws[:, first : first + number + 1].unbind(1), noises)
+            first += number
+        return image
+
+
+class StyleGAN2Generator(SelfDescribed):
+    """G: latent to image.
+
+    Args:
+        image_size: side S of the images.
+        image_channels: channels of the images.
+        num_classes: number of classes, 0 for none.
+        latent_dim: size of z.
+        style_dim: size of w.
+        mapping_layers: dense layers of the mapping: 2 is best for small sets and 8 is StyleGAN2's.
+        channel_base: channels of a resolution times its side; 16384 up to 256 pixels and 32768 from 512 on.
+        channel_max: greatest number of channels of a resolution.
+        average_decay: decay of the average of w.
+    """
+
+    called_parts = ("mapping", "synthesis")
+
+    def __init__(
+        self,
+        image_size: int = 256,
+        image_channels: int = 1,
+        num_classes: int = 0,
+        latent_dim: int = 512,
+        style_dim: int = 512,
+        mapping_layers: int = 2,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+        average_decay: float = 0.998,
+    ) -> None:
+        super().__init__()
+        self.built_with = {
+            "image_size": image_size,
+            "image_channels": image_channels,
+            "num_classes": num_classes,
+            "latent_dim": latent_dim,
+            "mapping_layers": mapping_layers,
+            "channel_base": channel_base,
+        }
+        self.latent_dim = latent_dim
+        self.mapping = StyleMapping(latent_dim, style_dim, num_classes, mapping_layers, average_decay=average_decay)
+        self.synthesis = Synthesis(image_size, image_channels, style_dim, channel_base, channel_max)
+
+    def forward(
+        self,
+        latent: Tensor,
+        label: Tensor | None = None,
+        truncation: float = 1.0,
+        cutoff: int | None = None,
+        noise: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            latent: z [B, latent_dim], standard normal.
+            label: class indices [B], if there are classes.
+            truncation: psi, see ``StyleMapping.spread``.
+            cutoff: number of styles, from the coarsest on, that are truncated; None for all.
+            noise: noise of every layer, see ``Synthesis``.
+
+        Returns:
+            Images [B, image_channels, S, S].
+        """
+        return self.synthesis(self.styles(self.mapping(latent, label), truncation, cutoff), noise)
+
+    def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
+        """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
+        return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
+
+
+class ResidualBlock(nn.Module):
+    """A resolution of the discriminator: two 3x3 convolutions, the second of which halves, beside a 1x1 that halves.
+
+    Both ways are scaled by sqrt(1/2) and added. ``fused`` halves before the 1x1 convolution, which is the same.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        image_channels: channels of the image, for the first block, which makes features of it; 0 for another.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, image_channels: int = 0) -> None:
+        super().__init__()
+        if image_channels:
+            self.from_image = EqualisedConv2d(image_channels, in_channels, 1, gain=HE, bias_gain=HE)
+        self.conv0 = EqualisedConv2d(in_channels, in_channels, 3, gain=HE, bias_gain=HE)
+        # sqrt(2) of the leaky ReLU times sqrt(1/2)
+        self.conv1 = FilteredHalving(in_channels, out_channels, 3)
+        self.skip = FilteredHalving(in_channels, out_channels, 1, gain=math.sqrt(0.5), bias=False)
+
+    def layers(self) -> list[nn.Module]:
+        """Its layers in the order in which they are frozen."""
+        return [*self.children()]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels or image_channels, 2 H, 2 W] -> [B, out_channels, H, W]."""
+        if hasattr(self, "from_image"):
+            x = F.leaky_relu(self.from_image(x), SLOPE)
+        y = F.leaky_relu(self.conv0(x), SLOPE)
+        return F.leaky_relu(self.conv1(y), SLOPE) + self.skip(x)
+
+
+class FilteredHalving(EqualisedConv2d):
+    """A convolution of which every second pixel is taken, of an image that was filtered before.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        kernel_size: side of the kernel, 3 or 1.
+        gain: factor of the product.
+        bias: True for a bias.
+    """
+
+    fused = True
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, gain: float = 1.0, bias: bool = True
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, gain, bias)
+        self.filter = Filter()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, 2 H, 2 W] -> [B, out_channels, H, W]."""
+        weight, bias = self.scaled()
+        if not self.fused:
+            border = self.padding + 1
+            y = F.conv2d(self.filter.blurred(x, border, border), weight, bias)
+            return y[:, :, ::2, ::2]
+        if self.padding:
+            return F.conv2d(self.filter.blurred(x, 2, 2), weight, bias, stride=2)
+        return F.conv2d(self.filter.halved(x), weight, bias)
+
+
+class StyleGAN2Discriminator(nn.Module):
+    """D: is this image real? The discriminator of StyleGAN2, StyleGAN3 and EG3D.
+
+    With classes it says so of an image and a class, by the inner product of its features with the class's vector,
+    divided by the root of their number (Miyato and Koyama 2018).
+
+    Args:
+        image_size: side S of the images.
+        image_channels: channels of the images.
+        num_classes: number of classes, 0 for none.
+        channel_base: channels of a resolution times its side.
+        channel_max: greatest number of channels of a resolution.
+        group_size: samples among which the minibatch's deviation is taken.
+        frozen: number of layers, from the image on, that do not learn (Mo et al. 2020, "Freeze the discriminator").
+            In each block: from_image in the first, conv0, conv1, skip. 10 or 13 for transfer learning.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 256,
+        image_channels: int = 1,
+        num_classes: int = 0,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+        group_size: int = 4,
+        frozen: int = 0,
+    ) -> None:
+        super().__init__()
+        self.image_shape = (image_channels, image_size)
+        widths = [width_of(side, channel_base, channel_max) for side in reversed(sides_of(image_size))]
+        self.blocks = nn.Sequential(
+            *(
+                ResidualBlock(before, after, image_channels if number == 0 else 0)
+                for number, (before, after) in enumerate(pairwise(widths))
+            )
+        )
+        last = widths[-1]
+        self.deviation = MinibatchDeviation(group_size)
+        self.conv = EqualisedConv2d(last + 1, last, 3, gain=HE, bias_gain=HE)
+        self.dense = EqualisedLinear(16 * last, last, gain=HE, bias_gain=HE)
+        self.out = EqualisedLinear(last, last if num_classes else 1)
+        self.mapping = StyleMapping(0, last, num_classes, 8) if num_classes else None
+        freeze([layer for block in self.blocks for layer in block.layers()], frozen)
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Images [B, image_channels, S, S] and, if there are classes, class indices [B] -> logits [B, 1]."""
+        check_image(image, *self.image_shape)
+        x = F.leaky_relu(self.conv(self.deviation(self.blocks(image))), SLOPE)
+        x = self.out(F.leaky_relu(self.dense(x.flatten(1)), SLOPE))
+        if self.mapping is None:
+            return x
+        return (x * self.mapping(None, label)).sum(dim=1, keepdim=True) / math.sqrt(x.shape[1])
