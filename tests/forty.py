@@ -17,7 +17,7 @@ DOUBLED = """
 
 from dataclasses import replace  # noqa: E402
 
-BUNDLES += tuple(replace(entry, name=f"{{entry.name}}_{copy}") for entry in BUNDLES if entry.name in {names})
+BUNDLES += tuple(replace(entry, name=entry.name + "{ending}") for entry in BUNDLES if entry.name in {names})
 """
 """What a family's module gets at its end, for each round of copies."""
 
@@ -43,8 +43,8 @@ def copy_repository(folder):
             shutil.copy2(REPOSITORY / name, folder / name)
 
 
-def double_entries(folder, count=COUNT):
-    """Write entries under other names into the catalogue in ``folder``, and their bundles."""
+def double_entries(folder, count=COUNT, sign="_"):
+    """Write entries whose names end in the sign and a number into the catalogue in ``folder``, and their bundles."""
     families = importlib.import_module("tools.catalogue.write").FAMILIES
     for family in families:
         module = folder / Path(family.__file__).relative_to(REPOSITORY)
@@ -52,7 +52,7 @@ def double_entries(folder, count=COUNT):
         every = [entry.name for each in families for entry in each.BUNDLES]
         own = {entry.name for entry in family.BUNDLES}
         for number, names in enumerate(rounds(every, count), start=2):
-            source += DOUBLED.format(copy=number, names=sorted(own & set(names)))
+            source += DOUBLED.format(ending=f"{sign}{number}", names=sorted(own & set(names)))
         module.write_text(source)
     subprocess.run([sys.executable, "-m", "tools", "write_bundles"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 

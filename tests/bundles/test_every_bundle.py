@@ -15,7 +15,17 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata, verify_net_in_out
 from PIL import Image
 
-from tests.tiny import BUNDLES, REPOSITORY, config_file, labels, tiny, tiny_phantoms, train_config, translates
+from tests.tiny import (
+    BUNDLES,
+    REPOSITORY,
+    config_file,
+    few_steps,
+    labels,
+    tiny,
+    tiny_phantoms,
+    train_config,
+    translates,
+)
 from tools.catalogue.metadata import KINDS
 
 
@@ -91,6 +101,24 @@ def set_up(kind, files, **overrides):
     return workflow
 
 
+def written(bundle, settings):
+    """Each config that infers -> the volumes that it writes, by their names, with the range of their values."""
+    if labels(bundle):
+        images = {
+            f"imagesTr/*_{number:04}.nii.gz": scale if isinstance(scale, list) else [0, 1000]
+            for number, scale in enumerate(settings["images"].values())
+        }
+        return {"inference": images}
+    window = {"inference": {"*.nii.gz": settings["window"]}}
+    return window | ({"inference_ct2mr": {"*.nii.gz": [0, 1000]}} if translates(bundle) else {})
+
+
+def voxels(folder, names):
+    found = [np.asarray(nibabel.load(path).dataobj) for path in sorted(folder.glob(names))]
+    assert found
+    return found
+
+
 def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
     """From the bundle's own data to a model, and from that to volumes that are in its window."""
     few = {"max_epochs": 1, "phantoms#count": 4}
@@ -112,16 +140,16 @@ def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
     same_phantoms = {key: value for key, value in small.items() if key.startswith("phantoms#")}
     few_volumes = same_phantoms | {"batch_size": small["batch_size"]}
     set_up("train", config_file(sibling, "train", "evaluate"), **root, **few_volumes)
-    options = same_phantoms if translates(sibling) else {"num_volumes": 1}
-    ways = {"inference": settings["window"], **({"inference_ct2mr": [0, 1000]} if translates(sibling) else {})}
-    for name, (low, high) in ways.items():
+    options = same_phantoms if translates(sibling) else {"num_volumes": 1, **few_steps(sibling)}
+    for name, volumes in written(sibling, settings).items():
         out = tmp_path / name
         inference = set_up("infer", config_file(sibling, name), output_dir=str(out), **root, **options)
         inference.run()
         inference.finalize()
-        volumes = [np.asarray(nibabel.load(path).dataobj) for path in sorted(out.glob("*.nii.gz"))]
-        assert volumes
-        for volume in volumes:
-            assert low <= volume.min() < volume.max() <= high
+        for names, (low, high) in volumes.items():
+            for volume in voxels(out, names):
+                assert low <= volume.min() < volume.max() <= high
+        for label in voxels(out, "labelsTr/*.nii.gz") if labels(sibling) else ():
+            assert np.isin(label, [0, *settings["labels"].values()]).all()
         (picture,) = out.glob("*.png")
         assert Image.open(picture).size[0] > 3 * 192

@@ -10,12 +10,12 @@ import SimpleITK as sitk
 import torch
 from monai.bundle import run
 
-from tests.tiny import BUNDLES, REPOSITORY, TINY_TRANSLATION, config_file
+from tests.tiny import BUNDLES, REPOSITORY, TINY_TRANSLATION, config_file, family
 from tools.benchmark.configs import read_config
 from tools.io import left_out
 from tools.io.dicom_writer import write_dicom_series
 
-CYCLEGANS = [name for name in BUNDLES if name.startswith("cyclegan")]
+CYCLEGANS = [name for name in BUNDLES if family(name) == "cyclegan"]
 AFFINE = np.diag([-10.0, -10.0, 8.0, 1.0])
 SMALL = {
     name: TINY_TRANSLATION[name] for name in ("image_size", "channels", "batch_size", "max_epochs", "val_interval")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from tests.tiny import BUNDLES
+from tests.tiny import BUNDLES, family
 from tools.benchmark.configs import read_config
 from tools.catalogue.cyclegan import TranslationBundle, configs, metadata
 from tools.catalogue.names import with_imports
@@ -22,7 +22,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("bundle", [name for name in BUNDLES if name.startswith("cyclegan")])
+@pytest.mark.parametrize("bundle", [name for name in BUNDLES if family(name) == "cyclegan"])
 def test_options_of_a_cyclegan_fit_together(bundle):
     """Slabs, the second window and the MIND loss, none of them on by default."""
     options = {"slices": 3, "second_window": [-160, 240], "mind_weight": 25.0}

@@ -43,6 +43,10 @@ def adam(parameters):
     return torch.optim.Adam(parameters, lr=0.01)
 
 
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.1)
+
+
 def make_updates(game, optimizer=adam, schedule=None, **options):
     """``schedule`` of both; other options are the critic's."""
     options["schedule"] = schedule

@@ -13,3 +13,13 @@ def machine(tmp_path_factory):
     stranger = Stranger(folder / "requirements.txt", folder)
     yield stranger
     stranger.close()
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A folder that a bundle is unpacked to and run in."""
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from tools.catalogue.hierarchical_gan.inference import evaluate, inference
-from tools.catalogue.hierarchical_gan.metadata import metadata as metadata_of
+from tools.catalogue.hierarchical_gan.metadata import facts, metadata, terms
 from tools.catalogue.hierarchical_gan.method import Method, VolumeBundle
 from tools.catalogue.hierarchical_gan.papers import CRF, CRF_GAN, HA_GAN
 from tools.catalogue.hierarchical_gan.training import learn, train
 from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT
 from tools.catalogue.options import GAN as OPTIONS
 from tools.catalogue.parts import Config
-from tools.catalogue.terms import PHANTOMS, data_license
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
@@ -47,23 +46,10 @@ METHOD = Method(
 
 
 def configs(bundle: VolumeBundle) -> dict[str, Config]:
-    return {"train": train(bundle, METHOD), "inference": inference(bundle, METHOD), "evaluate": evaluate(bundle)}
-
-
-def metadata(bundle: VolumeBundle) -> Config:
-    return metadata_of(bundle, METHOD)
-
-
-def facts(bundle: VolumeBundle) -> Config:
-    """Return what the README says of this bundle besides its entry's fields."""
-    return {"method": METHOD.name, "network": METHOD.generator}
-
-
-def terms(bundle: VolumeBundle) -> str:
-    return data_license(bundle.data.dataset.terms, PHANTOMS)
+    return {"train": train(bundle), "inference": inference(bundle), "evaluate": evaluate(bundle)}
 
 
 BUNDLES = (
-    VolumeBundle("crf_gan_luna16", data=CHEST_CT),
-    VolumeBundle("crf_gan_gsp", data=BRAIN_T1),
+    VolumeBundle("crf_gan_luna16", METHOD, CHEST_CT),
+    VolumeBundle("crf_gan_gsp", METHOD, BRAIN_T1),
 )

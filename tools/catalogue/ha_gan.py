@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.catalogue import parts, training_parts
 from tools.catalogue.hierarchical_gan.inference import evaluate, in_unit, inference
-from tools.catalogue.hierarchical_gan.metadata import metadata as metadata_of
+from tools.catalogue.hierarchical_gan.metadata import facts, metadata, terms
 from tools.catalogue.hierarchical_gan.method import (
     NETWORKS,
     SHAPE,
@@ -19,7 +19,6 @@ from tools.catalogue.hierarchical_gan.training import learn, train
 from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT
 from tools.catalogue.options import GAN as OPTIONS
 from tools.catalogue.parts import Config
-from tools.catalogue.terms import PHANTOMS, data_license
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
@@ -67,10 +66,10 @@ def reconstruct(bundle: VolumeBundle) -> Config:
         "device": parts.DEVICE,
         "dataset_dir": None,
         "class_label": 0,
-        **trained(bundle, 256, widths=METHOD.widths),
+        **trained(bundle, 256, widths=bundle.method.widths),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         **parts.check("device", "class_label", *SHAPE, "sub_encoder_channels", "window"),
-        "generator_def": generator(METHOD),
+        "generator_def": generator(bundle.method),
         "encoder_def": encoder(),
         "sub_encoder_def": sub_encoder(),
         "network_def": {
@@ -117,27 +116,14 @@ def reconstruct(bundle: VolumeBundle) -> Config:
 
 def configs(bundle: VolumeBundle) -> dict[str, Config]:
     return {
-        "train": train(bundle, METHOD),
-        "inference": inference(bundle, METHOD),
+        "train": train(bundle),
+        "inference": inference(bundle),
         "reconstruct": reconstruct(bundle),
         "evaluate": evaluate(bundle),
     }
 
 
-def metadata(bundle: VolumeBundle) -> Config:
-    return metadata_of(bundle, METHOD)
-
-
-def facts(bundle: VolumeBundle) -> Config:
-    """Return what the README says of this bundle besides its entry's fields."""
-    return {"method": METHOD.name, "network": METHOD.generator}
-
-
-def terms(bundle: VolumeBundle) -> str:
-    return data_license(bundle.data.dataset.terms, PHANTOMS)
-
-
 BUNDLES = (
-    VolumeBundle("ha_gan_luna16", data=CHEST_CT),
-    VolumeBundle("ha_gan_gsp", data=BRAIN_T1),
+    VolumeBundle("ha_gan_luna16", METHOD, CHEST_CT),
+    VolumeBundle("ha_gan_gsp", METHOD, BRAIN_T1),
 )

@@ -11,7 +11,8 @@ from pathlib import Path
 from tools.options import listed, named_folders
 from tools.study import build as building
 from tools.study.folder import KINDS, load_access
-from tools.study.server import links, listening, make_app
+from tools.study.links import links
+from tools.study.server import listening, make_app
 from tools.transforms.planes import PLANES
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ from tools.catalogue import parts
 from tools.catalogue.hierarchical_gan.metadata import metadata
 from tools.catalogue.hierarchical_gan.method import (
     SHAPE,
-    Method,
     VolumeBundle,
     cube_dataset,
     generator,
@@ -17,7 +16,7 @@ from tools.catalogue.hierarchical_gan.method import (
 from tools.catalogue.parts import Config
 
 
-def inference(bundle: VolumeBundle, method: Method) -> Config:
+def inference(bundle: VolumeBundle) -> Config:
     return {
         "bundle_root": f"bundles/{bundle.name}",
         "output_dir": "$@bundle_root + '/eval'",
@@ -29,13 +28,13 @@ def inference(bundle: VolumeBundle, method: Method) -> Config:
         "slab_length": 0,
         "class_label": None,
         **trained(bundle, 256, place=True),
-        **parts.origin(bundle.name, metadata(bundle, method)["version"]),
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
         **parts.check(
             *("device", "seed", "num_volumes", "slab_length", "class_label", *SHAPE, "window", "field_of_view")
         ),
         "datalist": f"$seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
-        "network_def": generator(method),
+        "network_def": generator(bundle.method),
         "network": "$set_implementation(@network_def).to(@device)",
         "preprocessing": parts.compose(latent_from_seed()),
         **parts.one_by_one("@datalist"),

@@ -1,15 +1,16 @@
-"""`metadata.json` of both methods."""
+"""What is said of a bundle of either method: `metadata.json`, the terms of its data, and facts for its README."""
 
 from __future__ import annotations
 
-from tools.catalogue.hierarchical_gan.method import Method, VolumeBundle
+from tools.catalogue.hierarchical_gan.method import VolumeBundle
 from tools.catalogue.metadata import REWORKED
 from tools.catalogue.metadata import metadata as metadata_of
 from tools.catalogue.parts import Config
+from tools.catalogue.terms import PHANTOMS, data_license
 
 
-def metadata(bundle: VolumeBundle, method: Method) -> Config:
-    data = bundle.data
+def metadata(bundle: VolumeBundle) -> Config:
+    method, data = bundle.method, bundle.data
     says = {
         "name": f"{method.name} {data.title}",
         "task": f"Generation of synthetic {data.what} volumes",
@@ -51,3 +52,12 @@ def metadata(bundle: VolumeBundle, method: Method) -> Config:
             "channel_def": {"0": "image"},
         },
     )
+
+
+def facts(bundle: VolumeBundle) -> Config:
+    """Return what the README says of this bundle besides its entry's fields."""
+    return {"method": bundle.method.name, "network": bundle.method.generator}
+
+
+def terms(bundle: VolumeBundle) -> str:
+    return data_license(bundle.data.dataset.terms, PHANTOMS)

@@ -62,10 +62,12 @@ class Method:
 class VolumeBundle:
     """Attributes:
     name: of the bundle.
+    method: how it generates.
     data: what it is trained on.
     """
 
     name: str
+    method: Method
     data: VolumeData
 
 

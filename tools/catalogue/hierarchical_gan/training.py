@@ -9,7 +9,6 @@ from tools.catalogue.hierarchical_gan.metadata import metadata
 from tools.catalogue.hierarchical_gan.method import (
     NETWORKS,
     SHAPE,
-    Method,
     VolumeBundle,
     cube_dataset,
     encoder,
@@ -20,9 +19,9 @@ from tools.catalogue.hierarchical_gan.method import (
 from tools.catalogue.parts import Config
 
 
-def train(bundle: VolumeBundle, method: Method) -> Config:
+def train(bundle: VolumeBundle) -> Config:
     data = bundle.data
-    method = deepcopy(method)  # pieces of it become the config's, which may be changed
+    method = deepcopy(bundle.method)  # pieces of it become the config's, which may be changed
     labelled = "with_labels(@{}_files, @labels, @num_classes) if @num_classes > 0 else @{}_files"
     return {
         **training_parts.where_training_writes(bundle.name),
@@ -113,7 +112,7 @@ def train(bundle: VolumeBundle, method: Method) -> Config:
         "provenance": "$data_provenance(@data_dir, @train#dataset.data, @cubes.fields_of_view(@train#dataset))",
         "settings": {
             "bundle": bundle.name,
-            "version": metadata(bundle, method)["version"],
+            "version": metadata(bundle)["version"],
             **{id: f"@{id}" for id in SHAPE[:3]},
             **{id: f"@{id}" for id in method.widths},
             **{id: f"@{id}" for id in ("num_classes", "window", "seed", "batch_size", "precision")},

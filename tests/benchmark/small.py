@@ -1,0 +1,8 @@
+"""Small networks, and the few small phantoms of which their batches are."""
+
+PHANTOMS = {"phantoms#count": 6, "phantoms#shape": [32, 32, 32]}
+TINY = {"base_channels": 8, "latent_dim": 16, "discriminator_channels": 16} | PHANTOMS
+SLICES = {"phantoms#count": 4, "phantoms#shape": [16, 16, 16]}
+NARROW = {"channels": 4, "discriminator_channels": 4} | SLICES
+DATA = (*PHANTOMS, "num_classes", "slices")  # what a batch depends on, besides bundle and size
+CRF, HA = "crf_gan_luna16", "ha_gan_luna16"
