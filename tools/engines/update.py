@@ -42,6 +42,7 @@ class Update:
             networks that change with every pass, as by spectral normalisation.
         schedule: optimizer -> schedule of its learning rate, for instance a ``torch.optim.lr_scheduler.LambdaLR`` with
             all other arguments given. The trainer steps it after every epoch, and checkpoints have its state.
+        start: first iteration in which the update runs, counted from 0, for a loss that begins late.
 
     Attributes:
         schedule: schedule of the learning rate, None for a rate that stays.
@@ -58,18 +59,22 @@ class Update:
         max_grad_norm: float | None = None,
         one_by_one: bool = False,
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        start: int = 0,
     ) -> None:
         self.name = name
         self.networks = dict(networks)
         self.optimizer = optimizer
         self.loss = loss
         self.every = every
+        self.start = start
         self.gain = every if gain is None else gain
         self.max_grad_norm = max_grad_norm
         self.one_by_one = one_by_one
         self.schedule = None if schedule is None else schedule(optimizer)
         if every < 1:
             raise ValueError(f"update '{name}': every is {every}, expected 1 or more.")
+        if start < 0:
+            raise ValueError(f"update '{name}': start is {start}, expected an iteration, 0 or more.")
         if not self.gain > 0:
             raise ValueError(f"update '{name}': gain is {gain}, expected a number above 0, or None for {every}.")
         own = {id(p) for network in self.networks.values() for p in network.parameters()}
@@ -87,7 +92,7 @@ class Update:
 
     def is_due(self, iteration: int) -> bool:
         """Return whether the update runs in an iteration, counted from 0."""
-        return iteration % self.every == 0
+        return iteration >= self.start and (iteration - self.start) % self.every == 0
 
 
 def lazy_adam(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tools.engines.handover import Handover
 from tools.former import former_argument
 from tools.losses.image_pool import ImagePool
+from tools.losses.least_squares import adversarial_loss
 from tools.losses.mind import mind_loss
 from tools.transforms.window import Window
 
@@ -177,11 +178,3 @@ def logits_of(discriminator: nn.Module, images: Tensor) -> Tensor:
     """A discriminator's logits for images; MONAI's ``PatchDiscriminator`` returns its features before them."""
     found = discriminator(images)
     return found[-1] if isinstance(found, list | tuple) else found
-
-
-def adversarial_loss(logits: Tensor, real: bool) -> Tensor:
-    """Mean squared difference of logits from one label for all of them: real (1) or generated (0).
-
-    MONAI's ``PatchAdversarialLoss`` gives the same, but copies its label from the CPU, for which a GPU is waited for.
-    """
-    return F.mse_loss(logits, torch.full_like(logits, float(real)))

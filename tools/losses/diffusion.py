@@ -11,7 +11,7 @@ from monai.networks.schedulers.rectified_flow import timestep_transform
 from monai.networks.schedulers.scheduler import Scheduler
 from torch import Tensor, nn
 
-from tools.transforms.channels import UNKNOWN, Channels
+from tools.transforms.channels import Channels
 
 if TYPE_CHECKING:
     from tools.engines.draws import Draws
@@ -132,9 +132,7 @@ class DiffusionObjective:
             label, known = batch.get("label"), batch.get("known")
             sample = self.channels.join(image, label, known)
             if self.channels.labels:
-                counted = (label != UNKNOWN).expand(-1, self.channels.num_labels, *label.shape[2:])
-                if known is not None and self.channels.encoding == "one_hot":
-                    counted = counted & known.bool().view(rows, -1, *[1] * (label.ndim - 2))
+                counted = self.channels.counted(label, known)
         return {
             "sample": sample,
             "noise": draws.normal(*sample.shape),

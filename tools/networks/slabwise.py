@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from tools.layers.slabs import Kept, Slabs
 from tools.layers.upsample import UpsampleConv3d
 from tools.networks.hierarchical_gan import Generator
 
@@ -49,8 +50,9 @@ class SlabwiseGenerator(nn.Module):
         """G1 with its stages computed by slabs: the embedding [B, 2c, S/4, S/4, S/4]."""
         embed = self.generator.embed
         x = embed.first_features(latent, label)
-        for stage in embed.stages:
-            x = _stage_by_slabs(stage, x, max(1, self.length // 4))
+        for layer, norm, activation in embed.stages:
+            convolved = convolution(Kept(x, max(1, self.length // 4)), layer).kept()
+            x = convolved.normalised(norm).then(activation).kept(into=convolved.whole).whole
         return x
 
     @torch.no_grad()
@@ -61,75 +63,12 @@ class SlabwiseGenerator(nn.Module):
             embedding: result of `embed`.
         """
         (widen, norm, activation), last, squash = self.generator.decode
-        hidden_slices = 2 * embedding.shape[2]
-        statistics = _Statistics(norm)
-        for first, end in _ranges(hidden_slices, max(1, self.length // 2)):
-            statistics.add(_slices_of(widen, embedding, first, end))
-        for start, end in _ranges(2 * hidden_slices, self.length):
-            # under slice i of the volume lie slices (i - 1) // 2 to (i + 1) // 2 of the hidden layer
-            below, above = max(0, (start - 1) // 2), min(hidden_slices, end // 2 + 1)
-            hidden = activation(statistics.normalise(_slices_of(widen, embedding, below, above)))
-            yield start, squash(_slices_of(last, hidden, start - 2 * below, end - 2 * below))
+        hidden = convolution(Kept(embedding, max(1, self.length // 2)), widen).normalised(norm).then(activation)
+        volume = convolution(hidden, last).then(squash)
+        for start in range(0, volume.slices, self.length):
+            yield start, volume.slab(start, min(start + self.length, volume.slices))
 
 
-def _ranges(slices: int, length: int) -> Iterator[tuple[int, int]]:
-    """[first, end) of consecutive parts of at most ``length`` slices."""
-    for first in range(0, slices, length):
-        yield first, min(first + length, slices)
-
-
-def _slices_of(layer: nn.Conv3d, x: Tensor, first: int, end: int) -> Tensor:
-    """Axial slices [first, end) of ``layer(x)``, from those slices of ``x`` that they depend on.
-
-    ``layer`` is a 3^3 convolution with padding 1, or one after doubling.
-    """
-    factor = 2 if isinstance(layer, UpsampleConv3d) else 1
-    # one slice more on each side than is under them, so that padding only acts where the volume ends
-    below, above = max(0, first // factor - 1), min(x.shape[2], -(-end // factor) + 1)
-    return layer(x[:, :, below:above])[:, :, first - factor * below : end - factor * below]
-
-
-def _stage_by_slabs(stage: nn.Sequential, x: Tensor, length: int) -> Tensor:
-    """A convolution, group normalisation and activation of a whole volume, with only the result in full size."""
-    layer, norm, activation = stage
-    factor = 2 if isinstance(layer, UpsampleConv3d) else 1
-    batch, _, *side = x.shape
-    result = x.new_empty(batch, layer.out_channels, *(factor * n for n in side))
-    statistics = _Statistics(norm)
-    for first, end in _ranges(result.shape[2], length):
-        slab = _slices_of(layer, x, first, end)
-        statistics.add(slab)
-        result[:, :, first:end] = slab
-    for first, end in _ranges(result.shape[2], length):
-        result[:, :, first:end] = activation(statistics.normalise(result[:, :, first:end]))
-    return result
-
-
-class _Statistics:
-    """Mean and variance of group normalisation, gathered slab by slab in double precision."""
-
-    def __init__(self, norm: nn.GroupNorm) -> None:
-        self.norm = norm
-        self.count = 0
-        self.sums: Tensor | float = 0.0
-        self.squares: Tensor | float = 0.0
-
-    def add(self, slab: Tensor) -> None:
-        """[B, C, d, H, W]"""
-        grouped = slab.reshape(len(slab), self.norm.num_groups, -1)
-        self.count += grouped.shape[2]
-        self.sums = self.sums + grouped.sum(2, dtype=torch.float64)
-        self.squares = self.squares + grouped.square().sum(2, dtype=torch.float64)
-
-    def normalise(self, slab: Tensor) -> Tensor:
-        """[B, C, d, H, W] to the same."""
-        mean = self.sums / self.count
-        scale = (self.squares / self.count - mean.square() + self.norm.eps).rsqrt()
-        mean, scale = (t.repeat_interleave(slab.shape[1] // self.norm.num_groups, dim=1) for t in (mean, scale))
-        factor = self.norm.weight * scale
-        shift = self.norm.bias - mean * factor
-        return slab * _per_channel(factor, slab) + _per_channel(shift, slab)
-
-
-def _per_channel(values: Tensor, slab: Tensor) -> Tensor:
-    return values.to(slab.dtype)[:, :, None, None, None]
+def convolution(x: Slabs, layer: nn.Conv3d) -> Slabs:
+    """A 3^3 convolution with padding 1, or one after doubling."""
+    return x.then(layer, reach=1, factor=2 if isinstance(layer, UpsampleConv3d) else 1)

@@ -176,6 +176,13 @@ class Channels:
             channels = value[index] * (self.encoding / 127.5) - 1
         return torch.cat([image, channels.masked_fill(is_unknown, 0)], 1)
 
+    def counted(self, label: Tensor, known: Tensor | None = None) -> Tensor:
+        """Where it is known what label channels should be: bool [B, label channels, ...], arguments as of `join`."""
+        counted = (label != UNKNOWN).expand(-1, self.num_labels, *label.shape[2:])
+        if known is not None and self.encoding == "one_hot":
+            counted = counted & known.bool().view(len(label), -1, *[1] * (label.ndim - 2))
+        return counted
+
     def split(self, sample: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images [B, images, ...] and class indices uint8 [B, 1, ...] of samples [B, channels, ...], as networks make.
 
