@@ -16,6 +16,7 @@ TINY = {
     "sub_encoder_channels": 64,
     "channels": 8,
     "network_channels": [8, 16],
+    "sizes": [16, 32],
     "steps": 4,
     "batch_size": 2,
     "max_epochs": 2,
@@ -47,7 +48,12 @@ def family(bundle):
     return train_config(bundle)["objective"]["_target_"].split(".")[-2]
 
 
-WHOLE_LIFE = {"crf_gan": "crf_gan_luna16", "ha_gan": "ha_gan_gsp", "cyclegan": "cyclegan_mri2ct_inout"}
+WHOLE_LIFE = {
+    "crf_gan": "crf_gan_luna16",
+    "ha_gan": "ha_gan_gsp",
+    "cyclegan": "cyclegan_mri2ct_inout",
+    "diffusion": "rflow_hippocampus",
+}
 """The member of a family that is put through everything; together they have all datasets and both kinds of branches."""
 
 
@@ -72,6 +78,18 @@ def labels(bundle):
 def few_steps(bundle):
     """Where samples are made in steps, how many."""
     return {"steps": TINY["steps"]} if "steps" in train_config(bundle) else {}
+
+
+def network_arguments(bundle):
+    """What a network is given besides its image: of a denoiser the time, and what its objective tells it."""
+    import torch  # not with this module, see conftest.py
+
+    config = train_config(bundle)
+    if "scheduler" not in config:
+        return {}
+    shapes = {"spacing": (1, 3), "top_region": (1, 4), "bottom_region": (1, 4)}
+    told = config["objective"].get("conditions", {})
+    return {"timesteps": torch.zeros(1)} | {name: torch.ones(shapes[key]) for name, key in told.items()}
 
 
 def tiny(bundle, folder, **overrides):

@@ -21,6 +21,7 @@ from tests.tiny import (
     config_file,
     few_steps,
     labels,
+    network_arguments,
     tiny,
     tiny_phantoms,
     train_config,
@@ -62,9 +63,9 @@ def test_metadata(any_bundle):
 
 
 def test_network_is_what_the_metadata_says(any_bundle):
-    time = {"timesteps": torch.zeros(1)} if labels(any_bundle) else {}
+    more = network_arguments(any_bundle)
     files = {"meta_file": config_file(any_bundle, "metadata"), "config_file": config_file(any_bundle, "train")}
-    verify_net_in_out("network_def", **files, extra_forward_args=time)
+    verify_net_in_out("network_def", **files, extra_forward_args=more)
     metadata = json.loads(Path(config_file(any_bundle, "metadata")).read_text())["network_data_format"]
     parser = ConfigParser(train_config(any_bundle))
     network = parser.get_parsed_content("network_def").eval()
@@ -72,7 +73,7 @@ def test_network_is_what_the_metadata_says(any_bundle):
     # a network for images of any size says by what theirs must be divisible
     given_shape, made_shape = ([32 if side == "32*n" else side for side in d["spatial_shape"]] for d in (given, made))
     with torch.no_grad():
-        output = network(torch.rand(1, given["num_channels"], *given_shape), **time)
+        output = network(torch.rand(1, given["num_channels"], *given_shape), **more)
     assert list(output.shape[1:]) == [made["num_channels"], *made_shape]
     low, high = made["value_range"] or (-torch.inf, torch.inf)
     assert low <= output.min() <= output.max() <= high

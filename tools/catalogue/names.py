@@ -41,6 +41,7 @@ NAMES = {
     "divisible": "tools.engines.settings",
     "enough_for_a_batch": "tools.engines.settings",
     "full_batches": "tools.engines.settings",
+    "next_divisible": "tools.engines.settings",
     "renamed": "tools.engines.settings",
     "is_smaller": "tools.engines.validation",
     "model_settings": "tools.engines.weights",

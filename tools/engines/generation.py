@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,20 @@ class PrepareLatents(PrepareBatch):
         latent_key: key of latents in the batch, [B, L].
         real_key: key of real volumes, [B, 1, D, H, W]; may be missing in the batch.
         class_key: key of class indices for a conditional generator, [B]; may be missing.
+        conditions: key in the batch by name of the network's argument, of what else the network is given, [B, ...].
     """
 
-    def __init__(self, latent_key: str = "latent", real_key: str = "image", class_key: str = "label") -> None:
+    def __init__(
+        self,
+        latent_key: str = "latent",
+        real_key: str = "image",
+        class_key: str = "label",
+        conditions: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.latent_key = latent_key
         self.real_key = real_key
         self.class_key = class_key
+        self.conditions = dict(conditions)
 
     def __call__(
         self, batchdata: dict, device: str | torch.device | None = None, non_blocking: bool = False, **kwargs: Any
@@ -46,7 +55,8 @@ class PrepareLatents(PrepareBatch):
             return None if value is None else value.to(device=device, non_blocking=non_blocking, **kwargs)
 
         label = moved(self.class_key)
-        return moved(self.latent_key), moved(self.real_key), (), {} if label is None else {"label": label}
+        given = {name: moved(key) for name, key in self.conditions.items()}
+        return moved(self.latent_key), moved(self.real_key), (), given | ({} if label is None else {"label": label})
 
 
 class OneByOneInferer(Inferer):

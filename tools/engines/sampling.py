@@ -94,15 +94,21 @@ class DiffusionSampler(Inferer):
             network: denoiser, called with a noisy sample, ``timesteps`` [B] and with classes ``class_labels`` [B].
             label: class indices [B]; None samples without a class.
             args: further arguments of the network.
-            kwargs: further arguments of the network, by name.
+            kwargs: further arguments of the network, by name; a tensor of as many rows as the noise has one for each.
 
         Returns:
             Samples [B, channels, (D,) H, W], of float32 where the noise is.
         """
-        labels = [None] * -(-len(inputs) // self.batch_size) if label is None else label.split(self.batch_size)
+        rows = [slice(first, first + self.batch_size) for first in range(0, len(inputs), self.batch_size)]
         made = [
-            self._sample(noise, network, y, *args, **kwargs)
-            for noise, y in zip(inputs.split(self.batch_size), labels, strict=True)
+            self._sample(
+                inputs[part],
+                network,
+                None if label is None else label[part],
+                *args,
+                **{name: _rows_of(value, part, len(inputs)) for name, value in kwargs.items()},
+            )
+            for part in rows
         ]
         return made[0] if len(made) == 1 else torch.cat(made)
 
@@ -120,10 +126,13 @@ class DiffusionSampler(Inferer):
             self.scheduler.set_timesteps(self.steps, device="cpu")
         return self.scheduler.timesteps.tolist()
 
-    def _sample(self, noise: Tensor, network: Callable[..., Tensor], label: Tensor | None, *args: Any, **kwargs: Any):
-        sample, times = noise, self.times(noise)
+    def generator(self, noise: Tensor) -> torch.Generator:
+        """A source of further noise that follows from the first, on its device."""
         generator = torch.Generator(noise.device)
-        generator.manual_seed(zlib.crc32(noise.detach().cpu().contiguous().numpy().tobytes()))
+        return generator.manual_seed(zlib.crc32(noise.detach().cpu().contiguous().numpy().tobytes()))
+
+    def _sample(self, noise: Tensor, network: Callable[..., Tensor], label: Tensor | None, *args: Any, **kwargs: Any):
+        sample, times, generator = noise, self.times(noise), self.generator(noise)
         for time, after in zip(times, [*times[1:], 0], strict=True):
             asked = torch.full((len(sample),), time, device=sample.device)
             predicted = self._predict(sample, asked, network, label, *args, **kwargs)
@@ -160,6 +169,10 @@ class DiffusionSampler(Inferer):
         if isinstance(scheduler, DDIMScheduler):
             return scheduler.step(predicted, time, sample, eta=self.eta, generator=generator)[0]
         return scheduler.step(predicted, time, sample)[0]
+
+
+def _rows_of(value: Any, part: slice, rows: int) -> Any:
+    return value[part] if isinstance(value, Tensor) and value.ndim > 0 and len(value) == rows else value
 
 
 def check_steps(scheduler: Scheduler, steps: int) -> None:

@@ -77,20 +77,28 @@ def enough_for_a_batch(images: Images, batch_size: int) -> Images:
     return images
 
 
-def divisible(volume_size: Sequence[int], levels: int) -> list[int]:
-    """Return the slices, rows and columns of a volume, if a network of so many levels can halve each.
+def divisible(volume_size: Sequence[int], levels: int, patch: int = 1) -> list[int]:
+    """Return the slices, rows and columns of a volume, if a network of so many levels can halve each, on patches of
+    so many voxels a side.
 
     Raises:
         ValueError: a length is not divisible by so many halves.
     """
-    times = 2 ** (levels - 1)
+    times = patch * 2 ** (levels - 1)
     if any(length % times for length in volume_size):
         fitting = [max(1, round(length / times)) * times for length in volume_size]
+        halved = "volumes" if patch == 1 else f"patches of {patch} voxels a side"
         raise ValueError(
             f"--volume_size {list(volume_size)} has a length that {times} does not divide, and the network's {levels} "
-            f"levels halve volumes {levels - 1} times. Give --volume_size {fitting}, for instance."
+            f"levels halve {halved} {levels - 1} times. Give --volume_size {fitting}, for instance."
         )
     return list(volume_size)
+
+
+def next_divisible(volume_size: Sequence[int], levels: int, patch: int = 1) -> list[int]:
+    """Return the least slices, rows and columns, as many or more, that are `divisible`."""
+    times = patch * 2 ** (levels - 1)
+    return [-(-length // times) * times for length in volume_size]
 
 
 def full_batches(sampler: Sized, batch_size: int) -> bool:
@@ -226,9 +234,11 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("sub_encoder_channels", "channels"), whole(1)),
     **dict.fromkeys(("batch_size", "accumulation", "max_epochs", "val_interval", "save_interval"), whole(1)),
     **dict.fromkeys(("num_workers", "num_classes", "constant_epochs", "slab_length"), whole(0)),
-    "volume_size": several(whole(1), 3),
+    **dict.fromkeys(("volume_size", "size"), several(whole(1), 3)),
+    "spacing": several(number(1e-3), 3),
+    "guidance": number(0),
     "network_channels": widths,
-    **dict.fromkeys(("num_res_blocks", "steps", "half_life"), whole(1)),
+    **dict.fromkeys(("num_res_blocks", "patch", "steps", "half_life"), whole(1)),
     "ramp_up": optional(number(0)),
     "label_weight": number(0),
     "num_volumes": whole(1),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,6 +64,10 @@ class DiffusionObjective:
         num_classes: number of classes of the samples; 0 for none.
         drop_class: probability with which a sample's class is withheld; 0 for a network that is never guided.
         label_weight: weight of the squared error in label channels, relative to that in images.
+        prepare: function of a batch and the draws that is called first, for instance a
+            `tools.engines.views.RandomViews`; None takes batches as they are.
+        conditions: key in the batch by name of the network's argument, of what else the network is given: `{
+            "spacing_tensor": "spacing"}` for MAISI's U-Net.
 
     Raises:
         ValueError: a probability outside [0, 1], a negative weight or number of classes, a network whose number of
@@ -83,6 +89,8 @@ class DiffusionObjective:
         num_classes: int = 0,
         drop_class: float = 0.1,
         label_weight: float = 1.0,
+        prepare: Callable[[dict, Draws], dict] | None = None,
+        conditions: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}, expected 0 for none, or more")
@@ -109,6 +117,8 @@ class DiffusionObjective:
         self.num_classes = num_classes
         self.drop_class = drop_class
         self.label_weight = label_weight
+        self.prepare = prepare
+        self.conditions = dict(conditions)
 
     def draw(self, batch: dict, draws: Draws) -> dict:
         """Draw noise, times and which classes are withheld.
@@ -120,11 +130,14 @@ class DiffusionObjective:
 
         Returns:
             The "sample" x [B, channels, (D,) H, W], the "noise" n alike, "time" [B] in [0, T), "class" [B] or None, and
-            "counted", bool as the label channels: where it is known what they should be, or None.
+            "counted", bool as the label channels: where it is known what they should be, or None. Beside these what
+            the network is given as ``conditions``, by their keys.
 
         Raises:
             ValueError: classes are missing, or outside [0, num_classes).
         """
+        if self.prepare is not None:
+            batch = self.prepare(batch, draws)
         image = batch["image"].float()
         rows = len(image)
         sample, counted = image, None
@@ -139,6 +152,7 @@ class DiffusionObjective:
             "time": self.times(draws, sample),
             "class": self.withhold(batch.get("class"), draws.uniform(rows)) if self.num_classes else None,
             "counted": counted,
+            **{key: batch[key] for key in self.conditions.values()},
         }
 
     def times(self, draws: Draws, sample: Tensor) -> Tensor:
@@ -189,7 +203,8 @@ class DiffusionObjective:
 
     def predict(self, batch: dict) -> Tensor:
         """What the network says of x_t."""
-        condition = {} if batch["class"] is None else {"class_labels": batch["class"]}
+        condition = {name: batch[key] for name, key in self.conditions.items()}
+        condition |= {} if batch["class"] is None else {"class_labels": batch["class"]}
         return self.network(self.noisy(batch), timesteps=batch["time"], **condition)
 
     def denoiser_loss(self, batch: dict) -> dict[str, Tensor]:

@@ -63,22 +63,80 @@ class SaveTranslationd(MapTransform):
                 write_nifti(self.output_dir / file_name(d["id"], f"_{name}.nii.gz"), voxels, affine, record)
                 if self.dicom:
                     folder = self.output_dir / file_name(d["id"], f"_{name}")
-                    self._save_series(folder, voxels, affine, str(made.meta["filename_or_obj"]), record)
+                    source = source_path(str(made.meta["filename_or_obj"]))
+                    reference = source if os.path.isdir(source) else None
+                    save_series(folder, voxels, affine, self.modality, record, reference)
         return d
 
-    def _save_series(
-        self, folder: Path, voxels: np.ndarray, affine: np.ndarray, source: str, record: Record | None
+
+class SaveSeriesd(MapTransform):
+    """Writes volumes [1, x, y, z], whole numbers with a place, as DICOM series in folders `<name>`.
+
+    An existing folder of that name is replaced.
+
+    Args:
+        keys: keys of MetaTensors.
+        output_dir: folder for the series, made if need be.
+        modality: "CT" (HU) or "MR" (not negative).
+        provenance: origin of the volumes, which every file names.
+        name_key: key of a volume's name.
+        seed_key: key of the number that a volume follows from; may be missing.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | os.PathLike,
+        modality: str,
+        provenance: Provenance,
+        name_key: str = "name",
+        seed_key: str = "seed",
     ) -> None:
-        reference = source_path(source)
-        shutil.rmtree(folder, ignore_errors=True)
-        write_dicom_series(
-            folder,
-            voxels,
-            without_shear(affine, voxels.shape),  # as the reader let it pass, it moves nothing
-            self.modality,
-            description=f"synthetic {self.modality}, not for diagnosis",
-            reference=reference if os.path.isdir(reference) else None,
-            rescale=(1, -1024) if self.modality == "CT" else (1, 0),
-            patient=folder.name,
-            provenance=record,
-        )
+        super().__init__(keys)
+        self.output_dir = Path(output_dir)
+        self.modality = modality
+        self.provenance = provenance
+        self.name_key = name_key
+        self.seed_key = seed_key
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        d = dict(data)
+        seed = d.get(self.seed_key)
+        record = self.provenance.record(None if seed is None else int(seed))
+        for key in self.key_iterator(d):
+            voxels = convert_to_numpy(d[key].as_tensor()[0]).astype(np.int16)
+            affine = np.asarray(d[key].affine, np.float64)
+            save_series(self.output_dir / file_name(d[self.name_key], ""), voxels, affine, self.modality, record)
+        return d
+
+
+def save_series(
+    folder: Path,
+    voxels: np.ndarray,
+    affine: np.ndarray,
+    modality: str,
+    record: Record | None,
+    reference: str | os.PathLike | None = None,
+) -> None:
+    """A DICOM series of a synthetic volume in the place of the folder, if there is one.
+
+    Args:
+        folder: folder of the series.
+        voxels: int16 [x, y, z].
+        affine: 4x4, voxel index to millimetres in RAS.
+        modality: "CT" or "MR".
+        record: origin of the volume.
+        reference: folder of DICOM slices whose patient, study and frame of reference it has; None for its own.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    write_dicom_series(
+        folder,
+        voxels,
+        without_shear(affine, voxels.shape),  # as the reader let it pass, it moves nothing
+        modality,
+        description=f"synthetic {modality}, not for diagnosis",
+        reference=reference,
+        rescale=(1, -1024) if modality == "CT" else (1, 0),
+        patient=folder.name,
+        provenance=record,
+    )

@@ -9,7 +9,7 @@ from tools.catalogue import parts
 from tools.catalogue.parts import Config
 from tools.datasets.record import Dataset
 
-NETWORK = ("volume_size", "network_channels", "num_res_blocks")
+NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch")
 """Ids of the network's sizes."""
 
 SAMPLE = ("images", "labels")
@@ -88,10 +88,11 @@ def sample_channels() -> Config:
 def network() -> Config:
     """MONAI's U-Net, with attention in its middle block only."""
     return {
-        "_target_": "DiffusionModelUNet",
+        "_target_": "tools.networks.denoisers.PatchUNet",
         "spatial_dims": 3,
         "in_channels": "$@sample_channels.number",
         "out_channels": "$@sample_channels.number",
+        "patch": "@patch",
         "channels": "@network_channels",
         "num_res_blocks": "@num_res_blocks",
         "attention_levels": "$[False] * len(@network_channels)",
@@ -136,6 +137,7 @@ def trained(bundle: JointBundle, place: bool = False) -> Config:
         "volume_size": bundle.volume_size,
         "network_channels": WIDTHS,
         "num_res_blocks": 1,
+        "patch": 1,
         "images": dict(bundle.images),
         "labels": bundle.labels,
     }

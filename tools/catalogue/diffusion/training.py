@@ -52,6 +52,7 @@ def train(bundle: JointBundle) -> Config:
         "images": dict(bundle.images),
         "labels": bundle.labels,
         "num_res_blocks": 1,
+        "patch": 1,
         "steps": STEPS,
         "phantoms": {"count": 24, "seed": 0, "shape": list(bundle.phantom_shape)},
         "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', write_msd_phantoms, "
@@ -101,7 +102,7 @@ def train(bundle: JointBundle) -> Config:
             "preprocessing": {
                 "_target_": "tools.transforms.sample_volumes.sample_volumes",
                 "channels": "@sample_channels",
-                "image_size": "$divisible(@volume_size, len(@network_channels))",
+                "image_size": "$divisible(@volume_size, len(@network_channels), @patch)",
                 "modality": bundle.modality,
             },
             "dataset": labelled_volumes("$enough_for_a_batch(@train_data, @batch_size)"),

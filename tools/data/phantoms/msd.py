@@ -1,5 +1,5 @@
 """Labelled volumes on disk in the layout of the Medical Segmentation Decathlon (Antonelli et al. 2022, doi
-10.1038/s41467-022-30695-9): Task03_Liver, Task04_Hippocampus and Task07_Pancreas.
+10.1038/s41467-022-30695-9): Task03_Liver, Task04_Hippocampus and Task07_Pancreas; and chests, which it does not have.
 
 ``imagesTr/liver_0.nii.gz``, ``labelsTr/liver_0.nii.gz`` and ``dataset.json`` with the names of the labels. Beside these
 ``labels.csv`` (``id,label``: 1 with a tumour) and ``phantom.json``, which says how all was made.
@@ -21,7 +21,11 @@ from tools.data.phantoms.abdomen_organs import LIVER_TUMOUR, PANCREAS, grid_of, 
 from tools.data.phantoms.abdomen_patients import AbdomenPatient, abdomen_patient
 from tools.data.phantoms.abdomen_tumours import AbdomenTumour
 from tools.data.phantoms.folder import checked_settings, numbered, write_folder
+from tools.data.phantoms.luna16 import VERSION as THORAX_VERSION
+from tools.data.phantoms.luna16 import phantom_volume
 from tools.data.phantoms.shapes import affine_of
+from tools.data.phantoms.thorax import DEFAULT_SHAPE as THORAX_SHAPE
+from tools.data.phantoms.thorax import Thorax
 from tools.io.nifti import write_nifti
 
 
@@ -37,6 +41,20 @@ class Task:
     description: str
 
 
+CHEST = {
+    "soft tissue": (Thorax.SKIN, Thorax.FAT, Thorax.MUSCLE, Thorax.MEDIASTINUM, Thorax.CARTILAGE, Thorax.SPINAL_CANAL),
+    "lung": (Thorax.LUNG,),
+    "vessel": (Thorax.VESSEL,),
+    "airway": (Thorax.AIRWAY,),
+    "heart": (Thorax.MYOCARDIUM, Thorax.BLOOD),
+    "bone": (Thorax.CORTEX, Thorax.MARROW),
+    "liver": (Thorax.LIVER,),
+    "spleen": (Thorax.SPLEEN,),
+    "stomach": (Thorax.STOMACH, Thorax.STOMACH_GAS),
+    "nodule": (Thorax.NODULE,),
+}
+"""Classes of a chest's label map in the order of their values, from 1, and the phantom's labels that they unite."""
+
 TASKS = {
     "liver": Task("Liver", "liver", 1, "CT", ("background", "liver", "cancer"), "Liver and cancer segmentation"),
     "pancreas": Task(
@@ -49,6 +67,9 @@ TASKS = {
         "MRI",
         ("background", "Anterior", "Posterior"),
         "Left and right hippocampus segmentation",
+    ),
+    "chest": Task(
+        "Chest", "chest", 3, "CT", ("background", *CHEST), "Tissues and organs of the chest, and nodules in the lungs"
     ),
 }
 """Tasks by the names that ``write_msd_phantoms`` takes."""
@@ -69,12 +90,13 @@ def write_msd_phantoms(
 
     Args:
         output_dir: folder to create; its parents are created too.
-        task: name of the task, "liver", "pancreas" or "hippocampus".
+        task: name of the task, "liver", "pancreas" or "hippocampus"; or "chest", each with 1 to 3 nodules.
         count: number of volumes, at least 2. Their numbers are chosen so that a tenth of them, but at least 4 of 20 or
             more, are held out for validation by the hash of their name, one in ten.
         seed: number, 0 or more; another seed gives other patients.
         shape: slices, rows and columns; None for those of the task.
         contrast: True for CT in the portal venous phase, as the Decathlon's is; False for CT without contrast agent.
+            Of chests a third has contrast agent, whatever is given.
         progress: True shows a progress bar.
 
     Returns:
@@ -86,8 +108,10 @@ def write_msd_phantoms(
     """
     if task not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
-    default = hippocampus.DEFAULT_SHAPE if task == "hippocampus" else abdomen_patients.DEFAULT_SHAPE
-    checked = checked_settings(task, abdomen_patients.VERSION, count, seed, default if shape is None else shape)
+    shapes = {"hippocampus": hippocampus.DEFAULT_SHAPE, "chest": THORAX_SHAPE}
+    shape = shapes.get(task, abdomen_patients.DEFAULT_SHAPE) if shape is None else shape
+    version = THORAX_VERSION if task == "chest" else abdomen_patients.VERSION
+    checked = checked_settings(task, version, count, seed, shape)
     settings = {**checked, "layout": "msd", "contrast": bool(contrast)}
     return write_folder(output_dir, settings, lambda folder: _write(folder, settings, TASKS[task], progress))
 
@@ -132,10 +156,23 @@ def _volume(
         section = "validation" if validation else "training"
         entry = {"id": name, "section": section, "label": 0, "spacing": phantom.spacing}
         return phantom.image, phantom.labels, affine_of(phantom.spacing, phantom.origin), entry
+    if task == "chest":
+        thorax = phantom_volume(seed, number, shape, "all")
+        section = "validation" if validation else "training"
+        entry = {"id": name, "section": section, "label": 1, "spacing": thorax.spacing}
+        return thorax.hu, chest_labels(thorax.labels), affine_of(thorax.spacing, thorax.origin), entry
     patient = abdomen_patient(seed, number, shape, task == "liver", task == "pancreas", settings["contrast"])
     labels = liver_labels(patient) if task == "liver" else pancreas_labels(patient)
     affine = affine_of(patient.volume.spacing, patient.volume.origin)
     return patient.volume.image, labels, affine, patient.record(name, validation)
+
+
+def chest_labels(labels: np.ndarray) -> np.ndarray:
+    """The classes of ``CHEST`` by their values, of a label map of ``Thorax``; the table is background."""
+    table = np.zeros(max(Thorax) + 1, np.uint8)
+    for value, tissues in enumerate(CHEST.values(), start=1):
+        table[list(tissues)] = value
+    return table[labels]
 
 
 def liver_labels(patient: AbdomenPatient) -> np.ndarray:

@@ -1,0 +1,84 @@
+"""Chest CT of the size and spacing that are asked for, from a network that is told both."""
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from monai.bundle import ConfigParser, run
+
+from tests.tiny import REPOSITORY, config_file, tiny
+from tools.engines.weights import ModelCheckpointLoader
+
+BUNDLE = "rflow_luna16"
+
+
+@pytest.fixture(scope="module")
+def asked_for(tmp_path_factory):
+    """A folder in which the bundle was trained for two iterations."""
+    folder = tmp_path_factory.mktemp(BUNDLE)
+    few = {"max_epochs": 1, "phantoms#count": 6, "learning_rates#denoiser": 0.01, "device": "cpu"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        run(config_file=config_file(BUNDLE, "train"), **tiny(BUNDLE, folder, **few))
+    return folder
+
+
+def test_size_spacing_and_place_are_those_that_were_asked_for(asked_for, tmp_path, monkeypatch):
+    """Odd numbers too, which the network cannot halve; in NIfTI and in DICOM."""
+    monkeypatch.chdir(REPOSITORY)
+    size, spacing = [22, 18, 13], [3.0, 2.5, 6.0]
+    options = {"bundle_root": str(asked_for), "output_dir": str(tmp_path), "device": "cpu", "steps": 2, "seed": 3}
+    run(config_file=config_file(BUNDLE, "inference"), size=size, spacing=spacing, num_volumes=1, dicom=True, **options)
+    image = nibabel.load(tmp_path / f"{BUNDLE}_seed00003.nii.gz")
+    assert image.shape == tuple(size)
+    assert image.header.get_zooms() == pytest.approx(spacing)
+    assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
+    middle = image.affine @ [*((np.array(size) - 1) / 2), 1]
+    assert middle[:3] == pytest.approx([0, 0, 0], abs=1e-4)
+
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(tmp_path / f"{BUNDLE}_seed00003"))
+    series = sitk.ReadImage(names)
+    assert list(series.GetSize()) == size
+    assert series.GetSpacing() == pytest.approx(spacing)
+    for index in ((0, 0, 0), (21, 3, 5), (4, 17, 12), (11, 9, 6)):  # the same HU at the same place of the patient
+        x, y, z, _ = (image.affine @ [*index, 1]).tolist()
+        there = series.TransformPhysicalPointToIndex((-x, -y, z))
+        assert series[there] == image.dataobj[index]
+
+
+def test_without_a_spacing_a_volume_has_the_extent_of_the_training_volumes(asked_for, tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    options = {"bundle_root": str(asked_for), "output_dir": str(tmp_path), "device": "cpu", "steps": 1}
+    run(config_file=config_file(BUNDLE, "inference"), size=[16, 16, 8], num_volumes=1, **options)
+    image = nibabel.load(tmp_path / f"{BUNDLE}_seed00000.nii.gz")
+    settings = torch.load(asked_for / "models" / "model.pt", weights_only=True)._metadata[""]["settings"]
+    extent = np.array(image.header.get_zooms()) * image.shape
+    assert extent[::-1] == pytest.approx(settings["data"]["field_of_view_mm"], rel=1e-4)
+
+
+def test_the_network_reads_spacing_and_height(asked_for, monkeypatch):
+    """After two iterations, with the weights of the last: the same noise gives another answer."""
+    monkeypatch.chdir(REPOSITORY)
+    parser = ConfigParser(ConfigParser.load_config_file(config_file(BUNDLE, "inference")))
+    parser["bundle_root"], parser["device"] = str(asked_for), "cpu"
+    network = parser.get_parsed_content("network_def").eval()
+    ModelCheckpointLoader(str(asked_for / "models" / "model_last.pt"), network).load()
+    noise = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    told = {
+        "spacing_tensor": torch.tensor([[5.0, 4.0, 4.0]], requires_grad=True),
+        "top_region_index_tensor": torch.tensor([[0.0, 0, 0, 1]], requires_grad=True),
+        "bottom_region_index_tensor": torch.tensor([[1.0, 0, 0, 0]], requires_grad=True),
+    }
+    answer = network(noise, torch.tensor([500.0]), **told)
+    answer.square().sum().backward()
+    assert all(float(one.grad.abs().sum()) > 0 for one in told.values())
+    finer = network(noise, torch.tensor([500.0]), **{**told, "spacing_tensor": torch.tensor([[1.0, 1.0, 1.0]])})
+    assert not torch.allclose(finer, answer, atol=1e-4)
+
+
+def test_a_size_that_is_none(asked_for, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    with pytest.raises(RuntimeError) as error:
+        run(config_file=config_file(BUNDLE, "inference"), bundle_root=str(asked_for), size=[16, 16])
+    assert "--size [16, 16]: expected 3 numbers" in str(error.value.__cause__)

@@ -1,0 +1,86 @@
+"""Random views: sizes that a batch shares, spacings and places of their own, labels beside them."""
+
+import pytest
+import torch
+
+from tools.engines.draws import Draws
+from tools.engines.views import RandomViews, label_channels
+from tools.transforms.channels import Channels
+from tools.transforms.views import view
+
+CHANNELS = Channels({"ct": [-1024, 600]}, {"lung": 1, "bone": 2})
+
+
+def batch(rows=6, labels=False):
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(rows, 1, 12, 16, 16, generator=generator) * 2 - 1
+    field = torch.tensor([[240.0, 320.0, 320.0]]) * (1 + 0.1 * torch.arange(rows)[:, None])
+    made = {"image": image, "field_of_view_mm": field}
+    if labels:
+        made["label"] = torch.randint(0, 3, image.shape, generator=generator).to(torch.uint8)
+    return made
+
+
+def drawn(views, iterations=40, **given):
+    return [views(batch(**given), Draws(seed=0, iteration=i)) for i in range(iterations)]
+
+
+def test_sizes_and_spacings_vary_and_stay_within_the_volume():
+    made = drawn(RandomViews([8, 12], whole=0.5))
+    assert {tuple(one["image"].shape[2:]) for one in made} == {(a, b, b) for a in (8, 12) for b in (8, 12)}
+    field = batch()["field_of_view_mm"]
+    shares = []
+    for one in made:
+        size = torch.tensor(one["image"].shape[2:])
+        extent = one["spacing"] * size
+        assert (extent <= field * (1 + 1e-5)).all()
+        assert (one["spacing"] >= field / torch.tensor([12, 16, 16]) * (1 - 1e-5)).all()
+        assert torch.equal(one["spacing"][:, 1], one["spacing"][:, 2])
+        shares.append((extent / field)[:, 1])
+    is_whole = torch.cat(shares) > 0.999
+    assert 0.4 < is_whole.float().mean() < 0.7
+    # evenly in the logarithm below that: half of them under the root of the smallest share, 8 of 16
+    assert torch.cat(shares).min() < 0.6
+
+
+def test_a_view_is_the_box_that_what_is_told_of_it_says():
+    """Heights are recovered from their codes; a box of that height has the voxels of the volume there."""
+    given = batch(rows=1)
+    heights = torch.linspace(-1, 1, 12).view(1, 1, 12, 1, 1).expand(1, 1, 12, 16, 16)
+    levels = torch.linspace(0, 1, 4)
+    for iteration in range(8):
+        made = RandomViews([6], whole=0.0)(given | {"image": heights}, Draws(seed=1, iteration=iteration))
+        first, last = (float((made[key][0] * levels).sum()) for key in ("bottom_region", "top_region"))
+        assert last - first == pytest.approx((made["spacing"][0, 0] * 6 / 240).item(), abs=1e-5)
+        start = torch.tensor([[first * 240, 0.0, 0.0]])
+        expected = view(heights, given["field_of_view_mm"], (6, 6, 6), made["spacing"], start, -1.0)
+        assert torch.allclose(made["image"][0, 0, :, 3, 3], expected[0, 0, :, 3, 3], atol=1e-4)
+
+
+def test_labels_follow_their_image_and_no_class_is_made():
+    made = RandomViews([12], whole=1.0, channels=CHANNELS)(batch(labels=True), Draws(seed=0, iteration=0))
+    assert "label" not in made
+    assert made["labels"].shape == (6, 2, 12, 12, 12)
+    assert set(made["labels"].unique().tolist()) == {-1.0, 1.0}
+    same = batch(labels=True)
+    same["image"] = same["image"][..., :12, :12]
+    same["label"] = same["label"][..., :12, :12]
+    kept = RandomViews([12], whole=1.0, channels=CHANNELS)(same, Draws(seed=0, iteration=0))
+    assert torch.equal(kept["labels"], label_channels(CHANNELS, same["label"]))
+    assert torch.allclose(kept["image"], same["image"], atol=1e-5)
+
+
+def test_a_row_has_the_same_view_in_any_division_of_the_work():
+    views, whole = RandomViews([8, 12]), batch(rows=4)
+    together = views(whole, Draws(seed=0, iteration=5))
+    for rank in range(2):
+        part = {key: value[rank::2] for key, value in whole.items()}
+        alone = views(part, Draws(seed=0, iteration=5, rank=rank, world_size=2))
+        assert torch.allclose(alone["image"], together["image"][rank::2], atol=1e-6)
+        assert torch.equal(alone["spacing"], together["spacing"][rank::2])
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [8.0]])
+def test_sizes_that_will_not_do(sizes):
+    with pytest.raises(ValueError, match=r"sizes is .*, expected numbers of voxels"):
+        RandomViews(sizes)

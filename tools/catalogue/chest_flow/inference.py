@@ -1,0 +1,129 @@
+"""`inference.json` and `evaluate.json`."""
+
+from __future__ import annotations
+
+from tools.catalogue import parts
+from tools.catalogue.chest_flow.entry import (
+    ChestBundle,
+    cube_dataset,
+    network,
+    noise_from_seed,
+    prepare_noise,
+    tell,
+    trained,
+)
+from tools.catalogue.chest_flow.metadata import metadata
+from tools.catalogue.diffusion.entry import STEPS, sampler, scheduler
+from tools.catalogue.parts import Config
+
+HEIGHT = "$@trained['data']['field_of_view_mm'][0]"
+"""Extent of a chest along the body in mm."""
+
+
+def inference(bundle: ChestBundle) -> Config:
+    return {
+        "bundle_root": f"bundles/{bundle.name}",
+        "output_dir": "$@bundle_root + '/eval'",
+        "ckpt_path": "$@bundle_root + '/models/model.pt'",
+        "device": parts.DEVICE,
+        "dataset_dir": None,
+        "seed": 0,
+        "num_volumes": 4,
+        "steps": STEPS,
+        "class_label": None,
+        "guidance": 1.0,
+        "dicom": False,
+        **trained(bundle),
+        "size": "$[*reversed(@volume_size)]",
+        "spacing": "$[extent / n for extent, n in zip(reversed(@trained['data']['field_of_view_mm']), @size)]",
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
+        **parts.check(
+            *("device", "seed", "num_volumes", "steps", "class_label", "guidance", "size", "spacing", "window"),
+            *("network_channels", "num_res_blocks", "patch", "num_classes"),
+        ),
+        "datalist": f"$seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
+        "network_def": network(),
+        "network": "$@network_def.to(@device)",
+        "scheduler": scheduler(),
+        "preprocessing": parts.compose(
+            noise_from_seed("next_divisible([*reversed(@size)], len(@network_channels), @patch)"),
+            tell("$[*reversed(@size)]", spacing="$[*reversed(@spacing)]", height=HEIGHT),
+        ),
+        **parts.one_by_one("@datalist"),
+        "inferer": {**sampler(), "guidance": "@guidance"},
+        **parts.inference_engines(
+            load={"load_weights": parts.load_model("@ckpt_path", "@network")},
+            making=[
+                {"_target_": "CenterSpatialCropd", "keys": "pred", "roi_size": "$[*reversed(@size)]"},
+                {
+                    "_target_": "tools.transforms.volume.PlaceVolumed",
+                    "keys": "pred",
+                    "field_of_view": "$[n * mm for n, mm in zip(reversed(@size), reversed(@spacing))]",
+                },
+                parts.unscale("$@window[0]", "$@window[1]"),
+                parts.whole_numbers(),
+                parts.to_ras(),
+                parts.state_unit("hounsfield"),
+            ],
+            writing=[
+                *parts.save_volume(""),
+                {
+                    "_target_": "tools.transforms.save.SaveSeriesd",
+                    "_disabled_": "$not @dicom",
+                    "keys": "pred",
+                    "output_dir": "@output_dir",
+                    "modality": "CT",
+                    "provenance": "@origin",
+                },
+            ],
+            showing=[parts.montage("montage.png", "@window", provenance="@origin"), parts.progress("Generation")],
+            prepare_batch=prepare_noise(),
+        ),
+        **parts.start_inference(
+            "$print('Generated', *[f\"{@output_dir}/{item['name']}.nii.gz\" for item in @datalist], "
+            "@output_dir + '/montage.png', sep='\\n  ')"
+        ),
+    }
+
+
+def evaluate(bundle: ChestBundle) -> Config:
+    return {
+        "ckpt_path": "$@ckpt_dir + '/model.pt'",
+        **trained(bundle),
+        "network": "$@network_def.to(@device)",
+        "reference": "validation",
+        "real_files": "$reference_files(@reference, @train_files, @val_files)",
+        "num_synthetic": "$len(@real_files)",
+        **parts.spaces("untrained"),
+        "real": cube_dataset("@real_files"),
+        "synthetic": f"$seed_datalist(@num_synthetic, @seed, @num_classes, name='{bundle.name}')",
+        "validate#preprocessing": parts.compose(
+            noise_from_seed("@volume_size"),
+            tell(
+                "@volume_size",
+                spacing="$[extent / n for extent, n in zip(@trained['data']['field_of_view_mm'], @volume_size)]",
+                height=HEIGHT,
+            ),
+        ),
+        "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
+        "validate#evaluator#network": "@network",
+        "report": {
+            "_target_": "tools.evaluation.report_handler.EvaluationReport",
+            "output_dir": "@output_dir",
+            "real": "@real",
+            "spaces": "@spaces",
+            "name": bundle.name,
+            "comparing": parts.comparing(),
+            "window": "@window",
+            "unit": parts.UNITS["hounsfield"],
+            "settings": {
+                "bundle": bundle.name,
+                "weights": "@ckpt_path",
+                "data": "@data_dir",
+                "reference": "@reference",
+                "volume_size": "@volume_size",
+                "steps": "@steps",
+            },
+        },
+        **parts.run_report(),
+    }

@@ -1,0 +1,147 @@
+"""`train.json`."""
+
+from __future__ import annotations
+
+from tools.catalogue import parts, training_parts
+from tools.catalogue.chest_flow.entry import (
+    CONDITIONS,
+    NETWORK,
+    PAPER,
+    PHANTOM,
+    PHANTOM_SHAPE,
+    WINDOW,
+    ChestBundle,
+    cube_dataset,
+    network,
+    noise_from_seed,
+    prepare_noise,
+    tell,
+)
+from tools.catalogue.chest_flow.metadata import metadata
+from tools.catalogue.diffusion.entry import STEPS, sampler, scheduler
+from tools.catalogue.parts import Config
+
+
+def train(bundle: ChestBundle) -> Config:
+    labelled = "with_labels(@{}_files, @labels, @num_classes) if @num_classes > 0 else @{}_files"
+    return {
+        **training_parts.where_training_writes(bundle.name),
+        **training_parts.scales(
+            phantom={**PHANTOM, "max_epochs": 100, "batch_size": 4, "val_interval": 50, "num_workers": 0},
+            paper={**PAPER, "max_epochs": 300, "batch_size": 2, "val_interval": 10, "num_workers": 2},
+        ),
+        "volume_size": "$[@image_size] * 3",
+        "iterations": None,
+        "whole": 0.5,
+        "num_res_blocks": 1,
+        "patch": 2,
+        "regions": True,
+        "num_classes": 0,
+        "drop_class": 0.1,
+        "steps": STEPS,
+        "window": list(WINDOW),
+        "validation_subsets": list(bundle.dataset.validation_folds),
+        "phantoms": {
+            "count": 24,
+            "seed": 0,
+            "shape": list(PHANTOM_SHAPE),
+            "nodules": "$'half' if @num_classes > 0 else 'none'",
+        },
+        "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms' + "
+        "('_nodules' if @num_classes > 0 else ''), write_luna16_phantoms, **@phantoms)",
+        "labels": "$os.path.join(@data_dir, 'labels.csv')",
+        "train_files": "$section_datalist('luna16', @data_dir, 'training', @validation_subsets)",
+        "val_files": "$section_datalist('luna16', @data_dir, 'validation', @validation_subsets)",
+        "train_data": "$" + labelled.format("train", "train"),
+        "val_data": f"$with_seeds({labelled.format('val', 'val')})",
+        "cache_dir": "$@bundle_root + '/cache'",
+        "precision": "fp32",
+        "accumulation": 1,
+        "half_life": 10000,
+        "ramp_up": 0.05,
+        "learning_rates": {"denoiser": "$0.001 if @dataset_dir is None else 0.0001"},
+        "betas": [0.9, 0.999],
+        "resume": None,
+        "save_interval": 1,
+        **parts.check(
+            *training_parts.TRAINING_OPTIONS,
+            *("volume_size", "network_channels", "num_res_blocks", "patch", "num_classes"),
+            *("iterations", "steps", "half_life", "ramp_up", "learning_rates"),
+        ),
+        "network_def": network(),
+        "network": "$@network_def.to(@device)",
+        "ema": {
+            "_target_": "tools.engines.ema.ExponentialMovingAverage",
+            "network": "@network",
+            "half_life": "@half_life",
+            "ramp_up": "@ramp_up",
+        },
+        "scheduler": scheduler(),
+        "views": {
+            "_target_": "tools.engines.views.RandomViews",
+            "sizes": "$[divisible([n] * 3, len(@network_channels), @patch)[0] for n in @sizes]",
+            "whole": "@whole",
+        },
+        "objective": {
+            "_target_": "tools.losses.diffusion.DiffusionObjective",
+            "network": "@network",
+            "scheduler": "@scheduler",
+            "num_classes": "@num_classes",
+            "drop_class": "@drop_class",
+            "prepare": "@views",
+            "conditions": dict(CONDITIONS),
+        },
+        "models": {"model": "$@ema.module"},
+        "cubes": {
+            "_target_": "tools.data.cubes.Cubes",
+            "kind": bundle.dataset.modality,
+            "dataset_dir": "@data_dir",
+            "image_size": "$divisible(@volume_size, len(@network_channels), @patch)[0]",
+            "window": "@window",
+            "cache_dir": "@cache_dir",
+            "num_workers": "@num_workers",
+        },
+        "provenance": "$data_provenance(@data_dir, @train#dataset.data, @cubes.fields_of_view(@train#dataset))",
+        "settings": {
+            "bundle": bundle.name,
+            "version": metadata(bundle)["version"],
+            **{id: f"@{id}" for id in ("image_size", *NETWORK, "window", "sizes", "seed", "batch_size", "precision")},
+            "data": "@provenance",
+        },
+        "train": {
+            # a volume's class, which the objective knows by that name
+            "preprocessing": {"_target_": "CopyItemsd", "keys": "label", "names": "class", "allow_missing_keys": True},
+            "dataset": cube_dataset("$enough_for_a_batch(@train_data, @batch_size)", transform="@train#preprocessing"),
+            "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
+            "dataloader": training_parts.training_loader(),
+            "inferer": sampler(),
+            "updates": [
+                training_parts.update(
+                    "denoiser",
+                    {"denoiser": "@network"},
+                    training_parts.adam("$@network.parameters()", "@learning_rates#denoiser"),
+                    "$@objective.denoiser_loss",
+                )
+            ],
+            "handlers": training_parts.training_handlers(),
+            "trainer": training_parts.trainer(
+                ema="@ema",
+                max_epochs="$@max_epochs if @iterations is None else "
+                "epochs_for(@iterations, len(@train#dataset), @batch_size)",
+            ),
+        },
+        "validate": {
+            **training_parts.validation_data(
+                parts.compose(noise_from_seed("@volume_size"), tell("@volume_size")),
+                cube_dataset("@val_data", transform="@validate#preprocessing"),
+            ),
+            "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
+            "key_metric": {"fid": "$@validate#distances['fid']"},
+            "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
+            "handlers": training_parts.validation_handlers(),
+            "evaluator": training_parts.validator(
+                "$@ema.module", prepare_batch=prepare_noise(), postprocessing="@validate#postprocessing"
+            ),
+        },
+        **training_parts.start_training(),
+    }

@@ -1,0 +1,90 @@
+"""Volumes at other sizes and spacings in every iteration, drawn on the device that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tools.engines.draws import Draws
+from tools.transforms.channels import Channels
+from tools.transforms.spatial import FIELD_OF_VIEW
+from tools.transforms.views import AIR, told, view
+
+
+class RandomViews:
+    """A box of every volume of a batch, of a size that all share and a spacing of its own.
+
+    Along the body, and in the plane with square pixels, a spacing lies between that of the volume's own voxels and the
+    one with which the box is as large as the volume, evenly in its logarithm; it is the latter in some of the boxes,
+    ``whole``. Where a box is smaller than its volume it lies anywhere in it. A box of the volume's own size and spacing
+    is the volume.
+
+    Args:
+        sizes: voxels that a box may have along an axis: one drawn for the slices, one for rows and columns.
+        whole: share of the boxes that are as large as their volume.
+        channels: channels of samples with labels, which go to the network as they are in a sample, in "labels"; each
+            voxel has the class that has the greatest share of it. None for images alone.
+
+    Raises:
+        ValueError: no size, one that is no whole number above 0, or a share outside [0, 1].
+    """
+
+    def __init__(self, sizes: Sequence[int], whole: float = 0.5, channels: Channels | None = None) -> None:
+        if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
+            raise ValueError(f"sizes is {list(sizes)}, expected numbers of voxels, such as [32, 48, 64]")
+        if not 0 <= whole <= 1:
+            raise ValueError(f"whole is {whole}, expected a share in [0, 1]")
+        self.sizes = tuple(sizes)
+        self.whole = whole
+        self.channels = channels
+
+    def __call__(self, batch: dict, draws: Draws) -> dict:
+        """
+        Args:
+            batch: "image" [B, 1, D, H, W] in [-1, 1], "field_of_view_mm" [B, 3], and with channels "label", class
+                indices [B, 1, D, H, W], and perhaps "known".
+            draws: the iteration's source of random numbers.
+
+        Returns:
+            The batch with "image" [B, 1, d, h, w], "spacing" [B, 3] in mm, "bottom_region" and "top_region" [B, 4], see
+            `tools.transforms.views`, and with channels "labels" [B, label channels, d, h, w].
+        """
+        image, field = batch["image"].float(), batch[FIELD_OF_VIEW].float()
+        axial, plane = (self.sizes[draws.integer(0, len(self.sizes) - 1)] for _ in range(2))
+        size = (axial, plane, plane)
+        is_whole, of_axis, of_plane, *place = draws.uniform(len(image), 6).unbind(1)
+        own = field / torch.tensor(image.shape[2:], device=field.device)
+        coarsest = field / torch.tensor(size, device=field.device)
+        free = is_whole >= self.whole
+        spacing = torch.empty_like(field)
+        spacing[:, 0] = between(own[:, 0], coarsest[:, 0], of_axis * free)
+        spacing[:, 1:] = between(own[:, 1:].amax(1), coarsest[:, 1:].amin(1), of_plane * free)[:, None]
+        extent = spacing * torch.tensor(size, device=field.device)
+        start = torch.stack(place, 1) * (field - extent).clamp(min=0)
+        made = {**batch, "image": view(image, field, size, spacing, start, AIR)}
+        made |= told(spacing, start[:, 0] / field[:, 0], (start[:, 0] + extent[:, 0]) / field[:, 0])
+        if self.channels is not None:
+            made["labels"] = self._labels(batch, field, size, spacing, start)
+            del made["label"]
+        return made
+
+    def _labels(self, batch: dict, field: Tensor, size: tuple, spacing: Tensor, start: Tensor) -> Tensor:
+        """Label channels of the boxes."""
+        label = batch["label"]
+        shares = torch.cat([label == k for k in range(len(self.channels.labels) + 1)], 1).float()
+        index = view(shares, field, size, spacing, start, 0.0).argmax(1, keepdim=True)
+        return label_channels(self.channels, index, batch.get("known"))
+
+
+def label_channels(channels: Channels, index: Tensor, known: Tensor | None = None) -> Tensor:
+    """The label channels [B, classes, ...] of class indices [B, 1, ...], 1 inside and -1 outside."""
+    blank = torch.zeros(len(index), channels.num_images, *index.shape[2:], device=index.device)
+    return channels.join(blank, index, known)[:, channels.num_images :]
+
+
+def between(finest: Tensor, coarsest: Tensor, share: Tensor) -> Tensor:
+    """From the coarsest spacing (share 0) to the finest, evenly in the logarithm; the coarsest if it is finer."""
+    finest = torch.minimum(finest, coarsest)
+    return coarsest * (finest / coarsest) ** share

@@ -1,0 +1,79 @@
+"""Denoisers that make an image of a label map: by a ControlNet beside them, or by more channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.networks.nets import ControlNet
+from monai.networks.utils import pixelunshuffle
+from torch import Tensor, nn
+
+from tools.networks.denoisers import PatchUNetMaisi
+
+
+class ControlledUNet(nn.Module):
+    """A denoiser that a ControlNet steers (Zhang, Rao, Agrawala 2023): what the ControlNet makes of the noisy sample
+    and the label map is added to the denoiser's skip connections and to its middle block.
+
+    The ControlNet's last layers begin at zero, so that at first the denoiser answers as it does alone. It is trained
+    while the denoiser stays as it is; who trains says which of the two learns.
+
+    Args:
+        denoiser: denoiser of samples alone, on patches or voxels.
+        control: ControlNet of the same levels, for the denoiser's patches as channels; its embedding of label maps
+            halves them as often as gives these patches.
+    """
+
+    def __init__(self, denoiser: PatchUNetMaisi, control: ControlNet) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.control = control
+
+    @property
+    def num_class_embeds(self) -> int | None:
+        """Number of the denoiser's classes."""
+        return self.denoiser.num_class_embeds
+
+    def forward(
+        self, x: Tensor, timesteps: Tensor, labels: Tensor, class_labels: Tensor | None = None, **told: Any
+    ) -> Tensor:
+        """
+        Args:
+            x: noisy samples [B, channels, D, H, W].
+            timesteps: times [B].
+            labels: label channels [B, classes, D, H, W].
+            class_labels: class indices [B], where the denoiser has classes.
+            told: what else the denoiser is told, by its argument.
+        """
+        patches = pixelunshuffle(x, x.ndim - 2, self.denoiser.patch)
+        beside, middle = self.control(patches, timesteps, labels, class_labels=class_labels)
+        return self.denoiser(
+            x,
+            timesteps,
+            class_labels=class_labels,
+            down_block_additional_residuals=tuple(beside),
+            mid_block_additional_residual=middle,
+            **told,
+        )
+
+
+class ConcatenatedUNet(nn.Module):
+    """A denoiser that sees the label map as further channels of the noisy sample (Saharia et al. 2022, SR3).
+
+    Args:
+        denoiser: denoiser whose in_channels are those of a sample and of a label map.
+    """
+
+    def __init__(self, denoiser: PatchUNetMaisi) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+
+    @property
+    def num_class_embeds(self) -> int | None:
+        """Number of the denoiser's classes."""
+        return self.denoiser.num_class_embeds
+
+    def forward(self, x: Tensor, timesteps: Tensor, labels: Tensor, **told: Any) -> Tensor:
+        """Arguments as of ``ControlledUNet``."""
+        return self.denoiser(torch.cat([x, labels.to(x)], 1), timesteps, **told)

@@ -1,0 +1,71 @@
+"""MONAI's U-Nets of diffusion, on voxels or on patches of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai.apps.generation.maisi.networks.diffusion_model_unet_maisi import DiffusionModelUNetMaisi
+from monai.networks.nets import DiffusionModelUNet
+from monai.networks.utils import pixelshuffle, pixelunshuffle
+from torch import Tensor
+
+
+class _OnPatches:
+    """Mixed into one of MONAI's U-Nets: cubes of ``patch`` voxels a side become the channels of one place.
+
+    The first level, which has most of the work, then has patch^3 times fewer places, as vision transformers take
+    patches; nothing of a sample is lost by it. With 1 the network is MONAI's, to the last bit and key.
+    """
+
+    patch: int
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, patch: int = 1, **options: Any) -> None:
+        if isinstance(patch, bool) or not isinstance(patch, int) or patch < 1:
+            raise ValueError(f"patch is {patch!r}, expected a whole number of voxels a side, 1 for none")
+        places = patch**spatial_dims
+        super().__init__(
+            spatial_dims=spatial_dims,
+            in_channels=in_channels * places,
+            out_channels=out_channels * places,
+            **options,
+        )
+        self.patch = patch
+
+    def forward(self, x: Tensor, timesteps: Tensor, *conditions: Any, **named: Any) -> Tensor:
+        if self.patch == 1:
+            return super().forward(x, timesteps, *conditions, **named)
+        axes = x.ndim - 2
+        made = super().forward(pixelunshuffle(x, axes, self.patch), timesteps, *conditions, **named)
+        return pixelshuffle(made, axes, self.patch)
+
+
+class PatchUNet(_OnPatches, DiffusionModelUNet):
+    """MONAI's ``DiffusionModelUNet`` on patches: samples [B, channels, (D,) H, W] and times [B] in, the same shape out.
+
+    Args:
+        spatial_dims: dimensions of a sample, 2 or 3.
+        in_channels: channels of the noisy sample.
+        out_channels: channels of the answer.
+        patch: side of a patch in voxels, by which sides of a sample are divisible as often as levels halve it; 1 works
+            on voxels.
+        options: further arguments of ``DiffusionModelUNet``.
+
+    Raises:
+        ValueError: ``patch`` is no whole number above 0.
+    """
+
+
+class PatchUNetMaisi(_OnPatches, DiffusionModelUNetMaisi):
+    """The same of MONAI's ``DiffusionModelUNetMaisi``, the U-Net of MAISI (Guo et al. 2025): it takes the spacing of
+    voxels and the body region of the lowest and the highest slice too.
+
+    Args:
+        spatial_dims: dimensions of a sample, 3.
+        in_channels: channels of the noisy sample.
+        out_channels: channels of the answer.
+        patch: side of a patch in voxels; 1 works on voxels.
+        options: further arguments of ``DiffusionModelUNetMaisi``.
+
+    Raises:
+        ValueError: ``patch`` is no whole number above 0.
+    """

@@ -1,0 +1,120 @@
+"""Views of a volume: a box in it of any number of voxels and any spacing, and what a network is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.transforms import Transform
+from torch import Tensor
+
+from tools.transforms.spatial import FIELD_OF_VIEW
+
+# Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
+# one gives other voxels for the same parameters.
+VERSION = 1
+
+AIR = -1.0
+"""What lies outside of a volume, in [-1, 1]."""
+
+SPACING, TOP, BOTTOM = "spacing", "top_region", "bottom_region"
+"""Keys of what a network is told of a view."""
+
+HEIGHTS = 4
+"""Numbers that say how high a slice lies, as many as MAISI has for the body's regions."""
+
+
+def axis_weights(given: int, spacing: Tensor, number: int, asked: Tensor, start: Tensor) -> Tensor:
+    """Weights [B, number, given] with which an axis of a volume becomes that of a view: linear, and averaging where
+    voxels grow, as PIL and ``interpolate(antialias=True)`` have it.
+
+    A voxel of the view weighs those of the volume by a triangle around its centre, whose half width is the larger of
+    both spacings; its weights sum up to 1, and are 0 where its centre lies outside of the volume.
+
+    Args:
+        given: voxels of the volume along the axis.
+        spacing: their length in mm, [B].
+        number: voxels of the view.
+        asked: their length in mm, [B].
+        start: mm from the volume's first face to the view's, [B].
+    """
+    spacing, asked, start = (one.double()[:, None] for one in (spacing, asked, start))
+    old = (torch.arange(given, device=start.device) + 0.5) * spacing
+    new = start + (torch.arange(number, device=start.device) + 0.5) * asked
+    distance = (new[:, :, None] - old[:, None]).abs()
+    weights = (1 - distance / torch.maximum(spacing, asked)[:, :, None]).clamp(min=0)
+    inside = (new >= 0) & (new <= given * spacing)
+    return (weights / weights.sum(2, keepdim=True).clamp(min=1e-12) * inside[:, :, None]).float()
+
+
+def view(volumes: Tensor, field_of_view: Tensor, size: Sequence[int], spacing: Tensor, start: Tensor, outside: float):
+    """Boxes of volumes.
+
+    Args:
+        volumes: [B, C, D, H, W].
+        field_of_view: extent of each in mm, [B, 3].
+        size: voxels of the boxes along each axis.
+        spacing: their lengths in mm, [B, 3].
+        start: mm from the first corner of each volume to the first corner of its box, [B, 3].
+        outside: value where there is no volume.
+
+    Returns:
+        [B, C, *size].
+    """
+    of = volumes.shape[2:]
+    depth, height, width = (
+        axis_weights(of[i], field_of_view[:, i] / of[i], size[i], spacing[:, i], start[:, i]).to(volumes)
+        for i in range(3)
+    )
+    # where there is no volume the weights are 0, so that what remains there is the value outside
+    boxes = torch.einsum("bcdhw,bxw->bcdhx", volumes - outside, width)
+    boxes = torch.einsum("bcdhx,byh->bcdyx", boxes, height)
+    return torch.einsum("bcdyx,bzd->bczyx", boxes, depth) + outside
+
+
+def height_code(share: Tensor) -> Tensor:
+    """A height in [0, 1], from the lowest to the highest end of the scan, [B], as `HEIGHTS` numbers [B, 4].
+
+    They are shares of the heights 0, 1/3, 2/3 and 1 between which it lies, and sum up to 1. MAISI gives its network
+    the region of the body (head and neck, chest, abdomen, below), one of four, in the same place; where a set shows
+    one region alone, this says which part of it.
+    """
+    levels = torch.linspace(0, 1, HEIGHTS, device=share.device)
+    return (1 - (share.clamp(0, 1)[:, None] - levels).abs() * (HEIGHTS - 1)).clamp(min=0)
+
+
+def told(spacing: Tensor, first: Tensor, last: Tensor) -> dict[str, Tensor]:
+    """What a network is told of views: spacing [B, 3] in mm, and the heights [B] of their lowest and highest face."""
+    return {SPACING: spacing.float(), BOTTOM: height_code(first), TOP: height_code(last)}
+
+
+class TellViewd(Transform):
+    """Adds what a network is told of a volume that is asked for, or of a whole one.
+
+    Args:
+        size: voxels along each axis, axial first.
+        spacing: their lengths in mm, axial first; None takes those with which the item's "field_of_view_mm" is filled.
+        height: extent of a whole scan along the body in mm; None takes the item's. A view of less is in its middle.
+
+    Raises:
+        KeyError: an item has no field of view, and one is needed.
+    """
+
+    def __init__(
+        self, size: Sequence[int], spacing: Sequence[float] | None = None, height: float | None = None
+    ) -> None:
+        self.size = tuple(size)
+        self.spacing = None if spacing is None else tuple(spacing)
+        self.height = height
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        size = torch.tensor(self.size)
+        if self.spacing is None:
+            spacing = torch.as_tensor(data[FIELD_OF_VIEW]).float() / size
+        else:
+            spacing = torch.tensor(self.spacing, dtype=torch.float32)
+        height = float(data[FIELD_OF_VIEW][0] if self.height is None else self.height)
+        half = min(float(spacing[0] * size[0]) / height, 1.0) / 2
+        one = told(spacing[None], torch.tensor([0.5 - half]), torch.tensor([0.5 + half]))
+        return {**data, **{key: value[0] for key, value in one.items()}}
