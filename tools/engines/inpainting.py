@@ -31,7 +31,7 @@ class InpaintingSampler(DiffusionSampler):
         options: arguments of ``DiffusionSampler``, by name.
 
     Raises:
-        ValueError: fewer than one repeat, PNDM, or what ``DiffusionSampler`` refuses.
+        ValueError: fewer repeats than one, PNDM, or what ``DiffusionSampler`` refuses.
 
     Example::
 
@@ -72,7 +72,7 @@ class InpaintingSampler(DiffusionSampler):
             Samples [B, channels, (D,) H, W], which equal what is known where the mask is 0.
 
         Raises:
-            ValueError: what is known or the mask has another shape.
+            ValueError: another shape of what is known, or of the mask.
         """
         if known.shape != inputs.shape or mask.shape[2:] != inputs.shape[2:] or len(mask) != len(inputs):
             raise ValueError(
