@@ -44,7 +44,7 @@ class ControlledUNet(nn.Module):
             timesteps: times [B].
             labels: label channels [B, classes, D, H, W].
             class_labels: class indices [B], where the denoiser has classes.
-            told: what else the denoiser is told, by its argument.
+            told: further arguments of the denoiser, by name.
         """
         patches = pixelunshuffle(x, x.ndim - 2, self.denoiser.patch)
         beside, middle = self.control(patches, timesteps, labels, class_labels=class_labels)
