@@ -1,6 +1,8 @@
 import copy
 import json
+import os
 import pickle
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -9,10 +11,12 @@ import torch
 
 from tools.data.balance import BalancedSampler, balanced_weights
 from tools.data.sample_store import SampleStore, SliceChoice
-from tools.data.stored_slices import SliceMaker
+from tools.data.stored_samples import SampleMaker
+from tools.data.stored_volume import StoredVolume
 from tools.io.readers import VolumeError
+from tools.transforms.augmentation import RandomSamples
 from tools.transforms.channels import Channels
-from tools.transforms.samples import random_samples, sample_slices
+from tools.transforms.samples import sample_slices
 
 CHANNELS = Channels({"t1": 99.5, "t2": 99.5}, {"core": 1, "oedema": 2})
 SIZE = 16
@@ -65,7 +69,7 @@ def test_samples_are_the_slices_of_the_chain(data, tmp_path, bits, step):
 
 def test_slices_are_chosen_by_content_without_being_made_anew(data, tmp_path, monkeypatch):
     store(data, tmp_path)
-    monkeypatch.setattr(SliceMaker, "_computed", lambda *_: pytest.fail("made anew"))
+    monkeypatch.setattr(SampleMaker, "_computed", lambda *_: pytest.fail("made anew"))
     core = store(data, tmp_path, choice=SliceChoice(labels=["core"]))
     assert core.slice_of.tolist() == [2, 2, 2]
     large = store(data, tmp_path, choice=SliceChoice(labels=["core", "oedema"], min_pixels=16))
@@ -82,14 +86,59 @@ def test_an_interrupted_store_goes_on_and_changed_files_are_made_anew(data, tmp_
     mine = copy.deepcopy(data)
     made = []
 
-    computed = SliceMaker._computed
-    monkeypatch.setattr(SliceMaker, "_computed", lambda self, item: made.append(item["id"]) or computed(self, item))
+    computed = SampleMaker._computed
+    monkeypatch.setattr(SampleMaker, "_computed", lambda self, item: made.append(item["id"]) or computed(self, item))
     store(mine[:1], tmp_path)
     store(mine, tmp_path)
     assert made == ["case0", "case1", "case2"]
     mine[1]["image"] = mine[1]["image"] | {"t2": data[1]["image"]["t1"]}
     store(mine, tmp_path)
     assert made[3:] == ["case1"]
+
+
+def test_what_changed_takes_the_place_of_what_was_there(data, tmp_path, monkeypatch):
+    """New arrays first, then the description that names them, then the old ones go: what is named is always whole."""
+    kept, mine = tmp_path / "kept", [{"id": "one", "image": {}}]
+
+    def put(item):  # the files of an item under names that stay
+        for name in ("t1", "t2"):
+            mine[0]["image"][name] = shutil.copy(item["image"][name], tmp_path / f"{name}.nii.gz")
+        mine[0]["label"] = shutil.copy(item["label"], tmp_path / "seg.nii.gz")
+
+    def named():
+        return set(json.loads(next(kept.glob("*.json")).read_text())["files"].values())
+
+    put(data[0])
+    store(mine, kept)
+    before = named()
+    assert {path.name for path in kept.glob("*.npy")} == before
+    put(data[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(StoredVolume, "as_json", lambda _: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            store(mine, kept)
+    assert named() == before
+    assert {np.load(kept / name).shape[0] for name in before} == {6}
+    after = store(mine, kept)
+    assert {path.name for path in kept.glob("*.npy")} == named()
+    assert not named() & before
+    new = store(data[1:2], None)
+    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(after, new, strict=True))
+
+
+def test_arrays_that_no_description_names_are_removed_in_time(data, tmp_path):
+    store(data[:1], tmp_path)
+    (array,) = tmp_path.glob("*.image.npy")
+    lost = array.with_name(array.name.replace(".image.npy", "0.image.npy"))
+    foreign, half = tmp_path / "other-1-2-16-3.image.npy", tmp_path / ".0.partial.image.npy"
+    for path in (lost, foreign, half):
+        shutil.copy(array, path)
+    store(data[:1], tmp_path)
+    assert all(path.is_file() for path in (lost, foreign, half))  # another process may be writing them
+    for path in (lost, foreign, half):
+        os.utime(path, (0, 0))
+    store(data[:1], tmp_path)
+    assert [path.is_file() for path in (array, lost, foreign, half)] == [True, False, True, False]
 
 
 def test_damage_is_found_and_mended(data, tmp_path):
@@ -126,7 +175,7 @@ def test_classes_follow_slices(data, tmp_path):
 def test_memory_workers_and_augmentation(data, tmp_path):
     plain = store(data, None)
     assert torch.equal(plain[3]["image"], store(data, tmp_path, num_workers=2)[3]["image"])
-    moved = store(data, None, augment=random_samples((SIZE, SIZE), prob=1).set_random_state(0))
+    moved = store(data, None, augment=RandomSamples((SIZE, SIZE), prob=1).set_random_state(0))
     assert not torch.equal(moved[3]["image"], plain[3]["image"])
     assert not list(tmp_path.glob(".*"))  # nothing half-written
     parcel = pickle.dumps(store(data, tmp_path))  # as workers that are spawned get it

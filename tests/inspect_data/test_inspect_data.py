@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.real import REAL, needs_real
+from tools.data.found import find
 from tools.inspect_data.command import inspect_data
-from tools.inspect_data.found import find
 from tools.inspect_data.measure import measured
 from tools.io.dicom_writer import write_dicom_series
 

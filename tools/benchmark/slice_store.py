@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 from tools.benchmark.options import number, numbers
 from tools.data.balance import BalancedSampler, balanced_weights
 from tools.data.sample_store import SampleStore
+from tools.transforms.augmentation import RandomSamples
 from tools.transforms.channels import Channels
-from tools.transforms.samples import SCALE, random_samples
+from tools.transforms.samples import SCALE
 
 PER_VOLUME = 155
 """Slices of a volume, as in BraTS."""
@@ -33,7 +34,7 @@ class _Noise(Transform):
         self.channels, self.image_size = channels, image_size
 
     def __call__(self, item: dict) -> dict:
-        rng = np.random.default_rng(item["seed"])
+        rng = np.random.default_rng(int(item["id"]))
         shape = (item["slices"], self.image_size, self.image_size)
         values = rng.integers(-127, 128, (self.channels.num_images, *shape), dtype=np.int8)
         image = MetaTensor(torch.from_numpy(values).float() / 127, affine=torch.eye(4))
@@ -72,7 +73,7 @@ def benchmark_slices(
         number(option, given)
     channels = Channels({f"image{i}": 99.5 for i in range(number("--images", images))}, {"label": 1})
     sizes = [min(PER_VOLUME, count - start) for start in range(0, count, PER_VOLUME)]
-    data = [{"id": f"volume{i}", "seed": i, "slices": n} for i, n in enumerate(sizes)]
+    data = [{"id": str(i), "slices": n} for i, n in enumerate(sizes)]
     print(f"{count} slices of {images} images and a label, {image_size} x {image_size}, batches of {batch_size}")
     print("| bits | workers | slices/s | with augmentation | resident, MB | on disk, GB | a million, GB |")
     print("|---|---|---|---|---|---|---|")
@@ -81,11 +82,11 @@ def benchmark_slices(
             folder = Path(store_dir or temporary)
             transform = _Noise(channels, image_size)
             store = SampleStore(data, transform, channels, folder, bits=bit, num_workers=os.cpu_count() or 1)
-            disk = sum(file.stat().st_size for file in folder.glob(f"*-{bit}.*")) / 1e9
+            disk = sum(file.stat().st_size for file in folder.glob(f"*-{bit}[.-]*")) / 1e9
             for worker in numbers("--workers", workers):
                 store.augment = None
                 rate = _rate(store, batch_size, worker, seconds)
-                store.augment = random_samples((image_size, image_size))
+                store.augment = RandomSamples((image_size, image_size))
                 augmented = _rate(store, batch_size, worker, seconds)
                 print(
                     f"| {bit} | {worker} | {rate:.0f} | {augmented:.0f} | {_resident():.0f} | {disk:.1f} | "

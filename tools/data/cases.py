@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tools.data.folders import walk
+from tools.data.preprocessed import finished_info
+from tools.data.preprocessed_samples import stored_datalist
 from tools.datasets.decathlon import DESCRIPTION, described
 from tools.datasets.published import DATASETS
 from tools.datasets.record import Dataset, Labels, Sphere
@@ -131,7 +133,7 @@ def case_datalist(
 
     Args:
         dataset: record of the dataset.
-        folder: folder of the dataset.
+        folder: folder of the dataset, or what `python -m tools preprocess` made of it.
         section: "training" or "validation", see `Dataset.holds_out`.
         modalities: names of modalities, in the order in which a network takes them; all of the dataset's if None.
         labelled: True if each case must have a label map.
@@ -143,7 +145,8 @@ def case_datalist(
         ``[{"id", "subject", "image": [path, ...]}, ...]``, a path per modality. With ``labelled`` also what `label_of`
         says of the label map, of the first modality where each has its own; with ``classified`` also "class", the
         number of the scan's class; with ``findings`` "class" is 0 or 1 for each of the record's findings, a row for all
-        slices, or one for each in the order of the file.
+        slices, or one for each in the order of the file. Items of a preprocessed folder are those of
+        `tools.data.preprocessed_samples.stored_datalist`.
 
     Raises:
         FileNotFoundError: there is no such folder, or no image of this dataset in it.
@@ -151,17 +154,47 @@ def case_datalist(
         ValueError: ``section`` is neither, or the dataset has no such modality.
     """
     check_section(section)
+    if (info := finished_info(folder)) is not None:
+        classes = "findings" if findings else "class" if classified else None
+        return stored_datalist(dataset, Path(folder), info, section, classes, validation_folds)
     modalities = [*dataset.images] if modalities is None else modalities
-    unknown = [modality for modality in modalities if modality not in dataset.images]
-    if unknown or not modalities:
-        raise ValueError(f"modalities has {unknown}, expected some of those of {dataset.name}: {[*dataset.images]}")
 
     def held_out(case: Case) -> bool:
         return dataset.holds_out(case.subject, case.folders, validation_folds)
 
     rule, few = dataset.rule(validation_folds), dataset.share_few
-    cases = [case for case in find_cases(dataset, folder) if case.images.keys() & set(modalities)]
+    cases = cases_with(dataset, folder, modalities)
     cases = split(cases, section, held_out, folder, "cases", rule, few, stacklevel=2) if cases else []
+    found, lacking = complete_items(dataset, cases, modalities, labelled, classified, findings)
+    if not found:
+        raise VolumeError(f"{folder}: none of {len(cases)} cases is complete:\n{left_out.listed(lacking)}")
+    if lacking:
+        left_out.warn_of(str(folder), lacking, len(cases), "cases", stacklevel=2)
+    return found if dataset.unit == "slice" else usable_items(found, str(folder), "cases", stacklevel=2)
+
+
+def cases_with(dataset: Dataset, folder: str | os.PathLike, modalities: Sequence[str]) -> list[Case]:
+    """Every case of a dataset that has an image of one of these modalities, sorted by id.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no image of this dataset in it.
+        ValueError: the dataset has no such modality, or none is named.
+    """
+    unknown = [modality for modality in modalities if modality not in dataset.images]
+    if unknown or not modalities:
+        raise ValueError(f"modalities has {unknown}, expected some of those of {dataset.name}: {[*dataset.images]}")
+    return [case for case in find_cases(dataset, folder) if case.images.keys() & set(modalities)]
+
+
+def complete_items(
+    dataset: Dataset,
+    cases: Iterable[Case],
+    modalities: Sequence[str],
+    labelled: bool = False,
+    classified: bool = False,
+    findings: bool = False,
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Items of the cases that have all that is asked for, see `case_datalist`, and by id what others lack."""
     found, lacking = [], {}
     for case in cases:
         label = label_of(dataset, case, modalities[0]) if labelled else {}
@@ -177,11 +210,7 @@ def case_datalist(
         item |= {"class": dataset.classes.index(case.class_name)} if classified else {}
         item |= {"class": marks_of(dataset, case.said)} if findings else {}
         found.append(item)
-    if not found:
-        raise VolumeError(f"{folder}: none of {len(cases)} cases is complete:\n{left_out.listed(lacking)}")
-    if lacking:
-        left_out.warn_of(str(folder), lacking, len(cases), "cases", stacklevel=2)
-    return found if dataset.unit == "slice" else usable_items(found, str(folder), "cases", stacklevel=2)
+    return found, lacking
 
 
 def label_of(dataset: Dataset, case: Case, modality: str) -> dict[str, Any]:
@@ -252,7 +281,7 @@ def images_in(root: Path, dataset: Dataset | None = None) -> Iterator[tuple[str,
     suffixes = SLICE_SUFFIXES if dataset is None or dataset.unit == "slice" else ()
     maps = [labels for _, labels in _label_maps(dataset)] if dataset is not None else []
     of_pictures = [labels.pattern for labels in maps if labels.by == "slices"]
-    for place, names in walk(root, with_labels=bool(maps)):
+    for place, names in walk(root, expected_labels=dataset is None, with_labels=bool(maps)):
         folders = place.relative_to(root).parts
         may_be_dicom = folders and not all(map(volume_suffix, names)) and (dataset is None or dataset.unit == "volume")
         if may_be_dicom and is_dicom_folder(place):

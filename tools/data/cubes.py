@@ -14,7 +14,7 @@ from monai.data import Dataset
 from monai.transforms import Compose, EnsureTyped, ScaleIntensityRanged
 
 from tools.data.cache import usable_dataset
-from tools.data.preprocessed import HU, check_settings, finished_info, preprocessing, settings_of
+from tools.data.preprocessed import HU, check_settings, finished_volumes, preprocessing, settings_of
 from tools.data.store import VolumeStore, doubts
 from tools.io import left_out
 from tools.io.readers import VolumeError, read_header
@@ -71,7 +71,7 @@ class Cubes:
             window = (0, WHITE) if window is None else window
             _check_intensities(window)
         low, high = HU if window is None else window
-        info = finished_info(dataset_dir)
+        info = finished_volumes(dataset_dir)
         if info is not None:
             check_settings(dataset_dir, info, settings, chain_digest(chain))
         self.num_workers = num_workers

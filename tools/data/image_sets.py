@@ -18,7 +18,7 @@ from PIL import Image
 from pydicom.errors import InvalidDicomError
 
 from tools.data.folders import walk
-from tools.data.preprocessed import finished_info
+from tools.data.preprocessed import finished_volumes
 from tools.files import as_text, natural_order
 from tools.io.array import array_shape, read_array
 from tools.io.readers import SUFFIXES, VolumeError, volume_suffix
@@ -69,7 +69,7 @@ def find_images(folder: str | os.PathLike) -> list[ImageFile]:
     if not root.is_dir():
         what = "is a file" if root.is_file() else "does not exist"
         raise FileNotFoundError(f"{root.absolute()} {what}; expected a folder of images: {_kinds()}")
-    finished_info(root)  # else some of a set would be taken for all
+    finished_volumes(root)  # else some of a set would be taken for all
     found: list[ImageFile] = []
     pictures: list[ImageFile] = []
     without_slices: list[str] = []

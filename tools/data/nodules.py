@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tools.data.cases import case_datalist
+from tools.data.preprocessed import finished_info
 from tools.datasets.luna16 import LUNA16
 from tools.io.readers import VolumeError
 from tools.io.volume_reader import volume_header
@@ -31,9 +32,12 @@ def nodule_datalist(
 
     Raises:
         FileNotFoundError: there is no such folder, or no scan of LUNA16 in it.
-        VolumeError: no scan of the section can be used, or there is no table, or no nodule in them.
+        VolumeError: the folder is preprocessed, no scan of the section can be used, or there is no table, or no nodule
+            in them.
         ValueError: ``section`` is neither, or the table is damaged.
     """
+    if finished_info(folder) is not None:
+        raise VolumeError.of(folder, "it is preprocessed; cubes around nodules are cut out of the original dataset")
     scans = case_datalist(LUNA16, folder, section, labelled=True, validation_folds=validation_folds)
     found = []
     for scan in scans:

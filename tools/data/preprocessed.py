@@ -1,4 +1,4 @@
-"""What the manifest of preprocessed volumes says, and with which settings each kind of volumes is preprocessed."""
+"""What the manifest of preprocessed data says, and with which settings each kind of volumes is preprocessed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from tools.transforms.spatial import checked_size
 MANIFEST = "preprocessed.json"
 PART = "preprocessed.part-*.json"  # what one process has done, until all have ended
 FORMAT = 2  # of the manifest
-SETTINGS = ("kind", "image_size", "window")  # of all kinds; a window is CT's
+SETTINGS = ("kind", "image_size", "window", "images", "labels", "modality", "field_of_view")  # of all kinds together
 HU = (-1024, 600)
 """Window of CT, lowest and highest HU, where none is given."""
 
 KINDS: dict[str, Callable[..., Compose]] = {"ct": ct_preprocessing, "t1": t1_preprocessing}
 """Kinds of volumes and how each is preprocessed; the functions' arguments are the settings."""
+
+
+SAMPLES = ("volumes", "slices")
+"""Kinds of labelled samples, see `tools.data.stored_samples`: whole volumes, or slices."""
 
 
 def preprocessing(settings: Mapping[str, Any]) -> Compose:
@@ -99,10 +103,26 @@ def settings_of(kind: str, image_size: int, window: Sequence[int] | None = None)
         ValueError: the kind is unknown, or the size is not a positive whole number.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}, expected {' or '.join(map(repr, KINDS))}")
+        raise ValueError(f"kind is {kind!r}, expected {' or '.join(map(repr, (*KINDS, *SAMPLES)))}")
     if kind == "t1":
         return t1_settings(image_size)
     return ct_settings(image_size, HU if window is None else window)
+
+
+def finished_volumes(dataset_dir: str | os.PathLike | None) -> dict[str, Any] | None:
+    """`finished_info` of a folder that must not hold labelled samples.
+
+    Raises:
+        VolumeError: the folder holds labelled samples, or is refused, see `finished_info`.
+    """
+    info = finished_info(dataset_dir)
+    if info is not None and info["kind"] in SAMPLES:
+        raise VolumeError.of(
+            dataset_dir,
+            f"it was preprocessed as labelled {info['kind']} ({', '.join([*info['images'], *info['labels']])}), which "
+            "only what works on labelled samples reads; give the original dataset, or preprocess it as another kind",
+        )
+    return info
 
 
 def check_settings(
@@ -120,17 +140,21 @@ def check_settings(
 
 
 def _in_words(settings: Mapping[str, Any]) -> str:
-    others = [f"{key} {settings[key]}" for key in SETTINGS[1:] if key in settings]
+    others = [f"{key} {settings[key]}" for key in SETTINGS[1:] if settings.get(key) is not None]
     return f"{settings['kind']} with {' and '.join(others)}"
 
 
 def rerun_command(settings: Mapping[str, Any], output_dir: str | os.PathLike) -> str:
     """Return what to type for preprocessing a dataset with these settings."""
-    command = (
-        f"python -m tools preprocess --dataset_dir <original> --output_dir {output_dir} --kind {settings['kind']} "
-        f"--image_size {settings['image_size']}"
-    )
-    return command + (" --window '({},{})'".format(*settings["window"]) if "window" in settings else "")
+    command = f"python -m tools preprocess --dataset_dir <original> --output_dir {output_dir}"
+    for key in SETTINGS:
+        value = settings.get(key)
+        if key == "window" and value is not None:
+            value = "'({},{})'".format(*value)
+        elif isinstance(value, Mapping | Sequence) and not isinstance(value, str):
+            value = f'"{value}"'
+        command += "" if value is None else f" --{key} {value}"
+    return command
 
 
 def phantom_info(dataset_dir: str | os.PathLike | None) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from tools.data.stored_slices import DTYPES, SliceMaker, StoredVolume
+from tools.data.stored_samples import SampleMaker
+from tools.data.stored_volume import Arrays, StoredVolume, unpacked
 from tools.io import left_out
 from tools.io.readers import VolumeError
 from tools.transforms.channels import Channels
@@ -50,21 +50,24 @@ class SampleStore(Dataset):
 
     Args:
         data: datalist, `[{"image": {name: path}, "label": path, "id": ..., "subject": ...}, ...]`; "class" may give a
-            class for the volume, or one for each of its slices, see `tools.transforms.samples`.
+            class for the volume, or one for each of its slices, see `tools.transforms.samples`. Of a folder that
+            `python -m tools preprocess` made, items name what is stored there.
         transform: transform from an item to its slices, see `tools.transforms.samples.sample_slices`.
         channels: channels of a sample.
         store_dir: folder in which they are kept; None for memory.
         choice: slices that are part of it; others are stored, too. Slices that show nothing never are.
-        bits: 16 keeps images as float16 (steps of at most 1/2048 in [-1, 1]), 8 as 256 grey values, in half the space.
+        bits: 16 keeps images as float16 (steps of at most 1/2048 in [-1, 1]), 8 as 256 grey values, in half the space,
+            32 as they are. A preprocessed folder has its own.
         num_workers: processes that compute.
         augment: random transform of a sample before it is handed out, such as
-            `tools.transforms.samples.random_samples`.
+            `tools.transforms.augmentation.RandomSamples`.
         verify: True reads all that is stored and compares checksums; what is damaged is computed anew. Sizes always
             are.
 
     Raises:
         VolumeError: no volume can be used.
-        ValueError: no slice is as ``choice`` asks, or ``choice`` names what ``channels`` have not.
+        ValueError: no slice is as ``choice`` asks, or ``choice`` names what ``channels`` have not; or data are of a
+            folder that was preprocessed with other settings.
     """
 
     def __init__(
@@ -79,22 +82,16 @@ class SampleStore(Dataset):
         augment: Callable[[dict], dict] | None = None,
         verify: bool = False,
     ) -> None:
-        if bits not in DTYPES:
-            raise ValueError(f"bits is {bits}, expected one of {', '.join(map(str, DTYPES))}")
         self.channels = channels
         self.augment = augment
         choice = choice or SliceChoice()
         _check_names(choice, channels)
-        make = SliceMaker(data, transform, channels, None if store_dir is None else Path(store_dir), bits)
-        found = make.all(num_workers, verify)
-        bad = {str(data[i]["id"]): reason for i, reason in enumerate(found) if isinstance(reason, str)}
-        kept = [one for one in found if not isinstance(one, str)]
-        if not kept:
-            raise VolumeError(f"none of {len(data)} volumes can be used:\n{left_out.listed(bad)}")
-        if bad:
-            left_out.warn_of("the data", bad, len(data))
-        self._volumes = [volume for volume, _ in kept]
-        self._arrays = [arrays for _, arrays in kept]
+        make = SampleMaker(data, transform, channels, None if store_dir is None else Path(store_dir), bits)
+        kept = usable(data, make.all(num_workers, verify))
+        self.data = [item for item, _, _ in kept]
+        """Items of the volumes that could be used."""
+        self._volumes = [volume for _, volume, _ in kept]
+        self._arrays = [arrays for _, _, arrays in kept]
         chosen = [np.flatnonzero(_chosen(volume, choice, channels)) for volume in self._volumes]
         self.volume_of = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(c) for c in chosen])
         """Number of the volume of every slice."""
@@ -106,12 +103,10 @@ class SampleStore(Dataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """Give processes that are not forked the files' names: they map the files themselves, and nothing is copied."""
-        names = [[os.fspath(a.filename) if isinstance(a, np.memmap) else a for a in arrays] for arrays in self._arrays]
-        return vars(self) | {"_arrays": names}
+        return vars(self) | {"_arrays": names_of(self._arrays)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        arrays = [[np.load(a, mmap_mode="r") if isinstance(a, str) else a for a in names] for names in state["_arrays"]]
-        vars(self).update(state | {"_arrays": arrays})
+        vars(self).update(state | {"_arrays": arrays_of(state["_arrays"])})
 
     def __len__(self) -> int:
         return len(self.slice_of)
@@ -122,7 +117,7 @@ class SampleStore(Dataset):
         """
         number, row = int(self.volume_of[index]), int(self.slice_of[index])
         volume, (image, label) = self._volumes[number], self._arrays[number]
-        sample: dict[str, Any] = {"image": _unpacked(image[row]), "volume": number, "slice": row}
+        sample: dict[str, Any] = {"image": unpacked(image[row]), "volume": number, "slice": row}
         if label is not None:
             sample["label"] = torch.from_numpy(np.array(label[row]))[None]
             sample["known"] = torch.tensor(volume.known)
@@ -191,6 +186,28 @@ def _chosen(volume: StoredVolume, choice: SliceChoice, channels: Channels) -> np
     return wanted
 
 
-def _unpacked(stored: np.ndarray) -> Tensor:
-    values = torch.from_numpy(np.array(stored))  # a copy: what is mapped cannot be written
-    return values.float() if values.dtype == torch.float16 else values.float() / 127.5 - 1
+def usable(
+    data: Sequence[dict], found: Sequence[tuple[StoredVolume, Arrays] | str]
+) -> list[tuple[dict, StoredVolume, Arrays]]:
+    """Items of which there are volumes, with these; a warning names the others.
+
+    Raises:
+        VolumeError: there are none.
+    """
+    bad = {str(item["id"]): one for item, one in zip(data, found, strict=True) if isinstance(one, str)}
+    kept = [(item, *one) for item, one in zip(data, found, strict=True) if not isinstance(one, str)]
+    if not kept:
+        raise VolumeError(f"none of {len(data)} volumes can be used:\n{left_out.listed(bad)}")
+    if bad:
+        left_out.warn_of("the data", bad, len(data), stacklevel=2)
+    return kept
+
+
+def names_of(arrays: Sequence[Arrays]) -> list[list]:
+    """Names of files in the place of arrays that are mapped from them, for another process."""
+    return [[os.fspath(a.filename) if isinstance(a, np.memmap) else a for a in pair] for pair in arrays]
+
+
+def arrays_of(names: Sequence[Sequence]) -> list[Arrays]:
+    """The way back of `names_of`."""
+    return [tuple(np.load(a, mmap_mode="r") if isinstance(a, str) else a for a in pair) for pair in names]

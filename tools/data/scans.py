@@ -12,6 +12,8 @@ import pydicom
 from tqdm import tqdm
 
 from tools.data.cases import images_in
+from tools.data.preprocessed import finished_info
+from tools.data.preprocessed_samples import stored_datalist
 from tools.datasets.record import Dataset
 from tools.datasets.splitting import check_section, split
 from tools.io import left_out
@@ -36,13 +38,16 @@ def scan_datalist(
     Returns:
         ``[{"id": series, "subject": patient, "slices": [path, ...], "class": {name of file: findings}}, ...]`` for
         `tools.transforms.samples.sample_slices`; findings are 0 or 1 for each of the record's, and "class" is missing
-        where the dataset has none.
+        where the dataset has none. Items of a folder that `python -m tools preprocess` made are those of
+        `tools.data.preprocessed_samples.stored_datalist`.
 
     Raises:
         FileNotFoundError: there is no such folder, or no slice of this dataset in it.
         ValueError: another section.
     """
     check_section(section)
+    if (info := finished_info(folder)) is not None:
+        return stored_datalist(dataset, Path(folder), info, section, info.get("classes"))
     found = all_scans(dataset, folder, num_workers)
     rule = dataset.rule()
     return split(found, section, lambda scan: dataset.holds_out(scan["subject"]), folder, "scans", rule, stacklevel=2)

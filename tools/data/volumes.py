@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.data.folders import walk
-from tools.data.preprocessed import finished_info
+from tools.data.preprocessed import finished_volumes
 from tools.datasets.published import known_dataset
 from tools.datasets.record import IMAGE_ROLES, Dataset
 from tools.datasets.splitting import check_section, split
@@ -108,7 +108,7 @@ def find_volumes(dataset_dir: str | os.PathLike, dataset: Dataset | None = None)
     layouts = f"{dataset.looks}, or any folders with {KINDS}" if dataset else f"any folders with {KINDS}"
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root.absolute()}; looked for a dataset there: {layouts}")
-    info = finished_info(root)
+    info = finished_volumes(root)
     if info is None:
         named = [(_identifier(path, root, dataset), path) for path in _volume_files(root, dataset)]
     else:

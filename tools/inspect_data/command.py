@@ -19,9 +19,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
+from tools.data.found import Found, find
 from tools.evaluation.plots import COLOURS, STYLE
 from tools.files import whole_file
-from tools.inspect_data.found import Found, find
 from tools.inspect_data.measure import CaseFacts, measured
 from tools.inspect_data.stored import stored
 from tools.io.volume import VolumeError

@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from tools.inspect_data.found import Found
+from tools.data.found import Found
 from tools.io.volume import VolumeError
 from tools.io.volume_reader import volume_header
 from tools.transforms.channels import UNKNOWN, Channels

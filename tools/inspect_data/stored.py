@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import ConcatDataset
 
+from tools.data.found import Found
 from tools.data.sample_store import SampleStore
-from tools.inspect_data.found import Found
 from tools.transforms.channels import Channels
 from tools.transforms.samples import sample_pictures, sample_slices
 

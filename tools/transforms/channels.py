@@ -62,7 +62,6 @@ class Channels:
             name: (value,) if isinstance(value, int) else tuple(value) for name, value in (labels or {}).items()
         }
         self.encoding = encoding
-        # an attribute, for the digest of a chain of transforms sorts the keys of dictionaries
         self.names = (*self.images, *(self.labels if encoding == "one_hot" else ("label",) * bool(self.labels)))
         values = [value for several in self.labels.values() for value in several]
         if len(set(values)) < len(values) or any(value <= 0 for value in values) or not all(self.labels.values()):
@@ -80,6 +79,10 @@ class Channels:
                     f"encoding {encoding:g} makes {max(self.values) * encoding:g} of the class with value "
                     f"{max(self.values)}, which is above 255; take a smaller factor or 'one_hot'"
                 )
+
+    def digested(self) -> list:
+        """What of it the digest of a chain of transforms has: all, in order, but how labels are shown to networks."""
+        return [[*self.images.items()], [*self.labels.items()]]
 
     @property
     def values(self) -> tuple[int, ...]:

@@ -73,11 +73,13 @@ def _content(value: Any) -> Any:
         return ["name", _path(value)]
     if not hasattr(value, "__dict__"):
         raise TypeError(f"cannot tell the content of {value!r} in a chain of transforms")
+    version = getattr(sys.modules.get(type(value).__module__), "VERSION", None)
+    if hasattr(value, "digested"):  # what it says of itself
+        return ["object", _path(type(value)), version, _content(value.digested())]
     # MONAI keeps in thread locals whether a transform is being traced, from its first call on
     attributes = {k: v for k, v in vars(value).items() if not isinstance(v, threading.local)}
     if isinstance(value, LoadImage):  # the reader that is tried first; the others are those that happen to be installed
         attributes["readers"] = attributes["readers"][-1:]
-    version = getattr(sys.modules.get(type(value).__module__), "VERSION", None)
     return ["object", _path(type(value)), version, _content(attributes)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
@@ -48,6 +49,7 @@ class ResizeSamplesd(MapTransform):
 
     A voxel of a label gets the class that has the greatest share of it, by the weights with which images are resized;
     the lower index where two are alike. Both keep their place in space. What has the size already stays as it is.
+    "class", said of slices [axial, ...], becomes that of the whole volume, the greatest, for each of its new slices.
 
     Args:
         image_size: D, H and W, axial first.
@@ -78,6 +80,9 @@ class ResizeSamplesd(MapTransform):
             if isinstance(given, MetaTensor):
                 # one channel of it, for its affine alone
                 d[key].affine = self._resize.resized(given[:1]).affine
+        if "class" in d:
+            whole = np.asarray(d["class"]).max(0, keepdims=True)
+            d["class"] = np.repeat(whole, self.image_size[0], axis=0)
         return d
 
     def _majority(self, index: Tensor) -> Tensor:

@@ -27,10 +27,6 @@ from monai.transforms import (
     LoadImage,
     MapTransform,
     Orientation,
-    RandAdjustContrastd,
-    RandAffined,
-    RandFlipd,
-    RandGaussianNoised,
     ResampleToMatch,
 )
 from monai.utils import convert_to_tensor
@@ -243,6 +239,7 @@ class SquareSamplesd(MapTransform):
     def __init__(self, image_size: int, field_of_view: float | None = None) -> None:
         super().__init__(("image", "label", "foreground"), allow_missing_keys=True)
         self.image_size = checked_size(image_size)
+        self.field_of_view = field_of_view
         self._squares = SquareSlicesd("image", image_size, field_of_view)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -273,53 +270,6 @@ def majority(index: Tensor, size: Sequence[int]) -> Tensor:
         winner[:, there] = winner[:, there].masked_fill(more, value)
         most[:, there] = torch.maximum(most[:, there], share)
     return winner
-
-
-def random_samples(
-    image_size: Sequence[int],
-    mirror: bool = True,
-    degrees: float = 10,
-    scaling: float = 0.1,
-    shift: float = 0.05,
-    gamma: tuple[float, float] = (0.8, 1.25),
-    noise: float = 0.02,
-    prob: float = 0.5,
-) -> Compose:
-    """Ordinary augmentation of samples "image" [images, (D,) H, W] and "label" [1, (D,) H, W], by MONAI's transforms.
-
-    Both are moved alike, images linearly and labels by the nearest voxel, so that no class is made that was not there.
-    Intensities change in images alone.
-
-    Args:
-        image_size: (D,) H, W.
-        mirror: True mirrors left for right (the last axis), in half of the samples whatever ``prob`` is.
-        degrees: greatest turn in the slices' plane.
-        scaling: greatest relative change of size, the same for all axes.
-        shift: greatest shift along each axis, relative to its length.
-        gamma: range of exponents of intensities, taken from an image's least to its greatest value.
-        noise: greatest standard deviation of Gaussian noise.
-        prob: probability with which moving, contrast and noise are applied, each by itself.
-    """
-    keys = ("image", "label")
-    turn = np.deg2rad(degrees)
-    move = RandAffined(
-        keys,
-        prob=prob,
-        rotate_range=turn if len(image_size) == 2 else (turn, 0, 0),
-        scale_range=scaling,
-        translate_range=[shift * n for n in image_size],
-        mode=("bilinear", "nearest"),
-        padding_mode="border",
-        allow_missing_keys=True,
-    )
-    return Compose(
-        [
-            *([RandFlipd(keys, 0.5, spatial_axis=len(image_size) - 1, allow_missing_keys=True)] if mirror else []),
-            move,
-            RandAdjustContrastd("image", prob=prob, gamma=gamma),
-            RandGaussianNoised("image", prob=prob, std=noise),
-        ]
-    )
 
 
 class LoadPicturesd(MapTransform):

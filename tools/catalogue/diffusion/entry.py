@@ -121,13 +121,15 @@ def prepare_noise() -> Config:
     return {"_target_": "tools.engines.generation.PrepareLatents", "class_key": "class"}
 
 
-def labelled_volumes(data: str, transform: str = "@train#preprocessing") -> Config:
-    """A dataset of images with their labels, as networks take them."""
+def labelled_volumes(data: str) -> Config:
+    """A dataset of images with their labels, as networks take them, from the store."""
     return {
-        "_target_": "tools.data.cache.usable_dataset",
+        "_target_": "tools.data.volume_samples.VolumeSamples",
         "data": data,
-        "transform": transform,
-        "cache_dir": "@cache_dir",
+        "transform": "@train#preprocessing",
+        "channels": "@sample_channels",
+        "store_dir": "@cache_dir",
+        "num_workers": "@num_workers",
     }
 
 

@@ -90,8 +90,7 @@ def train(bundle: JointBundle) -> Config:
             "label_weight": "@label_weight",
         },
         "models": {"model": "$@ema.module"},
-        "provenance": "$data_provenance(@data_dir, @train#dataset.data, "
-        "[item['field_of_view_mm'].tolist() for item in @train#dataset])",
+        "provenance": "$data_provenance(@data_dir, @train#dataset.data, @train#dataset.fields_of_view())",
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle)["version"],
@@ -126,8 +125,12 @@ def train(bundle: JointBundle) -> Config:
         },
         "validate": {
             **training_parts.validation_data(
-                parts.compose("@train#preprocessing", noise_from_seed()),
-                labelled_volumes("@val_data", "@validate#preprocessing"),
+                noise_from_seed(),
+                {
+                    "_target_": "Dataset",
+                    "data": labelled_volumes("@val_data"),
+                    "transform": "@validate#preprocessing",
+                },
             ),
             "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
             "distances": {
