@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from tools.layers.spectral import SpectralConv2d
+from tools.layers.spectral import SpectralConv2d, SpectralDoublingConv2d
 
 
 def pair():
@@ -51,3 +51,14 @@ def test_evaluation_changes_nothing_and_two_passes_share_a_graph():
     before = layer.eval().u.clone()
     layer(x)
     assert torch.equal(layer.u, before)
+
+
+def test_doubling_and_convolution_are_one_operation():
+    torch.manual_seed(0)
+    layer = SpectralDoublingConv2d(3, 4).double().eval()
+    x = torch.randn(2, 3, 8, 9, dtype=torch.float64)
+    fused = layer(x)
+    layer.fuse_from = float("inf")
+    torch.testing.assert_close(fused, layer(x))
+    doubled = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(fused, nn.functional.conv2d(doubled, layer.normalised(), padding=1))

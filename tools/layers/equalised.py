@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tools.layers.upsample import smeared
+
 HE = math.sqrt(2)
 """He's gain for rectifiers, as Karras et al. take it for leaky ones too."""
 
@@ -107,7 +109,7 @@ class DoublingConv2d(EqualisedConv2d):
         weight, bias = self.scaled()
         if not self.fused:
             return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, bias, padding=1)
-        return F.conv_transpose2d(x, _smeared(weight).flip(2, 3).transpose(0, 1), bias, stride=2, padding=1)
+        return F.conv_transpose2d(x, smeared(weight).flip(2, 3).transpose(0, 1), bias, stride=2, padding=1)
 
 
 class HalvingConv2d(EqualisedConv2d):
@@ -125,16 +127,9 @@ class HalvingConv2d(EqualisedConv2d):
         """[B, in_channels, 2 H, 2 W] -> [B, out_channels, H, W]."""
         weight, bias = self.scaled()
         if self.fused:
-            return F.conv2d(x, _smeared(weight) / 4, bias, stride=2, padding=1)
+            return F.conv2d(x, smeared(weight) / 4, bias, stride=2, padding=1)
         x = F.avg_pool2d(F.conv2d(x, weight, padding=1), 2)
         return x if bias is None else x + bias.view(-1, 1, 1)
-
-
-def _smeared(weight: Tensor) -> Tensor:
-    """3x3 kernels [O, I, 3, 3] convolved with ones of 2x2: [O, I, 4, 4]."""
-    padded = F.pad(weight, (1, 1, 1, 1))
-    rows = padded[..., :-1, :] + padded[..., 1:, :]
-    return rows[..., :-1] + rows[..., 1:]
 
 
 def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:

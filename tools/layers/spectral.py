@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tools.layers.upsample import smeared
+
 STARTING_ITERATIONS = 15
 """Power iterations at the beginning, as torch's."""
 
@@ -59,3 +61,25 @@ class SpectralConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.normalised(), None, self.stride, self.padding)
+
+
+class SpectralDoublingConv2d(SpectralConv2d):
+    """The same, 3x3, after an image was doubled by nearest neighbour; [B, C, H, W] -> [B, out_channels, 2 H, 2 W].
+
+    In one operation, as `tools.layers.equalised.DoublingConv2d`, where that is faster.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        fuse_from: smallest side from which it is one operation; infinity for two at every size.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, fuse_from: float = 8) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        self.fuse_from = float(fuse_from)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.normalised()
+        if x.shape[3] < self.fuse_from:
+            return F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), weight, None, padding=1)
+        return F.conv_transpose2d(x, smeared(weight).flip([2, 3]).transpose(0, 1), None, stride=2, padding=1)

@@ -38,3 +38,10 @@ class UpsampleConv3d(nn.Conv3d):
         taps = self.taps.to(self.weight.dtype)
         kernel = torch.einsum("oidhw,xd,yh,zw->ioxyz", self.weight, taps, taps, taps)
         return F.conv_transpose3d(x, kernel, self.bias, stride=2, padding=1)
+
+
+def smeared(weight: Tensor) -> Tensor:
+    """3x3 kernels [O, I, 3, 3] convolved with ones of 2x2: [O, I, 4, 4]."""
+    padded = F.pad(weight, (1, 1, 1, 1))
+    rows = padded[..., :-1, :] + padded[..., 1:, :]
+    return rows[..., :-1] + rows[..., 1:]

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from tools.layers.spectral import SpectralConv2d
+from tools.layers.spectral import SpectralConv2d, SpectralDoublingConv2d
 from tools.networks.self_described import SelfDescribed
 
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
@@ -98,11 +98,19 @@ class Noise(nn.Module):
 
 
 class Block(nn.Module):
-    """Convolution, perhaps noise, batch normalisation, gated linear unit: [B, before, H, W] -> [B, after, H, W]."""
+    """Convolution, perhaps noise, batch normalisation, gated linear unit.
 
-    def __init__(self, before: int, after: int, noise_size: int = 0) -> None:
+    Args:
+        before: channels of the input, [B, before, H, W].
+        after: channels of the output, [B, after, H, W].
+        noise_size: side of the noise, 0 for none.
+        doubles: True doubles the image before, by nearest neighbour.
+    """
+
+    def __init__(self, before: int, after: int, noise_size: int = 0, doubles: bool = False) -> None:
         super().__init__()
-        self.conv = SpectralConv2d(before, 2 * after, 3, padding=1)
+        width = 2 * after
+        self.conv = SpectralDoublingConv2d(before, width) if doubles else SpectralConv2d(before, width, 3, padding=1)
         self.noise = Noise(noise_size) if noise_size else None
         self.norm = nn.BatchNorm2d(2 * after)
 
@@ -144,12 +152,13 @@ class Stage(nn.Module):
     def __init__(self, before: int, after: int, size: int, distant: int) -> None:
         super().__init__()
         self.is_noisy = size in NOISY
-        blocks = [Block(before, after, size), Block(after, after, size)] if self.is_noisy else [Block(before, after)]
-        self.blocks = nn.ModuleList(blocks)
+        noise_size = size if self.is_noisy else 0
+        self.blocks = nn.ModuleList([Block(before, after, noise_size, doubles=True)])
+        if self.is_noisy:
+            self.blocks.append(Block(after, after, noise_size))
         self.excitation = Excitation(distant, after) if distant else None
 
     def forward(self, x: Tensor, earlier: list[Tensor], noise: Tensor | None) -> Tensor:
-        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         for number, block in enumerate(self.blocks):
             x = block(x, None if noise is None else noise[:, number : number + 1])
         if self.excitation is not None:
@@ -258,7 +267,7 @@ class Decoder(nn.Sequential):
         widths = {8: before} | scaled(DECODER_WIDTHS, width)
         super().__init__(nn.AdaptiveAvgPool2d(8))
         for a, b in pairwise(sizes(8, size)):
-            self.extend([nn.Upsample(scale_factor=2.0, mode="nearest"), Block(widths[a], widths[b])])
+            self.append(Block(widths[a], widths[b], doubles=True))
         self.extend([SpectralConv2d(widths[size], out_channels, 3, padding=1), nn.Tanh()])
 
 
