@@ -32,6 +32,15 @@ TINY_TRANSLATION = TINY | {
     "batch_size": 8,
     "constant_epochs": 2,
 }
+# Few slices of few patients, and few steps of a schedule that has no more.
+TINY_SLICES = TINY | {
+    "num_train_timesteps": 4,
+    "num_res_blocks": 1,
+    "val_slices": 4,
+    "batch_size": 16,
+    "phantoms#count": 4,
+    "phantoms#shape": [26, 40, 40],
+}
 
 
 def config_file(bundle, *names):
@@ -44,8 +53,9 @@ def train_config(bundle):
 
 
 def family(bundle):
-    """What a bundle shares with its siblings: the objective."""
-    return train_config(bundle)["objective"]["_target_"].split(".")[-2]
+    """What a bundle shares with its siblings: the objective, and whether it is for slices."""
+    objective = train_config(bundle)["objective"]["_target_"].split(".")[-2]
+    return f"{objective} of slices" if makes_slices(bundle) else objective
 
 
 WHOLE_LIFE = {
@@ -75,6 +85,11 @@ def labels(bundle):
     return "sample_channels" in train_config(bundle)
 
 
+def makes_slices(bundle):
+    """Whether a bundle makes labelled slices, not volumes."""
+    return "slice_choice" in train_config(bundle)
+
+
 def few_steps(bundle):
     """Where samples are made in steps, how many."""
     return {"steps": TINY["steps"]} if "steps" in train_config(bundle) else {}
@@ -89,13 +104,14 @@ def network_arguments(bundle):
         return {}
     shapes = {"spacing": (1, 3), "top_region": (1, 4), "bottom_region": (1, 4)}
     told = config["objective"].get("conditions", {})
-    return {"timesteps": torch.zeros(1)} | {name: torch.ones(shapes[key]) for name, key in told.items()}
+    by_class = {"class_labels": torch.zeros(1, dtype=torch.long)} if config.get("classes") else {}
+    return {"timesteps": torch.zeros(1)} | {name: torch.ones(shapes[key]) for name, key in told.items()} | by_class
 
 
 def tiny(bundle, folder, **overrides):
     """Overrides that make a bundle small, and have it write below ``folder``."""
     config = train_config(bundle)
-    small = TINY_TRANSLATION if translates(bundle) else TINY
+    small = TINY_TRANSLATION if translates(bundle) else TINY_SLICES if makes_slices(bundle) else TINY
     known = {key: value for key, value in small.items() if key.split("#")[0] in config}
     return {"bundle_root": str(folder), **known, **overrides}
 

@@ -29,6 +29,7 @@ from tests.tiny import (
     copy_phantoms,
     few_steps,
     labels,
+    makes_slices,
     tiny,
     tiny_phantoms,
     train_config,
@@ -159,18 +160,23 @@ def test_generation_with_labels(bundle, trained, tmp_path):
         pytest.skip("this bundle makes volumes without labels")
     options = {"bundle_root": str(trained), "device": "cpu", **few_steps(bundle)}
     run(config_file=config_file(bundle, "inference"), num_volumes=2, seed=4, output_dir=str(tmp_path), **options)
-    classes = {"background": 0, **train_config(bundle)["labels"]}
+    config = train_config(bundle)
+    classes = {"background": 0} | {name: number for number, name in enumerate(config["labels"], start=1)}
     content = json.loads((tmp_path / "dataset.json").read_text())
     assert content["labels"] == classes
-    assert content["channel_names"] == {"0": "mr"}
+    assert [*content["channel_names"].values()] == [*config["images"]]
     cases = load_decathlon_datalist(tmp_path / "dataset.json", data_list_key="training")
-    names = [f"{bundle}_seed00004", f"{bundle}_seed00005"]
-    assert [case["image"] for case in cases] == [str(tmp_path / f"imagesTr/{name}_0000.nii.gz") for name in names]
+    by_class = "_class{}" if config.get("classes") else ""
+    names = [f"{bundle}_seed{seed:05d}{by_class.format(seed % 2)}" for seed in (4, 5)]
+    first = [case["image"] if isinstance(case["image"], str) else case["image"][0] for case in cases]
+    assert first == [str(tmp_path / f"imagesTr/{name}_0000.nii.gz") for name in names]
     settings = json.loads((trained / "models" / "model.json").read_text())
+    size = settings["image_size"]
+    expected = (size, size, 1) if makes_slices(bundle) else tuple(settings["volume_size"][::-1])
     images = []
-    for case, seed in zip(cases, (4, 5), strict=True):
-        image, label = nibabel.load(case["image"]), nibabel.load(case["label"])
-        assert image.shape == label.shape == tuple(settings["volume_size"][::-1])
+    for case, path, seed in zip(cases, first, (4, 5), strict=True):
+        image, label = nibabel.load(path), nibabel.load(case["label"])
+        assert image.shape == label.shape == expected
         assert image.header.get_zooms() == label.header.get_zooms()
         assert np.array_equal(image.affine, label.affine)
         assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tools.engines.draws import Draws
-from tools.engines.views import RandomViews, label_channels
+from tools.engines.views import RandomMirror, RandomViews, label_channels
 from tools.transforms.channels import Channels
 from tools.transforms.views import view
 
@@ -84,3 +84,17 @@ def test_a_row_has_the_same_view_in_any_division_of_the_work():
 def test_sizes_that_will_not_do(sizes):
     with pytest.raises(ValueError, match=r"sizes is .*, expected numbers of voxels"):
         RandomViews(sizes)
+
+
+def test_half_of_the_samples_are_mirrored_images_and_labels_alike():
+    given = {"image": torch.arange(2.0).expand(400, 1, 3, 2), "label": torch.tensor([1, 255]).expand(400, 1, 3, 2)}
+    made = RandomMirror()(given | {"class": 1}, Draws(seed=0, iteration=0))
+    turned = made["image"][:, 0, 0, 0] == 1
+    assert turned.sum().item() == pytest.approx(200, abs=30)  # three standard deviations
+    for key in ("image", "label"):
+        assert torch.equal(made[key][~turned], given[key][~turned])
+        assert torch.equal(made[key][turned], given[key][turned].flip(-1))
+    assert made["class"] == 1
+    assert torch.equal(RandomMirror(0)(given, Draws(seed=0, iteration=0))["image"], given["image"])
+    with pytest.raises(ValueError, match=r"share is 1\.5"):
+        RandomMirror(1.5)

@@ -6,6 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from monai.data import load_decathlon_datalist
+from PIL import Image
 from pydicom.sr.codedict import codes
 
 from tools.io.dicom import read_dicom_series
@@ -115,8 +116,8 @@ def test_what_does_not_fit_together_is_refused(tmp_path, case):
     images, label = case
     with pytest.raises(ValueError, match="expected background 0, and 1, 2 and so on"):
         LabelledFolder(tmp_path, "x", ("t1",), {"background": 0, "enhancing": 4}, "MR")
-    with pytest.raises(ValueError, match="layout is 'png'"):
-        LabelledFolder(tmp_path, "x", ("t1",), CLASSES, "MR", layout="png")
+    with pytest.raises(ValueError, match="layout is 'jpeg'"):
+        LabelledFolder(tmp_path, "x", ("t1",), CLASSES, "MR", layout="jpeg")
     cohort = LabelledFolder(tmp_path, "x", ("t1", "flair"), CLASSES, "MR")
     with pytest.raises(ValueError, match=r"got 1 images .* expected 2 images"):
         cohort.add("a", images[:1], label, AFFINE, RECORD)
@@ -132,3 +133,41 @@ def test_codes_of_classes():
     category, own = code_of("gizmo")
     assert (own.value, own.scheme_designator, own.meaning) == ("GIZMO", "99SYNTHETIC", "gizmo")
     assert category == codes.cid7150.AnatomicalStructure
+
+
+def test_slices_as_pictures_that_nnunet_reads(tmp_path):
+    """Rows of a picture run from front to back and columns from right to left, whatever the axes of the array."""
+    affine = np.diag([2.0, 2, 5, 1])  # axes to the right, the front and the head
+    image = np.arange(-1000, -940).reshape(10, 6, 1).astype(float)
+    label = np.zeros((10, 6, 1), np.uint8)
+    label[9, 5, 0], label[0, 0, 0] = 1, 2
+    cohort = LabelledFolder(tmp_path, "Chests", ("ct",), {"background": 0, "a": 1, "b": 2}, "CT", layout="png")
+    cohort.add("one", [image], label, affine, RECORD)
+    said = json.loads(cohort.finish().read_text())
+    assert (said["file_ending"], said["numTraining"]) == (".png", 1)
+    (case,) = said["training"]
+    pixels = np.asarray(picture := Image.open(tmp_path / case["image"]))
+    assert json.loads(picture.text["provenance"]) == RECORD
+    assert pixels.dtype == np.uint16
+    assert (pixels.shape, np.asarray(Image.open(tmp_path / case["label"])).dtype) == ((6, 10), np.uint8)
+    for x, y in ((0, 0), (9, 5), (3, 1)):
+        assert pixels[5 - y, 9 - x] == image[x, y, 0] + 1024
+    assert np.asarray(Image.open(tmp_path / case["label"]))[[0, -1], [0, -1]].tolist() == [1, 2]
+    cohort.add("two", [image[::-1]], label[::-1], np.diag([-2.0, 2, 5, 1]), RECORD)  # the same, otherwise stored
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "imagesTr" / "two_0000.png")), pixels)
+    with pytest.raises(ValueError, match=r"got 1 slices with values from -2976 to .* a PNG holds one slice of numbers"):
+        cohort.add("odd", [image - 3000], label, affine, RECORD)
+    with pytest.raises(ValueError, match="got 2 slices"):
+        cohort.add("odd", [np.repeat(image, 2, 2)], np.repeat(label, 2, 2), affine, RECORD)
+
+
+def test_a_folder_of_images_alone(tmp_path, case):
+    images, label = case
+    cohort = LabelledFolder(tmp_path, "Brains", ("t1", "flair"), {"background": 0}, "MR")
+    cohort.add("a", images, None, AFFINE, RECORD)
+    said = json.loads(cohort.finish().read_text())
+    assert said["training"] == [{"image": ["./imagesTr/a_0000.nii.gz", "./imagesTr/a_0001.nii.gz"]}]
+    with pytest.raises(ValueError, match="got a label for a folder of classes"):
+        cohort.add("b", images, label, AFFINE, RECORD)
+    with pytest.raises(ValueError, match="got no label for a folder of classes"):
+        LabelledFolder(tmp_path, "Brains", ("t1", "flair"), CLASSES, "MR").add("b", images, None, AFFINE, RECORD)

@@ -17,7 +17,10 @@ def test_names_numbers_and_kinds():
     assert report.names[4] == "label"
     assert report.is_label.tolist() == [False] * 4 + [True]
     assert Channels({"ct": [-160, 240]}).is_label.tolist() == [False]
-    assert one_hot.classes == {"background": 0, "core": 1, "oedema": 2, "enhancing tumour": 4}
+    assert one_hot.values == (0, 1, 2, 4)
+    # nnU-Net wants them without gaps
+    assert one_hot.classes == {"background": 0, "core": 1, "oedema": 2, "enhancing tumour": 3}
+    assert Channels(BRATS, {"b": 2, "a": 1}).classes == {"background": 0, "b": 2, "a": 1}
 
 
 def test_files_values_become_indices_and_values_again():

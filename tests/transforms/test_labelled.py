@@ -1,5 +1,7 @@
 """Samples written as a dataset: nibabel finds each class and value where it was put, in mm of the patient."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -56,5 +58,22 @@ def test_folder_and_channels_must_agree(tmp_path):
     other = Channels({"t1": 99.5}, {"anterior": 1, "posterior": 2})
     with pytest.raises(ValueError, match=r"the folder is for images \('t1',\)"):
         WriteSamplesd(CHANNELS, folder_for(tmp_path, other), Provenance("joint", "0.1.0"))
-    with pytest.raises(ValueError, match="the channels have no labels"):
-        WriteSamplesd(Channels({"t1": 99.5}), folder_for(tmp_path), Provenance("joint", "0.1.0"))
+
+
+def test_a_slice_is_written_with_classes_without_gaps_and_images_alone_without_labels(tmp_path):
+    """Values 1, 2 and 4 of the files that were read become 1, 2 and 3."""
+    channels = Channels({"t1": 99.5, "t2": 99.5}, {"core": 1, "oedema": 2, "enhancing": 4})
+    index = torch.tensor([[0, 1, 2], [3, 3, 0]], dtype=torch.uint8).view(1, 1, 2, 3)
+    sample = channels.join(torch.zeros(1, 2, 2, 3), index)[0]
+    item = PlaceVolumed("pred", (3.0, 4.0, 6.0))({"pred": sample, "name": "one"})
+    for name, kept in (("labelled", channels), ("alone", Channels(channels.images))):
+        folder = folder_for(tmp_path / name, kept)
+        WriteSamplesd(kept, folder, Provenance("joint", "0.1.0"))(item | {"pred": item["pred"][: kept.number]})
+        (case,) = json.loads(folder.finish().read_text())["training"]
+        images = [nib.load(tmp_path / name / path) for path in case["image"]]
+        assert [image.shape for image in images] == [(3, 2, 1)] * 2
+        assert images[0].header.get_zooms() == (2, 2, 3)
+        assert np.asarray(images[1].dataobj).tolist() == np.full((3, 2, 1), 500).tolist()
+        assert ("label" in case) == (name == "labelled")
+    label = np.asarray(nib.load(tmp_path / "labelled" / "labelsTr" / "one.nii.gz").dataobj)
+    assert label[::-1, ::-1, 0].T.tolist() == [[0, 1, 2], [3, 3, 0]]

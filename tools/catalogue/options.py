@@ -187,6 +187,61 @@ CHEST_FLOW = {
     },
     "evaluate": DIFFUSION["evaluate"],
 }
+SLICES = {
+    "train": {
+        "image_size": "pixels a side of the slices",
+        "images": "scale of each image by its name: a percentile for MR, a window in HU for CT",
+        "labels": "value in the files of each class, by its name",
+        "encoding": "how classes are channels: `one_hot`, or a factor of the value in the files, such as 40",
+        "classes": "name of each class of slices and labels of which it shows one; the first shows none; `{}` for none",
+        "choice": "what a slice must show to be used: an image of which so much is bright, labels of which so much is",
+        "balance": "share of samples by the label that they show, such as `{'enhancing tumour': 0.5}`",
+        "field_of_view": "side of the slices in mm; null: the longer side of each volume's",
+        "val_slices": "slices that a validation makes",
+    },
+    "inference": {
+        "num_volumes": "how many slices are made",
+        "seed": "of the first slice; the others have the following ones",
+        "class_label": "number of the class of all slices; null: all classes in turn",
+        "layout": "`nifti`, `png`, or `dicom` with segmentations",
+        "field_of_view": "millimetres of a slice: thickness, rows, columns",
+        "dataset_dir": "not used: slices are made from seeds",
+    },
+    "evaluate": {
+        "reference": "what is compared with: `validation` or `training`",
+        "image": "which image of the slices is compared",
+        "num_real": "real slices that are compared, at most",
+        "num_synthetic": "how many slices are made for the comparison",
+    },
+}
+"""Options of all that makes labelled slices."""
+
+SAMPLING = {
+    "sampler": "how samples are made: `ddim`, `pndm`, or `ddpm` with all steps",
+    "steps": "steps from noise to a sample",
+    "eta": "share of fresh noise in every step of DDIM",
+    "guidance": "weight of the class: 1 for that of the network, 0 for none, above 1 for more",
+}
+SLICE_DIFFUSION = {
+    "train": {
+        **SLICES["train"],
+        "iterations": "at least so many iterations, in the place of `max_epochs`",
+        "network_channels": "width of each level of the network, of which all but the first halve the slice",
+        "num_res_blocks": "residual blocks of each level",
+        "prediction": "what the network predicts: the noise, `epsilon`; `v`; or a `flow`, whose `sampler` is null",
+        "num_train_timesteps": "steps of the schedule",
+        "noise_schedule": "`linear_beta`, `cosine`, `scaled_linear_beta` or `sigmoid_beta`",
+        **SAMPLING,
+        "learning_rates": "of the one update",
+        "half_life": "of the averaged network, in images",
+        "ramp_up": "share of the images seen so far to which `half_life` is limited",
+        "drop_class": "probability with which a class is withheld, for guidance",
+        "label_weight": "weight of the squared error in label channels, relative to that in images",
+        "mirror": "share of the slices that are mirrored left for right",
+    },
+    "inference": {**SLICES["inference"], **SAMPLING},
+    "evaluate": SLICES["evaluate"],
+}
 COMMON = {
     "train": (TRAIN, PLACES_OF_TRAINING),
     "inference": (INFERENCE, PLACES),
@@ -214,6 +269,8 @@ COMPUTED = {
     "$@max_epochs // 2": "half of `max_epochs`",
     "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
     "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",
+    "$len(@real)": "as many as there are real ones",
+    "$[*@images][0]": "the first",
     "$len(@real_data)": "as many as there are real ones",
     "$len(@real_files)": "as many as there are real ones",
     "$@data_dir + '/Test_Sets' if @dataset_dir is None else @data_dir": "`dataset_dir`, or the held-out phantoms",

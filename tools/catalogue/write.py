@@ -6,14 +6,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tools.catalogue import chest_flow, crf_gan, cyclegan, diffusion, ha_gan, parts, training_parts
+from tools.catalogue import chest_flow, crf_gan, cyclegan, diffusion, ha_gan, parts, pixel_diffusion, training_parts
 from tools.catalogue.layout import as_json
 from tools.catalogue.names import with_imports
 from tools.catalogue.readme import readme
 from tools.files import whole_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FAMILIES: tuple[ModuleType, ...] = (crf_gan, ha_gan, cyclegan, diffusion, chest_flow)
+FAMILIES: tuple[ModuleType, ...] = (crf_gan, ha_gan, cyclegan, diffusion, chest_flow, pixel_diffusion)
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 
 

@@ -45,12 +45,14 @@ def balanced_weights(groups: Sequence[np.ndarray], shares: Sequence[float]) -> T
 class BalancedSampler(DistributedSampler):
     """Indices drawn with given weights, with replacement; which ones follows from seed and epoch.
 
+    Without weights each comes once an epoch, in random order, as torch's ``DistributedSampler`` has it.
+
     Several processes together draw what one would. MONAI's `DistributedWeightedRandomSampler` draws from a generator
     whose state no checkpoint holds, and every process from a part of the slices only.
 
     Args:
         dataset: dataset whose indices are drawn.
-        weights: weights of all indices, see `balanced_weights`.
+        weights: weights of all indices, see `balanced_weights`; None for none.
         num_replicas: processes; None asks torch.distributed.
         rank: number of this process; None asks torch.distributed.
         seed: random seed of the draws.
@@ -59,17 +61,19 @@ class BalancedSampler(DistributedSampler):
     def __init__(
         self,
         dataset: Dataset,
-        weights: Sequence[float] | Tensor,
+        weights: Sequence[float] | Tensor | None,
         num_replicas: int | None = None,
         rank: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(dataset, num_replicas, rank, shuffle=True, seed=seed)
-        self.weights = torch.as_tensor(weights, dtype=torch.float64)
-        if len(self.weights) != len(dataset):
+        self.weights = None if weights is None else torch.as_tensor(weights, dtype=torch.float64)
+        if self.weights is not None and len(self.weights) != len(dataset):
             raise ValueError(f"got {len(self.weights)} weights for {len(dataset)} slices, expected one each")
 
     def __iter__(self) -> Iterator[int]:
+        if self.weights is None:
+            return super().__iter__()
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         drawn = torch.multinomial(self.weights, self.total_size, replacement=True, generator=generator)
         return iter(drawn[self.rank : self.total_size : self.num_replicas].tolist())

@@ -148,6 +148,18 @@ class SampleStore(Dataset):
         """Values of -1 and 1 of every image of a slice in the unit of its file, [images, 2]."""
         return np.array(self._volumes[self.volume_of[index]].scale)
 
+    def fields_of_view(self) -> list[list[float]]:
+        """What a slice of each volume covers, [thickness, rows, columns] in mm; pixels of 1 mm where there is no place.
+
+        The thickness is the distance to the next slice.
+        """
+        return [
+            [1.0, *volume.shape[2:]]
+            if volume.affine is None
+            else (np.linalg.norm(np.array(volume.affine)[:3, :3], axis=0) * [1, *volume.shape[2:]]).tolist()
+            for volume in self._volumes
+        ]
+
     def pixels(self, names: Sequence[str]) -> np.ndarray:
         """Pixels of classes together in every slice, int64 [slices]."""
         wanted = [1 + list(self.channels.labels).index(name) for name in names]

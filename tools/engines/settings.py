@@ -77,6 +77,21 @@ def enough_for_a_batch(images: Images, batch_size: int) -> Images:
     return images
 
 
+def halvable(image_size: int, levels: int) -> int:
+    """Return the side of a slice, if a network of so many levels can halve it.
+
+    Raises:
+        ValueError: the side is not divisible by so many halves.
+    """
+    times = 2 ** (levels - 1)
+    if image_size % times:
+        raise ValueError(
+            f"--image_size {image_size} is not divisible by {times}, and the network's {levels} levels halve slices "
+            f"{levels - 1} times. Give --image_size {max(1, round(image_size / times)) * times}, for instance."
+        )
+    return image_size
+
+
 def divisible(volume_size: Sequence[int], levels: int, patch: int = 1) -> list[int]:
     """Return the slices, rows and columns of a volume, if a network of so many levels can halve each, on patches of
     so many voxels a side.
@@ -164,6 +179,13 @@ def window(value: Any) -> str | None:
     return 'expected two numbers, the lower first, for instance "[-1024, 600]"'
 
 
+def encoding(value: Any) -> str | None:
+    """How classes are channels, see `tools.transforms.channels.Channels`."""
+    return (
+        None if value == "one_hot" or (_is_number(value) and value > 0) else "expected one_hot, or a factor such as 40"
+    )
+
+
 def one_of(*names: str) -> Rule:
     return lambda value: None if value in names else f"expected one of {', '.join(names)}"
 
@@ -236,12 +258,18 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("num_workers", "num_classes", "constant_epochs", "slab_length"), whole(0)),
     **dict.fromkeys(("volume_size", "size"), several(whole(1), 3)),
     "spacing": several(number(1e-3), 3),
-    "guidance": number(0),
     "network_channels": widths,
     **dict.fromkeys(("num_res_blocks", "patch", "steps", "half_life"), whole(1)),
     "ramp_up": optional(number(0)),
     "label_weight": number(0),
-    "num_volumes": whole(1),
+    **dict.fromkeys(("num_volumes", "num_train_timesteps"), whole(1)),
+    "val_slices": whole(2),
+    "layout": one_of("nifti", "png", "dicom"),
+    "encoding": encoding,
+    "prediction": one_of("epsilon", "v", "flow"),
+    "sampler": optional(one_of("ddim", "ddpm", "pndm")),
+    **dict.fromkeys(("guidance", "eta"), number(0)),
+    **dict.fromkeys(("drop_class", "mirror"), number(0, 1)),
     "class_label": optional(whole(0)),
     "inference_batch_size": optional(whole(1)),
     "slices": odd,

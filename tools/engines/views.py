@@ -1,4 +1,4 @@
-"""Volumes at other sizes and spacings in every iteration, drawn on the device that trains."""
+"""Volumes at other sizes and spacings in every iteration, or mirrored, drawn on the device that trains."""
 
 from __future__ import annotations
 
@@ -88,3 +88,37 @@ def between(finest: Tensor, coarsest: Tensor, share: Tensor) -> Tensor:
     """From the coarsest spacing (share 0) to the finest, evenly in the logarithm; the coarsest if it is finer."""
     finest = torch.minimum(finest, coarsest)
     return coarsest * (finest / coarsest) ** share
+
+
+class RandomMirror:
+    """Some of a batch's samples mirrored left for right (the last axis), images and label maps alike.
+
+    Args:
+        share: share of the samples that are.
+
+    Raises:
+        ValueError: a share outside [0, 1].
+    """
+
+    def __init__(self, share: float = 0.5) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f"share is {share}, expected a number in [0, 1]")
+        self.share = share
+
+    def __call__(self, batch: dict, draws: Draws) -> dict:
+        """
+        Args:
+            batch: "image" [B, images, (D,) H, W], and perhaps "label" [B, 1, (D,) H, W].
+            draws: the iteration's source of random numbers.
+
+        Returns:
+            The batch, with these mirrored.
+        """
+        if self.share == 0:
+            return batch
+        turned = draws.uniform(len(batch["image"])) < self.share
+        return batch | {
+            key: torch.where(turned.view(-1, *[1] * (batch[key].ndim - 1)), batch[key].flip(-1), batch[key])
+            for key in ("image", "label")
+            if key in batch
+        }

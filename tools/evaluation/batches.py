@@ -10,12 +10,13 @@ from monai.utils import convert_to_tensor, evenly_divisible_all_gather
 from tools.transforms.flat import as_volume
 
 
-def plain_volumes(name: str, volumes: Iterable[torch.Tensor] | None) -> list[torch.Tensor]:
-    """A batch as plain tensors [1, D, H, W].
+def plain_volumes(name: str, volumes: Iterable[torch.Tensor] | None, channels: int | None = 1) -> list[torch.Tensor]:
+    """A batch as plain tensors [channels, D, H, W].
 
     Args:
         name: word for messages, "real" or "synthetic".
-        volumes: volumes [B, 1, D, H, W] or 2D images [B, 1, H, W], or a list of these without B.
+        volumes: volumes [B, channels, D, H, W] or 2D images [B, channels, H, W], or a list of these without B.
+        channels: number that they must have; None takes any.
 
     Raises:
         ValueError: no images, another shape, or NaN or infinite values.
@@ -26,8 +27,9 @@ def plain_volumes(name: str, volumes: Iterable[torch.Tensor] | None) -> list[tor
     if not plain:
         raise ValueError(f"a batch has no {name} images; leave out empty batches")
     for volume in plain:
-        if len(volume) != 1:
-            raise ValueError(f"a {name} image must have one channel, got shape {tuple(volume.shape)}")
+        if channels is not None and len(volume) != channels:
+            expected = "one channel" if channels == 1 else f"{channels} channels"
+            raise ValueError(f"a {name} image must have {expected}, got shape {tuple(volume.shape)}")
         if not torch.isfinite(volume).all():
             bad = int((~torch.isfinite(volume)).sum())
             raise ValueError(f"a {name} image has {bad} of {volume.numel()} voxels that are NaN or infinite")

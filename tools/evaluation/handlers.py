@@ -23,6 +23,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -80,6 +81,7 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
     A MONAI cumulative metric: call it on every batch, `aggregate()` at the end, `reset()` before the next round. The
     features (not the images) are kept, and gathered over processes, so that every process returns the distances
     of all images. A distributed sampler that repeats items to fill the last batch changes the result: turn that off.
+    Images of several channels, as contrasts of MR, have the mean of the distances of each.
 
     Args:
         features: feature space; it is moved to the images' device.
@@ -122,14 +124,17 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
     def _compute_tensor(self, y_pred: Iterable[torch.Tensor], y: Iterable[torch.Tensor] | None = None, **_: Any):
         """Features and [min, max] of every synthetic (y_pred) and real (y) image: what the buffers hold.
 
-        Both are volumes [B, 1, D, H, W] or 2D images [B, 1, H, W], or lists of these without B, with values in [-1, 1].
+        Both are volumes [B, channels, D, H, W] or 2D images [B, channels, H, W], or lists of these without B, with
+        values in [-1, 1].
 
         Raises:
-            ValueError: images are missing, hold NaN or infinite values, or are in other units.
+            ValueError: images are missing, have another number of channels than others, hold NaN or infinite values, or
+                are in other units.
         """
         self._summary = None
         # All is checked before anything is computed, so that the message can name both ranges.
-        synthetic, real = plain_volumes("synthetic", y_pred), plain_volumes("real", y)
+        synthetic = plain_volumes("synthetic", y_pred, None)
+        real = plain_volumes("real", y, len(synthetic[0]))
         extents = {name: _extents(volumes) for name, volumes in (("real", real), ("synthetic", synthetic))}
         check_signed({name: _range(extent) for name, extent in extents.items()}, f"feature space {self.features.name}")
         return [self._extract(synthetic), self._extract(real), extents["synthetic"], extents["real"]]
@@ -159,12 +164,14 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
         if self._summary is None:
             check_counts(images=0 if self._buffers is None else len(self._buffers[0]))
             synthetic, real, synthetic_extents, real_extents = self.get_buffer()
-            normalise = self.features.normaliser(real)
-            sets = normalise(real), normalise(synthetic)
+            of_channels = []
+            for of_real, of_synthetic in zip(real.unbind(1), synthetic.unbind(1), strict=True):
+                normalise = self.features.normaliser(of_real)
+                of_channels.append((normalise(of_real), normalise(of_synthetic)))
             self._summary = DistanceSummary(
                 self.features.name,
                 self.features.note,
-                {name: distance(*sets) for name, distance in self.distances.items()},
+                {name: fmean(distance(*sets) for sets in of_channels) for name, distance in self.distances.items()},
                 *(SeenSet(len(extents), _range(extents)) for extents in (real_extents, synthetic_extents)),
             )
             if (doubt := doubt_of_narrow_range(self._summary.real.value_range)) is not None:
@@ -173,9 +180,10 @@ class FeatureDistanceMetric(CumulativeIterationMetric):
         return self._summary
 
     def _extract(self, volumes: list[torch.Tensor]) -> torch.Tensor:
+        """[rows, channels, dims]."""
         space = self.features.to(volumes[0].device)
         with torch.no_grad():
-            return torch.cat([space(volume[None]) for volume in volumes])
+            return torch.cat([torch.stack([space(c[None, None]) for c in volume], dim=1) for volume in volumes])
 
 
 class FeatureDistances(IgniteMetricHandler):

@@ -1,4 +1,4 @@
-"""Images with labels in the layout that nnU-Net and MONAI train on, or as DICOM series with segmentations."""
+"""Images with labels in the layout that nnU-Net and MONAI train on, as NIfTI or PNG, or as DICOM with segmentations."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
+from PIL import Image
 
 from tools.files import file_name, whole_file
 from tools.io.dicom_seg import write_dicom_seg
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.nifti import write_nifti
-from tools.io.provenance import Record
+from tools.io.provenance import Record, png_text
 
-FORMATS = ("nifti", "dicom")
+FORMATS = {"nifti": ".nii.gz", "png": ".png", "dicom": ".dcm"}
+"""Layouts, and how their files end."""
 
-ENDING = ".nii.gz"
+HU_OF_ZERO = -1024
+"""What 0 in a PNG of CT stands for, as in most files of DICOM."""
 
 
 class LabelledFolder:
@@ -26,7 +30,9 @@ class LabelledFolder:
     As NIfTI: `imagesTr/<case>_0000.nii.gz` and so on, one file per image of a case, `labelsTr/<case>.nii.gz`, and
     `dataset.json` that says what is in it, once to nnU-Net (version 2: channel_names, labels by name) and once to
     readers of the Medical Segmentation Decathlon such as MONAI's `load_decathlon_datalist` (training, a list of images
-    and label). As DICOM: `<case>/<image>/*.dcm` in one study, and `<case>/labels.dcm`, a segmentation.
+    and label). As PNG, for slices: the same with `.png`, as nnU-Net reads it; images of 16 bits, of CT HU + 1024, rows
+    from front to back and columns from the patient's right to left. As DICOM: `<case>/<image>/*.dcm` in one study, and
+    `<case>/labels.dcm`, a segmentation.
 
     Several processes or jobs may add cases of different names to one folder; who calls `finish` last writes all that is
     there.
@@ -35,9 +41,10 @@ class LabelledFolder:
         folder: folder of the dataset, made if it does not exist.
         name: name of the dataset.
         images: names of the images of a case, in order, such as ("t1", "flair").
-        classes: value by name, with background 0. nnU-Net wants the values 0, 1, 2 and so on.
+        classes: value by name, with background 0; background alone for a folder of images without labels. nnU-Net wants
+            the values 0, 1, 2 and so on.
         modality: "MR" or "CT", of all images.
-        layout: "nifti" or "dicom".
+        layout: "nifti", "png" or "dicom".
 
     Raises:
         ValueError: another layout, or classes that begin elsewhere than at 0 or leave values out.
@@ -69,12 +76,13 @@ class LabelledFolder:
         self.classes = dict(sorted(classes.items(), key=lambda item: item[1]))
         self.modality = modality
         self.layout = layout
+        self.ending = FORMATS[layout]
 
     def add(
         self,
         case: str,
         images: Sequence[np.ndarray],
-        label: np.ndarray,
+        label: np.ndarray | None,
         affine: np.ndarray,
         record: Record,
         uid_seed: str | None = None,
@@ -84,52 +92,61 @@ class LabelledFolder:
         Args:
             case: its name, without slashes.
             images: [x, y, z] each, in HU for CT; a slice has z = 1. Whole numbers are written as int16 where they fit.
-            label: class indices [x, y, z].
+            label: values of classes [x, y, z]; None in a folder without labels.
             affine: 4x4, voxel index to millimetres in RAS.
             record: origin of the image, `Provenance(...).record(seed)`.
             uid_seed: UIDs of DICOM follow from it; None takes the case's name with what the record says.
 
         Raises:
-            ValueError: another number of images or shapes that differ, or values in the label that are no class.
+            ValueError: another number of images or shapes that differ, a label that is missing or too many, or values
+                in it that are no class; for PNG several slices, or values that do not fit into 16 bits.
         """
-        shapes = {image.shape for image in (*images, label)}
+        labelled = len(self.classes) > 1
+        if labelled == (label is None):
+            raise ValueError(f"{case}: got {'no' if labelled else 'a'} label for a folder of classes {[*self.classes]}")
+        shapes = {image.shape for image in (*images, *([label] if labelled else []))}
         if len(images) != len(self.images) or len(shapes) != 1:
             raise ValueError(
                 f"{case}: got {len(images)} images and a label of shapes {sorted(shapes)}, expected {len(self.images)} "
                 f"images ({', '.join(self.images)}) and a label of one shape"
             )
-        odd = sorted(set(np.unique(label).tolist()) - set(self.classes.values()))
+        odd = sorted(set(np.unique(label).tolist()) - set(self.classes.values())) if labelled else []
         if odd:
             raise ValueError(f"{case}: the label has values {odd}, expected those of {self.classes}")
         if self.layout == "dicom":
             self._add_dicom(case, images, label, affine, record, uid_seed)
             return
+        write = write_nifti if self.layout == "nifti" else write_slice
+        offset = HU_OF_ZERO if self.layout == "png" and self.modality == "CT" else 0
         for number, image in enumerate(images):
-            write_nifti(self._image(case, number), _narrow(image), affine, record)
-        write_nifti(self.folder / "labelsTr" / file_name(case, ENDING), label.astype(np.uint8), affine, record)
+            write(self._image(case, number), _narrow(image - offset), affine, record)
+        if labelled:
+            write(self._label(case), label.astype(np.uint8), affine, record)
 
     def finish(self) -> Path | None:
         """Writes `dataset.json` of all cases that are complete; with DICOM there is none."""
         if self.layout == "dicom":
             return None
-        cases = sorted(path.name.removesuffix(ENDING) for path in (self.folder / "labelsTr").glob(f"[!.]*{ENDING}"))
-        images = range(len(self.images))
+        labelled, images = len(self.classes) > 1, range(len(self.images))
+        where, ending = ("labelsTr", self.ending) if labelled else ("imagesTr", f"_0000{self.ending}")
+        cases = sorted(path.name.removesuffix(ending) for path in (self.folder / where).glob(f"[!.]*{ending}"))
         cases = [case for case in cases if all(self._image(case, number).is_file() for number in images)]
         modality = "CT" if self.modality == "CT" else "MRI"
-        several = [[f"./imagesTr/{case}_{number:04d}{ENDING}" for number in images] for case in cases]
+        several = [[f"./imagesTr/{case}_{number:04d}{self.ending}" for number in images] for case in cases]
         content = {
             "name": self.name,
-            "description": "synthetic images with labels; the header of every file says what made it",
-            "tensorImageSize": "3D",
+            "description": f"synthetic images{' with labels' * labelled}; the header of every file says what made it",
+            "tensorImageSize": "2D" if self.layout == "png" else "3D",
             # nnU-Net treats a channel called CT as Hounsfield units
             "channel_names": {str(n): "CT" if modality == "CT" else name for n, name in enumerate(self.images)},
             "modality": {str(n): modality for n in images},
             "labels": self.classes,
-            "file_ending": ENDING,
+            "file_ending": self.ending,
             "numTraining": len(cases),
             "numTest": 0,
             "training": [
-                {"image": one[0] if len(one) == 1 else one, "label": f"./labelsTr/{case}{ENDING}"}
+                {"image": one[0] if len(one) == 1 else one}
+                | ({"label": f"./labelsTr/{case}{self.ending}"} if labelled else {})
                 for case, one in zip(cases, several, strict=True)
             ],
             "test": [],
@@ -139,13 +156,16 @@ class LabelledFolder:
         return self.folder / "dataset.json"
 
     def _image(self, case: str, number: int) -> Path:
-        return self.folder / "imagesTr" / file_name(case, f"_{number:04d}{ENDING}")
+        return self.folder / "imagesTr" / file_name(case, f"_{number:04d}{self.ending}")
+
+    def _label(self, case: str) -> Path:
+        return self.folder / "labelsTr" / file_name(case, self.ending)
 
     def _add_dicom(
         self,
         case: str,
         images: Sequence[np.ndarray],
-        label: np.ndarray,
+        label: np.ndarray | None,
         affine: np.ndarray,
         record: Record,
         uid_seed: str | None,
@@ -167,8 +187,33 @@ class LabelledFolder:
                 uid_seed=f"{seed} {name}",
             )
             first = first or folder
-        if label.any():
+        if label is not None and label.any():
             write_dicom_seg(self.folder / case / "labels.dcm", label, self.classes, first, record, seed)
+
+
+def write_slice(path: str | os.PathLike, image: np.ndarray, affine: np.ndarray, record: Record) -> None:
+    """Writes an axial slice as a PNG, of 8 bits if its numbers are bytes and else of 16, seen from the feet.
+
+    Args:
+        path: name of the file, which appears when it is complete.
+        image: [x, y, 1], whole numbers from 0 to 65535.
+        affine: 4x4, voxel index to millimetres in RAS.
+        record: origin of the image, which the file says in its text chunks.
+
+    Raises:
+        ValueError: several slices, or values that do not fit.
+    """
+    turn = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt(("L", "P", "S")))
+    turned = nib.orientations.apply_orientation(image, turn)
+    if turned.shape[2] != 1 or not 0 <= turned.min() <= turned.max() < 2**16:
+        raise ValueError(
+            f"{path}: got {turned.shape[2]} slices with values from {turned.min():g} to {turned.max():g}; a PNG holds "
+            "one slice of numbers from 0 to 65535"
+        )
+    pixels = turned[..., 0].T
+    pixels = pixels if pixels.dtype == np.uint8 else np.rint(pixels).astype(np.uint16)
+    with whole_file(path) as partial:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=png_text(record))
 
 
 def _narrow(image: np.ndarray) -> np.ndarray:

@@ -130,6 +130,8 @@ def check_shape(folder: Path) -> list[str]:
     extra = {"label": torch.zeros(1, dtype=torch.long)} if _classes(folder) > 0 else {}
     if denoises(folder):
         extra["timesteps"] = torch.zeros(1)
+        if _settings(folder).get("classes"):
+            extra["class_labels"] = torch.zeros(1, dtype=torch.long)
     return _tried(
         "the network is not what configs/metadata.json says",
         verify_net_in_out,
@@ -258,8 +260,13 @@ def denoises(folder: Path) -> bool:
 
 
 def _classes(folder: Path) -> int:
+    return _settings(folder).get("num_classes", 0)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What the weights say of their training."""
     sidecar = folder / "models" / "model.json"
-    return json.loads(sidecar.read_text()).get("num_classes", 0) if sidecar.is_file() else 0
+    return json.loads(sidecar.read_text()) if sidecar.is_file() else {}
 
 
 def _tried(what: str, call: Callable, *arguments: Any, **options: Any) -> list[str]:

@@ -91,8 +91,12 @@ class Channels:
 
     @property
     def classes(self) -> dict[str, int]:
-        """Value in files by name, with background: what `dataset.json` says."""
-        return {"background": 0} | {name: several[0] for name, several in self.labels.items()}
+        """Value by name, with background, in files that are written: those of files that are read where these are 0, 1,
+        2 and so on, as nnU-Net wants them, and else numbers in the order of the classes.
+        """
+        numbers = range(len(self.values))
+        values = self.values if sorted(self.values) == [*numbers] else numbers
+        return dict(zip(("background", *self.labels), values, strict=True))
 
     @property
     def num_images(self) -> int:

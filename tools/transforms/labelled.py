@@ -1,4 +1,4 @@
-"""From samples of images together with their labels, as networks make them, to a folder to train on."""
+"""From samples of images, alone or together with their labels, as networks make them, to a folder to train on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class WriteSamplesd(MapTransform):
     """Write samples [channels, D, H, W], which have a place by `PlaceVolumed`, as the cases of a `LabelledFolder`.
 
     Images go from [-1, 1] to whole numbers: HU of their window, or `BRIGHTEST` at most; what lies beyond is clipped.
-    Labels are the classes that `Channels.split` reads. Axes of the files run to the right, the front and the head.
+    Labels are the classes that `Channels.split` reads; where there are none, images alone are written. Axes of the
+    files run to the right, the front and the head.
 
     Args:
         channels: channels of the samples; their classes are those of the folder.
@@ -35,7 +36,7 @@ class WriteSamplesd(MapTransform):
         seed_key: key of the number that a sample follows from; may be missing.
 
     Raises:
-        ValueError: there are no labels, or images or classes of the folder are others than those of the channels.
+        ValueError: images or classes of the folder are others than those of the channels.
 
     Example::
 
@@ -55,14 +56,13 @@ class WriteSamplesd(MapTransform):
         seed_key: str = "seed",
     ) -> None:
         super().__init__(keys)
-        if not channels.labels:
-            raise ValueError("the channels have no labels, expected some: a labelled folder has a label for each case")
         if (*channels.images,) != folder.images or channels.classes != folder.classes:
             raise ValueError(
                 f"the folder is for images {folder.images} and classes {folder.classes}, expected those of the "
                 f"channels: {(*channels.images,)} and {channels.classes}"
             )
         self.channels = channels
+        self._classes = np.array([*channels.classes.values()], np.uint8)
         self.folder = folder
         self.provenance = provenance
         self.name_key = name_key
@@ -82,7 +82,7 @@ class WriteSamplesd(MapTransform):
                     self._in_unit(image, scale)
                     for image, scale in zip(images[0], self.channels.images.values(), strict=True)
                 ],
-                self.channels.to_values(label[0, 0]),
+                None if label is None else self._classes[label[0, 0].numpy()],
                 placed.affine.numpy(),
                 record,
             )

@@ -55,7 +55,7 @@ SCALE = "scale"
 def sample_slices(
     channels: Channels, image_size: int, field_of_view: float | None = None, modality: str | None = None
 ) -> Compose:
-    """From an item with paths to square slices of `image_size` pixels.
+    """From an item with paths to square slices of `image_size` pixels; items of pictures are as for `LoadPicturesd`.
 
     Args:
         channels: channels of the sample.
@@ -95,6 +95,8 @@ class LoadSampled(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
+        if "names" in d:
+            return LoadPicturesd()(d)
         paths, affine, files = self._sources(d)
         study = LoadStudyd("image", BACKGROUND[self.modality or "MR"], self.modality)
         image = d["image"] = study({"image": paths})["image"]

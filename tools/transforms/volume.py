@@ -16,15 +16,17 @@ from monai.utils import convert_to_tensor
 from tools.files import file_name
 from tools.io.nifti import write_nifti
 from tools.io.provenance import KEY, Provenance, Record
+from tools.transforms.flat import as_volume
 
 UNIT = "unit"
 """Key of an image's metadata: the unit of its values."""
 
 
 class PlaceVolumed(MapTransform):
-    """Give generated volumes [1, axial, rows, columns] a place in space: spacing, orientation and a name.
+    """Give generated volumes [channels, axial, rows, columns] a place in space: spacing, orientation and a name.
 
-    Axes run to the head, the back and the left, as in the training volumes; the centre is the origin.
+    Slices [channels, rows, columns] become volumes of one. Axes run to the head, the back and the left, as in the
+    training volumes; the centre is the origin.
 
     Args:
         keys: keys of the volumes.
@@ -40,7 +42,7 @@ class PlaceVolumed(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         placed = dict(data)
         for key in self.key_iterator(placed):
-            volume = torch.as_tensor(placed[key])
+            volume = as_volume(torch.as_tensor(placed[key]))
             affine = torch.zeros(4, 4, dtype=torch.float64)
             affine[3, 3] = 1
             # NIfTI's world axes run to the right (0), the front (1) and the head (2)

@@ -17,6 +17,7 @@ from tools.catalogue.diffusion.entry import (
     trained,
 )
 from tools.catalogue.diffusion.metadata import metadata
+from tools.catalogue.labelled_parts import labelled_engines
 from tools.catalogue.parts import Config
 
 
@@ -42,40 +43,7 @@ def inference(bundle: JointBundle) -> Config:
         "preprocessing": parts.compose(noise_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": sampler(),
-        "folder": {
-            "_target_": "tools.io.labelled_folder.LabelledFolder",
-            "folder": "@output_dir",
-            "name": bundle.name,
-            "images": "$[*@sample_channels.images]",
-            "classes": "$@sample_channels.classes",
-            "modality": bundle.modality,
-        },
-        **parts.inference_engines(
-            load={"load_weights": parts.load_model("@ckpt_path", "@network")},
-            making=[
-                {
-                    "_target_": "tools.transforms.volume.PlaceVolumed",
-                    "keys": "pred",
-                    "field_of_view": "@field_of_view",
-                },
-                parts.to_ras(),
-                {"_target_": "tools.transforms.volume.StateUnitd", "keys": "pred", "unit": "[-1, 1]"},
-            ],
-            writing=[
-                {
-                    "_target_": "tools.transforms.labelled.WriteSamplesd",
-                    "channels": "@sample_channels",
-                    "folder": "@folder",
-                    "provenance": "@origin",
-                }
-            ],
-            showing=[
-                parts.montage("montage.png", [-1, 1], provenance="@origin", names="$@sample_channels.names"),
-                parts.progress("Generation"),
-            ],
-            prepare_batch=prepare_noise(),
-        ),
-        **parts.start_inference("$print('Wrote', @folder.finish(), 'and', @output_dir + '/montage.png')"),
+        **labelled_engines(bundle.name, bundle.modality, prepare_noise()),
     }
 
 

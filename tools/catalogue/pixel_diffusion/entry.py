@@ -1,0 +1,90 @@
+"""An entry of the family, and the parts that its configs share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tools.catalogue.parts import Config
+from tools.catalogue.slices.data import SliceData
+
+WIDTHS, PHANTOM_WIDTHS = [64, 128, 256, 256], [32, 64, 64]
+"""Widths of the network's levels, of which each but the first halves the slice, with the dataset and with phantoms."""
+
+SIZE, PHANTOM_SIZE = 256, 64
+"""Pixels a side, with the dataset and with phantoms."""
+
+STEPS = 50
+"""Steps from noise to sample, by DDIM."""
+
+OF_NETWORK = {"network_channels": WIDTHS, "num_res_blocks": 2}
+"""Settings of the network, which go with its weights."""
+
+OF_SCHEDULE = {"prediction": "epsilon", "num_train_timesteps": 1000, "noise_schedule": "linear_beta"}
+"""Settings of what was learned, without which a sampler makes nothing of the weights."""
+
+SETTINGS = {**OF_NETWORK, **OF_SCHEDULE}
+
+
+@dataclass(frozen=True)
+class SliceDiffusionBundle:
+    """Diffusion on the pixels of labelled slices.
+
+    Attributes:
+        name: name of the bundle.
+        data: dataset that it is trained on.
+    """
+
+    name: str
+    data: SliceData
+
+
+def network() -> Config:
+    """MONAI's U-Net, with attention of one head in its coarsest level; a class more than there are means none."""
+    return {
+        "_target_": "DiffusionModelUNet",
+        "spatial_dims": 2,
+        "in_channels": "$@sample_channels.number",
+        "out_channels": "$@sample_channels.number",
+        "channels": "@network_channels",
+        "num_res_blocks": "@num_res_blocks",
+        "attention_levels": "$[False] * (len(@network_channels) - 1) + [True]",
+        "norm_num_groups": 8,
+        "num_head_channels": "$@network_channels[-1]",
+        "num_class_embeds": "$len(@classes) + 1 if @classes else None",
+    }
+
+
+def scheduler() -> Config:
+    return {
+        "_target_": "tools.engines.schedules.noise_scheduler",
+        "prediction": "@prediction",
+        "sampler": "@sampler",
+        "num_train_timesteps": "@num_train_timesteps",
+        "schedule": "@noise_schedule",
+    }
+
+
+def sampler() -> Config:
+    return {
+        "_target_": "tools.engines.sampling.DiffusionSampler",
+        "scheduler": "@scheduler",
+        "steps": "@steps",
+        "eta": "@eta",
+        "guidance": "@guidance",
+    }
+
+
+def sampling_options() -> Config:
+    return {"sampler": "ddim", "steps": STEPS, "eta": 0.0, "guidance": 1.0}
+
+
+def noise_from_seed() -> Config:
+    return {
+        "_target_": "tools.transforms.latent.LatentFromSeedd",
+        "latent_dim": "$[@sample_channels.number, @image_size, @image_size]",
+    }
+
+
+def prepare_noise(class_key: str) -> Config:
+    """Noise goes in, and the class of a slice, if it has one."""
+    return {"_target_": "tools.engines.generation.PrepareLatents", "class_key": class_key}

@@ -1,0 +1,149 @@
+"""What `train.json` of a generator of labelled slices says of data and validation.
+
+A family puts these beside its networks, objective and updates::
+
+    "image_size": ..., **slice_options(data), ..., "train": {**training_data(data), ...}, "validate": validation(...)
+"""
+
+from __future__ import annotations
+
+from tools.catalogue import training_parts
+from tools.catalogue.parts import Config
+from tools.catalogue.slices.data import SliceData
+
+OPTIONS = (*(option for option in training_parts.TRAINING_OPTIONS if option != "window"), "encoding", "val_slices")
+"""Options of every such training that are checked."""
+
+SAMPLE = ("image_size", "images", "labels", "encoding", "classes")
+"""Ids of what a sample is, which go with the weights."""
+
+PHANTOM_SLICES, SLICES = {"val_slices": 16}, {"val_slices": 64}
+"""How many slices a validation makes, with phantoms and with a dataset: for the family's `training_parts.scales`."""
+
+PROVENANCE = "$data_provenance(@data_dir, @train#dataset.data, @train#store.fields_of_view())"
+
+
+def slice_options(data: SliceData) -> Config:
+    """The ids of the data, from what a sample is to where its slices are kept."""
+    findings = ", findings=True" if data.dataset.findings else ""
+    return {
+        "images": {name: list(scale) if isinstance(scale, tuple) else scale for name, scale in data.images.items()},
+        "labels": data.labels,
+        "encoding": "one_hot",
+        "classes": {name: list(shown) for name, shown in data.classes.items()},
+        "choice": {"foreground": None, "min_foreground": 0.0, "labels": [], "min_pixels": 1, **data.choice},
+        "balance": dict(data.balance),
+        "field_of_view": data.field_of_view,
+        "phantoms": dict(data.phantom_options),
+        "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', "
+        f"{data.write_phantoms}, **@phantoms)",
+        "train_data": f"$slice_datalist({data.record}, @data_dir, 'training', @sample_channels{findings})",
+        "val_data": f"$slice_datalist({data.record}, @data_dir, 'validation', @sample_channels{findings})",
+        "cache_dir": "$@bundle_root + '/cache'",
+        "sample_channels": sample_channels(),
+        "slice_choice": {
+            "_target_": "tools.data.sample_store.SliceChoice",
+            **{key: f"@choice#{key}" for key in ("foreground", "min_foreground", "labels", "min_pixels")},
+        },
+    }
+
+
+def sample_channels() -> Config:
+    """The one description of a sample, which reading, network, objective and writing ask."""
+    return {
+        "_target_": "tools.transforms.channels.Channels",
+        "images": "@images",
+        "labels": "@labels",
+        "encoding": "@encoding",
+    }
+
+
+def training_data(data: SliceData, image_size: str = "@image_size") -> Config:
+    """The ids of `train` from files to batches; ``image_size`` may be an expression that checks it."""
+    return {
+        "preprocessing": {
+            "_target_": "tools.transforms.samples.sample_slices",
+            "channels": "@sample_channels",
+            "image_size": image_size,
+            "field_of_view": "@field_of_view",
+            "modality": data.modality,
+        },
+        "store": store("@train_data"),
+        "dataset": classed(data, "@train#store"),
+        "sampler": {
+            **training_parts.sampler("tools.data.balance.BalancedSampler"),
+            "weights": weights(data, "@train#store"),
+        },
+        "dataloader": training_parts.training_loader(),
+    }
+
+
+def validation(
+    data: SliceData, latents: Config, network: str, prepare_batch: Config, inferer: str = "@train#inferer"
+) -> Config:
+    """The section `validate`: slices of seeds beside real ones of the same classes.
+
+    Args:
+        data: the data.
+        latents: transform that adds what the network makes a slice of, by its seed.
+        network: network that makes them.
+        prepare_batch: callable that hands a batch to it; real slices are "image", their classes "class".
+        inferer: inferer by which it makes them.
+    """
+    return {
+        **training_parts.validation_data(
+            latents,
+            {
+                "_target_": "tools.data.slice_classes.SomeSlices",
+                "slices": "@validate#slices",
+                "number": "@val_slices",
+                "weights": weights(data, "@validate#store"),
+                "transform": "@validate#preprocessing",
+            },
+        ),
+        "store": store("@val_data"),
+        "slices": {**classed(data, "@validate#store"), "complete": False},
+        "inferer": inferer,
+        "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
+        "distances": {
+            "_target_": "tools.evaluation.handlers.FeatureDistances",
+            "features": {"_target_": "tools.features.untrained.UntrainedSliceFeatures"},
+            "output_transform": "$lambda output: tuple([item[key][: @sample_channels.num_images] for item in output] "
+            "for key in ('pred', 'label'))",
+        },
+        "key_metric": {"fid": "$@validate#distances['fid']"},
+        "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
+        "handlers": training_parts.validation_handlers({"names": "$@sample_channels.names"}),
+        "evaluator": training_parts.validator(
+            network, prepare_batch=prepare_batch, postprocessing="@validate#postprocessing"
+        ),
+    }
+
+
+def store(items: str) -> Config:
+    """The slices of a list of volumes."""
+    return {
+        "_target_": "tools.data.sample_store.SampleStore",
+        "data": items,
+        "transform": "@train#preprocessing",
+        "channels": "@sample_channels",
+        "store_dir": "@cache_dir",
+        "choice": "@slice_choice",
+        "num_workers": "@num_workers",
+    }
+
+
+def classed(data: SliceData, store: str) -> Config:
+    """The same with their classes."""
+    return {
+        "_target_": "tools.data.slice_classes.ClassedSlices",
+        "store": store,
+        "classes": "@classes",
+        **({"findings": f"${data.record}.findings"} if data.dataset.findings else {}),
+    }
+
+
+def weights(data: SliceData, store: str) -> str:
+    """Expression for the weights with which they are drawn."""
+    findings = f", {data.record}.findings" if data.dataset.findings else ""
+    return f"$slice_weights({store}, @balance{findings})"
