@@ -41,6 +41,7 @@ LAYERS = {
     "inspect_data": (*FILES, "datasets", "io", "transforms", "data", "evaluation"),
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "datasets", "io", "transforms", "data"),
+    "privacy": (*FILES, "options", "datasets", "io", "transforms", "data", "metrics", "features", "evaluation"),
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines"),
     "gpu": (*FILES, "benchmark"),

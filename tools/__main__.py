@@ -18,6 +18,7 @@ COMMANDS = {
     "pack": "tools.share.pack:pack",
     "phantom": "tools.phantom:phantom",
     "preprocess": "tools.preprocess:preprocess",
+    "privacy": "tools.privacy.command:privacy",
     "study": "tools.study.command:StudyCommands",
     "write_bundles": "tools.catalogue.write:write_bundles",
 }

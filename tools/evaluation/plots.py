@@ -48,7 +48,7 @@ def layers_plot(
         axes.set(xlabel="layer, from feet to head", ylabel=label, xticks=range(1, layers + 1))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, frameon=False, loc="best")
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def histograms_plot(summaries: Mapping[str, LayerSummary], unit: Unit = SIGNED) -> str:
@@ -67,7 +67,7 @@ def histograms_plot(summaries: Mapping[str, LayerSummary], unit: Unit = SIGNED) 
         axes.set(xlabel=unit.axis, ylabel="share of voxels", yscale="log")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, frameon=False)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def spectrum_picture(summary: LayerSummary) -> str | None:
@@ -87,7 +87,8 @@ def png(picture: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
+    """A figure as SVG for a page, as wide as its place."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()

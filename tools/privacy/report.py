@@ -1,0 +1,215 @@
+"""The report of an audit: `privacy.json`, `suspects.csv` and `privacy.html`, a page that needs no other file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from tools.evaluation.plots import COLOURS, REAL, STYLE, as_svg, png
+from tools.files import whole_file
+from tools.privacy.audit import PATTERN, Audit, Finding
+from tools.privacy.images import Images, pictures_of
+
+COLUMNS = ("sample", "training", "suspect", "probability", "by", "distance", "ratio", "how", "path", "training_path")
+
+VERSIONS = ("torch", "monai", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says.
+
+    Attributes:
+        found: result of the audit.
+        sets: sets by name, "training", "synthetic" and perhaps "held-out".
+        settings: settings, for the reader.
+        pictures: number of pairs to show.
+    """
+
+    found: Audit
+    sets: Mapping[str, Images]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    pictures: int = 20
+
+
+def conclusion(found: Audit, sets: Mapping[str, Images]) -> str:
+    """What came out, in two or three sentences."""
+    count, training = len(sets["synthetic"]), len(sets["training"])
+    if found.suspects:
+        first = found.suspects[0]
+        what = (
+            f"{len(found.suspects)} of {count} samples are nearer to one of {training} training images than images of "
+            f"different people come, such as {sets['synthetic'].files[first.sample].id}, which is like "
+            f"{sets['training'].files[first.training].id}."
+        )
+    else:
+        what = (
+            f"No sample of {count} is nearer to one of {training} training images than images of different people come."
+        )
+    if found.doubles:
+        what += f" {len(found.doubles)} samples are doubles of other samples."
+    if found.planted:
+        hit, total = (sum(numbers) for numbers in zip(*found.planted.values(), strict=True))
+        what += f" Of {total} planted copies {hit} were found."
+        if hit == 0:
+            what += " So this audit, on these images, shows nothing."
+    what += f" A generator that copies in up to {found.most_missed:.2g} of its images could have given this."
+    return what
+
+
+def write_report(output_dir: str | os.PathLike, report: Report) -> None:
+    """Write the three files, each as a whole.
+
+    Args:
+        output_dir: folder, made if need be.
+        report: content of the files.
+    """
+    output_dir = Path(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "privacy.json": json.dumps(_record(report), indent=2) + "\n",
+        "suspects.csv": _csv(report),
+        "privacy.html": _page(report),
+    }
+    for name, text in contents.items():
+        with whole_file(output_dir / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def _row(report: Report, one: Finding) -> dict[str, Any]:
+    sample, case = report.sets["synthetic"].files[one.sample], report.sets["training"].files[one.training]
+    row = {"sample": sample.id, "training": case.id, "suspect": one.probability <= report.found.limit}
+    row |= {key: getattr(one, key) for key in ("probability", "by", "distance", "ratio", "how")}
+    return row | {"path": sample.path, "training_path": case.path}
+
+
+def _csv(report: Report) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(report, one) for one in report.found.findings)
+    return text.getvalue()
+
+
+def _record(report: Report) -> dict[str, Any]:
+    found, files = report.found, report.sets["synthetic"].files
+    spaces = {}
+    for name, space in found.spaces.items():
+        scores = asdict(space)
+        distances = {key: _quantiles(scores.pop(key)) for key in ("distances", "own", "held_out")}
+        spaces[name] = {"distances": distances} | {key: value for key, value in scores.items() if value is not None}
+    return {
+        "conclusion": conclusion(found, report.sets),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": dict(report.settings),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        "images": {name: len(images) for name, images in report.sets.items()},
+        "rate": found.rate,
+        "limit": found.limit,
+        "share_of_copies_at_most": found.most_missed,
+        "suspects": [_row(report, one) for one in found.suspects],
+        "doubles": [
+            {"sample": files[one.sample].id, "other": files[one.training].id, "probability": one.probability}
+            for one in found.doubles
+        ],
+        "planted": {kind: {"found": hit, "of": total} for kind, (hit, total) in found.planted.items()},
+        "spaces": spaces,
+    }
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float] | None:
+    if not len(values):
+        return None
+    return dict(
+        zip(("least", "5%", "median", "95%"), map(float, np.quantile(values, (0, 0.05, 0.5, 0.95))), strict=True)
+    )
+
+
+def _page(report: Report) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    record = _record(report)
+    shown = report.found.findings[: max(report.pictures, 0)]
+    return environment.get_template("report.html.j2").render(
+        record=record,
+        pairs=[_pair(report, one) for one in shown],
+        plots=[{"name": name, "svg": _plot(name, space)} for name, space in report.found.spaces.items()],
+        scores=_scores(report),
+        pattern=PATTERN,
+    )
+
+
+def _pair(report: Report, one: Finding) -> dict[str, Any]:
+    sides = (report.sets["synthetic"].files[one.sample], report.sets["training"].files[one.training])
+    return _row(report, one) | {
+        "pictures": [
+            {"of": of, "views": [png(v) for v in pictures_of(file).values()]}
+            for of, file in zip(("sample", "training image"), sides, strict=True)
+        ]
+    }
+
+
+SCORES = {
+    "close": ("nearer to the training set than 95 percent of held-out images", "0.05"),
+    "nearer": ("nearer to the training than to the held-out set", "0.5"),
+    "identifiability": ("training images nearer to a sample than to each other (epsilon-identifiability)", "0.5"),
+    "by_distance": ("guessing membership by distance, AUC", "0.5"),
+    "by_density": ("guessing membership by density (DOMIAS), AUC", "0.5"),
+}
+"""Scores of whole sets: what they say, and what independent samples have."""
+
+
+def _scores(report: Report) -> Sequence[dict[str, str]]:
+    rows = []
+    for name, space in report.found.spaces.items():
+        for key, (what, independent) in SCORES.items():
+            score = getattr(space, key)
+            if score is not None:
+                rows.append(
+                    {
+                        "space": name,
+                        "what": what,
+                        "value": f"{score.value:.3f}",
+                        "interval": f"{score.low:.3f} to {score.high:.3f}",
+                        "independent": independent,
+                    }
+                )
+    return rows
+
+
+def _plot(name: str, space) -> str:
+    """Distances to the training set of samples, held-out images, and training images among themselves, as SVG."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+        axes = figure.subplots()
+        sets = {
+            "training images to each other": space.own,
+            "held-out images": space.held_out,
+            "samples": space.distances,
+        }
+        sets = {label: values[np.isfinite(values)] for label, values in sets.items() if len(values)}
+        ends = (min(v.min() for v in sets.values()), max(v.max() for v in sets.values()))
+        bins = np.linspace(ends[0], max(ends[1], ends[0] + 1e-9), 41)
+        for (label, values), colour in zip(sets.items(), (REAL, COLOURS[0], COLOURS[1]), strict=False):
+            axes.hist(
+                values, bins, weights=np.full(len(values), 1 / len(values)), histtype="step", color=colour, label=label
+            )
+        axes.plot(space.distances, np.full(len(space.distances), -0.01), "|", color=COLOURS[1], markersize=6)
+        axes.set(xlabel=f"distance to the nearest training image ({name})", ylabel="share")
+        axes.legend(fontsize=8, frameon=False)
+        return as_svg(figure)
