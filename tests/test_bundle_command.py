@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.tiny import BUNDLES, REPOSITORY, config_file
+from tests.tiny import EVERY, REPOSITORY, config_file
 from tools.bundle_command import options_of, show, unknown_option, watch
 from tools.errors import mendable_message
 
@@ -74,7 +74,7 @@ def test_options_in_a_file_are_checked_too(tmp_path):
     assert "--batch_size?" in unknown_option(options_of(["--args_file", str(arguments)]))
 
 
-@pytest.mark.parametrize("bundle", BUNDLES)
+@pytest.mark.parametrize("bundle", EVERY)
 def test_every_config_imports_it_first(bundle):
     for path in (REPOSITORY / "bundles" / bundle / "configs").glob("*.json"):
         imports = json.loads(path.read_text()).get("imports")

@@ -26,8 +26,10 @@ def test_entries_under_other_names_are_the_same_bundles(tmp_path):
     assert len(names) == 2 * len(bundles()) + 3
     for copy in copies:
         name = copy.rpartition("_")[0]
-        own, original = (
-            json.loads((folder / "configs" / "train.json").read_text())
-            for folder in (tmp_path / "bundles" / copy, REPOSITORY / "bundles" / name)
-        )
-        assert own == json.loads(json.dumps(original).replace(name, copy))
+        configs = [path.name for path in (REPOSITORY / "bundles" / name / "configs").glob("*.json")]
+        for config in {"train.json", "inference.json"} & {*configs}:
+            own, original = (
+                json.loads((folder / "configs" / config).read_text())
+                for folder in (tmp_path / "bundles" / copy, REPOSITORY / "bundles" / name)
+            )
+            assert own == json.loads(json.dumps(original).replace(name, copy))

@@ -46,6 +46,7 @@ LAYERS = {
     "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines"),
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),
+    "published": (*FILES, "options", "networks", "engines"),
     "__main__": ("command_line",),
 }
 """Each folder and file of ``tools``, lowest first, with what it may import. A new one takes its place here."""

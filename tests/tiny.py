@@ -5,7 +5,14 @@ import shutil
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-BUNDLES = sorted(path.name for path in (REPOSITORY / "bundles").iterdir() if path.is_dir())
+EVERY = sorted(path.name for path in (REPOSITORY / "bundles").iterdir() if path.is_dir())
+"""Every bundle, also those that run weights of others and train nothing."""
+
+BUNDLES = [name for name in EVERY if (REPOSITORY / "bundles" / name / "configs" / "train.json").is_file()]
+"""Those that train."""
+
+PUBLISHED = [name for name in EVERY if name not in BUNDLES]
+"""Those that run weights of others."""
 
 # Small networks and data; a bundle takes those that it knows.
 TINY = {
@@ -53,7 +60,9 @@ def train_config(bundle):
 
 
 def family(bundle):
-    """What a bundle shares with its siblings: the objective, and whether it is for slices."""
+    """What a bundle shares with its siblings: the objective, and whether it is for slices; or that it trains nothing."""
+    if bundle in PUBLISHED:
+        return "published"
     objective = train_config(bundle)["objective"]["_target_"].split(".")[-2]
     return f"{objective} of slices" if makes_slices(bundle) else objective
 

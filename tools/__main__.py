@@ -9,6 +9,7 @@ COMMANDS = {
     "benchmark_distances": "tools.benchmark.distances:benchmark_distances",
     "benchmark_slices": "tools.benchmark.slice_store:benchmark_slices",
     "evaluate": "tools.evaluation.command:evaluate",
+    "fetch_weights": "tools.published.command:fetch_weights",
     "gpu": "tools.gpu.command:gpu",
     "index": "tools.share.index:index",
     "inspect": "tools.share.inspection:inspect",

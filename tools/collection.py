@@ -229,10 +229,11 @@ class SyntheticVolumes(Dataset):
                     f"no weights at {weights}: no validation has chosen the best yet. ckpt_path={str(last)!r} takes "
                     "those of the last epoch."
                 )
-            raise FileNotFoundError(
-                f"no weights at {weights}. Train {bundle.name} first (python -m monai.bundle run "
-                f"--config_file {bundle.folder / 'configs' / 'train.json'}), or say with `trained` where they are."
-            )
+            train = bundle.folder / "configs" / "train.json"
+            first = f"Train {bundle.name} first (python -m monai.bundle run --config_file {train})"
+            if not train.is_file():
+                first = f"Fetch published ones first (python -m tools fetch_weights {bundle.name})"
+            raise FileNotFoundError(f"no weights at {weights}. {first}, or say with `trained` where they are.")
         self.bundle, self.n, self.seed, self.transform = bundle, n, seed, transform
         self._config = bundle.config | {"bundle_root": str(root), "num_volumes": n, "seed": seed} | overrides
         if missing := [id for id in PARTS if id not in self._config]:

@@ -29,6 +29,7 @@ NAMES = {
     "mr_studies": "tools.data.studies",
     "translation_studies": "tools.data.studies",
     "true_ct": "tools.data.studies",
+    "labels_datalist": "tools.data.synthetic",
     "reference_files": "tools.data.synthetic",
     "seed_datalist": "tools.data.synthetic",
     "with_seeds": "tools.data.synthetic",
@@ -47,6 +48,7 @@ NAMES = {
     "full_batches": "tools.engines.settings",
     "next_divisible": "tools.engines.settings",
     "halvable": "tools.engines.settings",
+    "multiples": "tools.engines.settings",
     "renamed": "tools.engines.settings",
     "is_smaller": "tools.engines.validation",
     "model_settings": "tools.engines.weights",
@@ -55,6 +57,7 @@ NAMES = {
     "set_implementation": "tools.layers.implementation",
     "volume_mind_loss": "tools.losses.mind",
     "ct_preprocessing": "tools.transforms.ct",
+    "CLASSES": "tools.transforms.maisi",
     "t1_preprocessing": "tools.transforms.mr",
     "ct_slices": "tools.transforms.slices",
     "mr_slices": "tools.transforms.slices",
@@ -67,14 +70,16 @@ REFERENCE = re.compile(r"@[#\w]+")
 def with_imports(configs: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The configs of a bundle with the imports that their expressions need; the look at the command line comes first.
 
-    A config without a `bundle_root` runs on top of `train`, which imports for it.
+    A config without a `bundle_root` runs on top of `train`, or of `inference` where nothing is trained, which imports
+    for it.
 
     Raises:
         ValueError: an expression uses a name that is not in ``NAMES``.
     """
     used: dict[str, set[str]] = {}
+    below = "train" if "train" in configs else "inference"
     for name, content in configs.items():
-        alone = name if "bundle_root" in content else "train"
+        alone = name if "bundle_root" in content else below
         used.setdefault(alone, set()).update(*(_names_of(text, name) for text in _expressions(content)))
     imported = {name: {"imports": _imports(names)} for name, names in used.items()}
     return {name: imported.get(name, {}) | content for name, content in configs.items()}

@@ -37,6 +37,8 @@ def new(name: str, like: str, output_dir: str | None = None, **own: Any) -> None
     if folder.exists():
         raise FileExistsError(f"{folder} is there already; choose another name, or remove it.")
     family, entry = known[like]
+    if "train" not in family.configs(entry):
+        raise ValueError(f"--like is {like}, which runs weights of others and trains nothing; choose one that trains.")
     entry_fields = {field.name for field in fields(entry)} - {"name"}
     changes = {key: value for key, value in own.items() if key in entry_fields}
     entry = replace(entry, name=name, **{key: _like(getattr(entry, key), key, value) for key, value in changes.items()})

@@ -6,14 +6,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tools.catalogue import chest_flow, crf_gan, cyclegan, diffusion, ha_gan, parts, pixel_diffusion, training_parts
+from tools.catalogue import (
+    chest_flow,
+    crf_gan,
+    cyclegan,
+    diffusion,
+    ha_gan,
+    parts,
+    pixel_diffusion,
+    published,
+    training_parts,
+)
 from tools.catalogue.layout import as_json
 from tools.catalogue.names import with_imports
 from tools.catalogue.readme import readme
 from tools.files import whole_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FAMILIES: tuple[ModuleType, ...] = (crf_gan, ha_gan, cyclegan, diffusion, chest_flow, pixel_diffusion)
+FAMILIES: tuple[ModuleType, ...] = (crf_gan, ha_gan, cyclegan, diffusion, chest_flow, pixel_diffusion, published)
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 
 
@@ -26,8 +36,9 @@ def files(family: ModuleType, entry: Any) -> dict[str, str]:
     """Path in the bundle's folder -> text, of all that the catalogue states."""
     configs = family.configs(entry)
     texts = {f"configs/{name}.json": as_json(content) for name, content in with_imports(configs).items()}
+    if "train" in configs:
+        texts["configs/multi_gpu_train.json"] = as_json(training_parts.multi_gpu_train())
     return texts | {
-        "configs/multi_gpu_train.json": as_json(training_parts.multi_gpu_train()),
         "configs/metadata.json": as_json(family.metadata(entry)),
         "configs/logging.conf": parts.LOGGING,
         "docs/README.md": readme(family, entry, configs),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
+
+VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+"""How the names of label maps end."""
 
 
 def seed_datalist(
@@ -39,6 +44,31 @@ def seed_datalist(
             item["label"] = item["seed"] % num_classes if class_label is None else class_label
             item["name"] += f"_class{item['label']}"
     return items
+
+
+def labels_datalist(
+    num_volumes: int, seed: int = 0, labels: str | os.PathLike = "none", name: str = "synthetic"
+) -> list[dict]:
+    """`seed_datalist`, each item with a label map that its image is made of, "labels", if there is a folder of them.
+
+    Args:
+        num_volumes: number of volumes; with more than there are label maps, these come again, for other noise.
+        seed: seed of the first.
+        labels: folder of label maps; "made" and "none" have none in files.
+        name: first part of the volumes' names.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing that is a volume in it.
+    """
+    items = seed_datalist(num_volumes, seed, name=name)
+    if labels in ("made", "none"):
+        return items
+    folder = Path(labels)
+    files = [path for path in sorted(folder.rglob("[!.]*")) if path.name.endswith(VOLUMES)]
+    if not files:
+        what = "has no label map in it" if folder.is_dir() else "is no folder"
+        raise FileNotFoundError(f"{folder} {what}; give --labels a folder of {', '.join(VOLUMES)}, made, or none")
+    return [item | {"labels": str(files[number % len(files)])} for number, item in enumerate(items)]
 
 
 def with_seeds(datalist: Sequence[dict], seed: int = 0) -> list[dict]:

@@ -116,6 +116,21 @@ def next_divisible(volume_size: Sequence[int], levels: int, patch: int = 1) -> l
     return [-(-length // times) * times for length in volume_size]
 
 
+def multiples(size: Sequence[int], divisor: int) -> list[int]:
+    """Return the size of a volume, if ``divisor`` divides each length.
+
+    Raises:
+        ValueError: the divisor does not divide one.
+    """
+    if any(length % divisor for length in size):
+        fitting = [max(1, round(length / divisor)) * divisor for length in size]
+        raise ValueError(
+            f"--size {list(size)} has a length that {divisor} does not divide, as often as the networks halve a "
+            f"volume. Give --size {fitting}, for instance."
+        )
+    return list(size)
+
+
 def full_batches(sampler: Sized, batch_size: int) -> bool:
     """True, the value of a loader's ``drop_last``, if there is enough for one batch; else as `enough_for_a_batch`."""
     return enough_for_a_batch(sampler, batch_size) is not None
@@ -260,6 +275,8 @@ RULES: dict[str, Rule] = {
     "spacing": several(number(1e-3), 3),
     "network_channels": widths,
     **dict.fromkeys(("num_res_blocks", "patch", "steps", "half_life"), whole(1)),
+    "mask_size": several(whole(1), 3),
+    **dict.fromkeys(("mask_steps", "num_splits", "mask_num_splits"), whole(1)),
     "ramp_up": optional(number(0)),
     "label_weight": number(0),
     **dict.fromkeys(("num_volumes", "num_train_timesteps"), whole(1)),

@@ -79,7 +79,10 @@ def weights_beside(path: str | Path, name: str) -> str:
     return str(path.with_name(f"{name}{'_last' if path.stem.endswith('_last') else ''}{path.suffix}"))
 
 
-def no_weights(path: str | Path) -> str:
+ADVICE = "Train the bundle first, which writes them"
+
+
+def no_weights(path: str | Path, advice: str = ADVICE) -> str:
     """Return what to say where there are no weights at ``path``: what to do, and whether there are those of the last
     epoch.
     """
@@ -89,7 +92,7 @@ def no_weights(path: str | Path) -> str:
             f"no weights at {path}: no validation has chosen the best yet. Those of the last epoch are there: "
             f"--ckpt_path {last} takes them."
         )
-    return f"no weights at {path}. Train the bundle first, which writes them, or give --ckpt_path."
+    return f"no weights at {path}. {advice}, or give --ckpt_path."
 
 
 def settings_in(state: Mapping[str, Tensor]) -> dict:
@@ -155,11 +158,13 @@ class ModelCheckpointLoader:
     Args:
         path: path of a state dict, for instance ``model.pt``.
         network: network that the weights belong to.
+        advice: beginning of a sentence that says how to get weights, where there are none.
     """
 
-    def __init__(self, path: str, network: nn.Module) -> None:
+    def __init__(self, path: str, network: nn.Module, advice: str = ADVICE) -> None:
         self.path = Path(path)
         self.network = network
+        self.advice = advice
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, lambda _: self.load())
@@ -171,7 +176,7 @@ class ModelCheckpointLoader:
             ValueError: the weights are of another network, or the file holds none; see `tools.torch_files`.
         """
         if not self.path.exists():
-            raise FileNotFoundError(no_weights(self.path))
+            raise FileNotFoundError(no_weights(self.path, self.advice))
         state = read_state_dict(self.path)
         try:
             self.network.load_state_dict(state)

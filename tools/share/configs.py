@@ -60,9 +60,13 @@ def config_files(folder: Path) -> list[Path]:
 
 
 def config_sets(folder: Path) -> list[tuple[Path, ...]]:
-    """Return which files run together: a config with `bundle_root` alone, any other on top of `train.json`."""
-    train = folder / "configs" / "train.json"
-    return [(path,) if "bundle_root" in load_config(path) else (train, path) for path in config_files(folder)]
+    """Return which files run together: a config with `bundle_root` alone, any other on top of `train.json`.
+
+    Of a bundle that trains nothing it is `inference.json` in its place.
+    """
+    train, inference = (folder / "configs" / f"{name}.json" for name in ("train", "inference"))
+    below = train if train.is_file() else inference
+    return [(path,) if "bundle_root" in load_config(path) else (below, path) for path in config_files(folder)]
 
 
 def entries(config: str, content: Any) -> list[Entry]:

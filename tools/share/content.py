@@ -153,10 +153,14 @@ def for_any_folder(name: str, content: Mapping[str, Any], train: Mapping[str, An
 
 
 def config_entries(configs: Mapping[str, Mapping[str, Any]]) -> list[list[Entry]]:
-    """The entries of the configs that run together: one with `bundle_root` alone, any other with `train.json`."""
-    train = entries("train.json", configs.get("train.json", {}))
+    """The entries of the configs that run together: one with `bundle_root` alone, any other with `train.json`.
+
+    Of a bundle that trains nothing it is `inference.json` in its place.
+    """
+    below = "train.json" if "train.json" in configs else "inference.json"
+    base = entries(below, configs.get(below, {}))
     return [
-        entries(name, content) if "bundle_root" in content else [*train, *entries(name, content)]
+        entries(name, content) if "bundle_root" in content else [*base, *entries(name, content)]
         for name, content in configs.items()
     ]
 

@@ -122,6 +122,14 @@ def pack_bundle(
         found, problems = trained_models(found.folder, train, last)
     if found is None:
         raise refused(folder.name, problems)
+    if "published" in found.settings:
+        raise refused(
+            folder.name,
+            [
+                f"its weights are others', under {', '.join(found.settings.get('licences', ['their licence']))}: who "
+                f"wants them fetches them from there, python -m tools fetch_weights {folder.name}"
+            ],
+        )
     files, problems = packed_weights(found)
     configs = packed_configs(folder, found, version)
     needed = follow(REPOSITORY, config_entries(configs))
