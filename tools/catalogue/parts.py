@@ -19,6 +19,19 @@ def check(*options: str) -> Config:
 # --- inference ---
 
 
+def where_inference_writes(name: str, count: int) -> Config:
+    """The ids of places, device and seeds with which an ``inference.json`` of a generator begins."""
+    return {
+        "bundle_root": f"bundles/{name}",
+        "output_dir": "$@bundle_root + '/eval'",
+        "ckpt_path": "$@bundle_root + '/models/model.pt'",
+        "device": DEVICE,
+        "dataset_dir": None,
+        "seed": 0,
+        "num_volumes": count,
+    }
+
+
 def trained(bundle: str, defaults: Config, chosen: Iterable[str], network: str = "model") -> Config:
     """Return what the weights say of themselves, and an id for each of it; those of another bundle or network are
     refused.
@@ -194,6 +207,32 @@ def spaces(features: str) -> Config:
         "weights": None,
         "resamples": 100,
         "spaces": {"_target_": "tools.features.spaces.make_spaces", "names": "@features", "weights": "@weights"},
+    }
+
+
+def report(name: str, settings: Iterable[str], **more: Any) -> Config:
+    """A report that compares what is made with real images.
+
+    Args:
+        name: name of the bundle.
+        settings: ids of the config that the report states besides weights and data.
+        more: further arguments.
+    """
+    return {
+        "_target_": "tools.evaluation.report_handler.EvaluationReport",
+        "output_dir": "@output_dir",
+        "real": "@real",
+        "spaces": "@spaces",
+        "name": name,
+        "comparing": comparing(),
+        **more,
+        "settings": {
+            "bundle": name,
+            "weights": "@ckpt_path",
+            "data": "@data_dir",
+            "reference": "@reference",
+            **{id: f"@{id}" for id in settings},
+        },
     }
 
 

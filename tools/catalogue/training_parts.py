@@ -218,6 +218,23 @@ def validator(network: str, **more: Any) -> Config:
     }
 
 
+def validation_of_samples(network: str, prepare_batch: Config, showing: Config | None = None) -> Config:
+    """The section `validate` after its data: distances of what a network makes, kept in [-1, 1], to real images.
+
+    Args:
+        network: network that is validated.
+        prepare_batch: callable that hands a batch to it.
+        showing: further arguments of the pictures.
+    """
+    return {
+        "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
+        "key_metric": {"fid": "$@validate#distances['fid']"},
+        "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
+        "handlers": validation_handlers(showing),
+        "evaluator": validator(network, prepare_batch=prepare_batch, postprocessing="@validate#postprocessing"),
+    }
+
+
 def start_training() -> Config:
     return {
         "initialize": ["@check", "$monai.utils.set_determinism(seed=@seed)"],

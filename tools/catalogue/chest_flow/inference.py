@@ -22,13 +22,7 @@ HEIGHT = "$@trained['data']['field_of_view_mm'][0]"
 
 def inference(bundle: ChestBundle) -> Config:
     return {
-        "bundle_root": f"bundles/{bundle.name}",
-        "output_dir": "$@bundle_root + '/eval'",
-        "ckpt_path": "$@bundle_root + '/models/model.pt'",
-        "device": parts.DEVICE,
-        "dataset_dir": None,
-        "seed": 0,
-        "num_volumes": 4,
+        **parts.where_inference_writes(bundle.name, 4),
         "steps": STEPS,
         "class_label": None,
         "guidance": 1.0,
@@ -107,23 +101,6 @@ def evaluate(bundle: ChestBundle) -> Config:
         ),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
-        "report": {
-            "_target_": "tools.evaluation.report_handler.EvaluationReport",
-            "output_dir": "@output_dir",
-            "real": "@real",
-            "spaces": "@spaces",
-            "name": bundle.name,
-            "comparing": parts.comparing(),
-            "window": "@window",
-            "unit": parts.UNITS["hounsfield"],
-            "settings": {
-                "bundle": bundle.name,
-                "weights": "@ckpt_path",
-                "data": "@data_dir",
-                "reference": "@reference",
-                "volume_size": "@volume_size",
-                "steps": "@steps",
-            },
-        },
+        "report": parts.report(bundle.name, ("volume_size", "steps"), window="@window", unit=parts.UNITS["hounsfield"]),
         **parts.run_report(),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts, training_parts
+from tools.catalogue import denoising_parts, parts, training_parts
 from tools.catalogue.chest_flow.entry import (
     CONDITIONS,
     NETWORK,
@@ -70,12 +70,7 @@ def train(bundle: ChestBundle) -> Config:
         ),
         "network_def": network(),
         "network": "$@network_def.to(@device)",
-        "ema": {
-            "_target_": "tools.engines.ema.ExponentialMovingAverage",
-            "network": "@network",
-            "half_life": "@half_life",
-            "ramp_up": "@ramp_up",
-        },
+        "ema": denoising_parts.average(),
         "scheduler": scheduler(),
         "views": {
             "_target_": "tools.engines.views.RandomViews",
@@ -114,34 +109,14 @@ def train(bundle: ChestBundle) -> Config:
             "dataset": cube_dataset("$enough_for_a_batch(@train_data, @batch_size)", transform="@train#preprocessing"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            "inferer": sampler(),
-            "updates": [
-                training_parts.update(
-                    "denoiser",
-                    {"denoiser": "@network"},
-                    training_parts.adam("$@network.parameters()", "@learning_rates#denoiser"),
-                    "$@objective.denoiser_loss",
-                )
-            ],
-            "handlers": training_parts.training_handlers(),
-            "trainer": training_parts.trainer(
-                ema="@ema",
-                max_epochs="$@max_epochs if @iterations is None else "
-                "epochs_for(@iterations, len(@train#dataset), @batch_size)",
-            ),
+            **denoising_parts.training(sampler()),
         },
         "validate": {
             **training_parts.validation_data(
                 parts.compose(noise_from_seed("@volume_size"), tell("@volume_size")),
                 cube_dataset("@val_data", transform="@validate#preprocessing"),
             ),
-            "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
-            "key_metric": {"fid": "$@validate#distances['fid']"},
-            "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
-            "handlers": training_parts.validation_handlers(),
-            "evaluator": training_parts.validator(
-                "$@ema.module", prepare_batch=prepare_noise(), postprocessing="@validate#postprocessing"
-            ),
+            **training_parts.validation_of_samples("$@ema.module", prepare_noise()),
         },
         **training_parts.start_training(),
     }

@@ -23,13 +23,7 @@ from tools.catalogue.parts import Config
 
 def inference(bundle: JointBundle) -> Config:
     return {
-        "bundle_root": f"bundles/{bundle.name}",
-        "output_dir": "$@bundle_root + '/eval'",
-        "ckpt_path": "$@bundle_root + '/models/model.pt'",
-        "device": parts.DEVICE,
-        "dataset_dir": None,
-        "seed": 0,
-        "num_volumes": 4,
+        **parts.where_inference_writes(bundle.name, 4),
         "steps": STEPS,
         **trained(bundle, place=True),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
@@ -66,21 +60,6 @@ def evaluate(bundle: JointBundle) -> Config:
             "keys": "pred",
             "func": "$lambda sample: sample[:1].clamp(-1, 1)",
         },
-        "report": {
-            "_target_": "tools.evaluation.report_handler.EvaluationReport",
-            "output_dir": "@output_dir",
-            "real": "@real",
-            "spaces": "@spaces",
-            "name": bundle.name,
-            "comparing": parts.comparing(),
-            "settings": {
-                "bundle": bundle.name,
-                "weights": "@ckpt_path",
-                "data": "@data_dir",
-                "reference": "@reference",
-                "volume_size": "@volume_size",
-                "steps": "@steps",
-            },
-        },
+        "report": parts.report(bundle.name, ("volume_size", "steps")),
         **parts.run_report(),
     }

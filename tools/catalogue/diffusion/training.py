@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts, training_parts
+from tools.catalogue import denoising_parts, parts, training_parts
 from tools.catalogue.diffusion.entry import (
     NETWORK,
     PHANTOM_WIDTHS,
@@ -75,12 +75,7 @@ def train(bundle: JointBundle) -> Config:
         "sample_channels": sample_channels(),
         "network_def": network(),
         "network": "$@network_def.to(@device)",
-        "ema": {
-            "_target_": "tools.engines.ema.ExponentialMovingAverage",
-            "network": "@network",
-            "half_life": "@half_life",
-            "ramp_up": "@ramp_up",
-        },
+        "ema": denoising_parts.average(),
         "scheduler": scheduler(),
         "objective": {
             "_target_": "tools.losses.diffusion.DiffusionObjective",
@@ -107,21 +102,7 @@ def train(bundle: JointBundle) -> Config:
             "dataset": labelled_volumes("$enough_for_a_batch(@train_data, @batch_size)"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            "inferer": sampler(),
-            "updates": [
-                training_parts.update(
-                    "denoiser",
-                    {"denoiser": "@network"},
-                    training_parts.adam("$@network.parameters()", "@learning_rates#denoiser"),
-                    "$@objective.denoiser_loss",
-                )
-            ],
-            "handlers": training_parts.training_handlers(),
-            "trainer": training_parts.trainer(
-                ema="@ema",
-                max_epochs="$@max_epochs if @iterations is None else "
-                "epochs_for(@iterations, len(@train#dataset), @batch_size)",
-            ),
+            **denoising_parts.training(sampler()),
         },
         "validate": {
             **training_parts.validation_data(
@@ -132,20 +113,14 @@ def train(bundle: JointBundle) -> Config:
                     "transform": "@validate#preprocessing",
                 },
             ),
-            "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
             "distances": {
                 "_target_": "tools.evaluation.handlers.FeatureDistances",
                 "features": {"_target_": "tools.features.untrained.UntrainedFeatures"},
                 "output_transform": "$lambda output: tuple([item[key][:1] for item in output] "
                 "for key in ('pred', 'label'))",
             },
-            "key_metric": {"fid": "$@validate#distances['fid']"},
-            "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
-            "handlers": training_parts.validation_handlers({"names": "$@sample_channels.names"}),
-            "evaluator": training_parts.validator(
-                "$@ema.module",
-                prepare_batch=prepare_noise(),
-                postprocessing="@validate#postprocessing",
+            **training_parts.validation_of_samples(
+                "$@ema.module", prepare_noise(), {"names": "$@sample_channels.names"}
             ),
         },
         **training_parts.start_training(),

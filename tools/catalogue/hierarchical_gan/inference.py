@@ -18,13 +18,7 @@ from tools.catalogue.parts import Config
 
 def inference(bundle: VolumeBundle) -> Config:
     return {
-        "bundle_root": f"bundles/{bundle.name}",
-        "output_dir": "$@bundle_root + '/eval'",
-        "ckpt_path": "$@bundle_root + '/models/model.pt'",
-        "device": parts.DEVICE,
-        "dataset_dir": None,
-        "seed": 0,
-        "num_volumes": 4,
+        **parts.where_inference_writes(bundle.name, 4),
         "slab_length": 0,
         "class_label": None,
         **trained(bundle, 256, place=True),
@@ -84,22 +78,8 @@ def evaluate(bundle: VolumeBundle) -> Config:
         "validate#preprocessing": latent_from_seed(),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
-        "report": {
-            "_target_": "tools.evaluation.report_handler.EvaluationReport",
-            "output_dir": "@output_dir",
-            "real": "@real",
-            "spaces": "@spaces",
-            "name": bundle.name,
-            "comparing": parts.comparing(),
-            "window": "@window",
-            "unit": parts.UNITS[bundle.data.intensities],
-            "settings": {
-                "bundle": bundle.name,
-                "weights": "@ckpt_path",
-                "data": "@data_dir",
-                "reference": "@reference",
-                "image_size": "@image_size",
-            },
-        },
+        "report": parts.report(
+            bundle.name, ("image_size",), window="@window", unit=parts.UNITS[bundle.data.intensities]
+        ),
         **parts.run_report(),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tools.catalogue import denoising_parts
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.data import SliceData
 
@@ -55,23 +56,11 @@ def network() -> Config:
 
 
 def scheduler() -> Config:
-    return {
-        "_target_": "tools.engines.schedules.noise_scheduler",
-        "prediction": "@prediction",
-        "sampler": "@sampler",
-        "num_train_timesteps": "@num_train_timesteps",
-        "schedule": "@noise_schedule",
-    }
+    return denoising_parts.scheduler(num_train_timesteps="@num_train_timesteps", schedule="@noise_schedule")
 
 
 def sampler() -> Config:
-    return {
-        "_target_": "tools.engines.sampling.DiffusionSampler",
-        "scheduler": "@scheduler",
-        "steps": "@steps",
-        "eta": "@eta",
-        "guidance": "@guidance",
-    }
+    return denoising_parts.sampler(eta="@eta", guidance="@guidance")
 
 
 def sampling_options() -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts, training_parts
+from tools.catalogue import denoising_parts, parts, training_parts
 from tools.catalogue.parts import Config
 from tools.catalogue.pixel_diffusion.entry import (
     OF_SCHEDULE,
@@ -79,12 +79,7 @@ def train(bundle: SliceDiffusionBundle) -> Config:
         ),
         "network_def": network(),
         "network": "$@network_def.to(@device)",
-        "ema": {
-            "_target_": "tools.engines.ema.ExponentialMovingAverage",
-            "network": "@network",
-            "half_life": "@half_life",
-            "ramp_up": "@ramp_up",
-        },
+        "ema": denoising_parts.average(),
         "scheduler": scheduler(),
         "objective": {
             "_target_": "tools.losses.diffusion.DiffusionObjective",
@@ -106,21 +101,7 @@ def train(bundle: SliceDiffusionBundle) -> Config:
         },
         "train": {
             **training_data(bundle.data, "$halvable(@image_size, len(@network_channels))"),
-            "inferer": sampler(),
-            "updates": [
-                training_parts.update(
-                    "denoiser",
-                    {"denoiser": "@network"},
-                    training_parts.adam("$@network.parameters()", "@learning_rates#denoiser"),
-                    "$@objective.denoiser_loss",
-                )
-            ],
-            "handlers": training_parts.training_handlers(),
-            "trainer": training_parts.trainer(
-                ema="@ema",
-                max_epochs="$@max_epochs if @iterations is None else "
-                "epochs_for(@iterations, len(@train#dataset), @batch_size)",
-            ),
+            **denoising_parts.training(sampler()),
         },
         "validate": validation(bundle.data, noise_from_seed(), "$@ema.module", prepare_noise("class")),
         **training_parts.start_training(),

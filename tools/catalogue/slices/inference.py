@@ -72,13 +72,7 @@ def inference(
         before: further ids that the inferer needs.
     """
     return {
-        "bundle_root": f"bundles/{name}",
-        "output_dir": "$@bundle_root + '/eval'",
-        "ckpt_path": "$@bundle_root + '/models/model.pt'",
-        "device": parts.DEVICE,
-        "dataset_dir": None,
-        "seed": 0,
-        "num_volumes": 16,
+        **parts.where_inference_writes(name, 16),
         "class_label": None,
         "layout": "nifti",
         **options,
@@ -142,23 +136,7 @@ def evaluate(
         "validate#evaluator#network": "@network",
         "validate#evaluator#prepare_batch#class_key": "label",
         "validate#postprocessing": _one_image("pred"),
-        "report": {
-            "_target_": "tools.evaluation.report_handler.EvaluationReport",
-            "output_dir": "@output_dir",
-            "real": "@real",
-            "spaces": "@spaces",
-            "name": name,
-            "comparing": parts.comparing(),
-            "settings": {
-                "bundle": name,
-                "weights": "@ckpt_path",
-                "data": "@data_dir",
-                "reference": "@reference",
-                "image": "@image",
-                "image_size": "@image_size",
-                **{id: f"@{id}" for id in settings},
-            },
-        },
+        "report": parts.report(name, ("image", "image_size", *settings)),
         **parts.run_report(),
     }
 

@@ -104,19 +104,13 @@ def validation(
         "store": store("@val_data"),
         "slices": {**classed(data, "@validate#store"), "complete": False},
         "inferer": inferer,
-        "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
         "distances": {
             "_target_": "tools.evaluation.handlers.FeatureDistances",
             "features": {"_target_": "tools.features.untrained.UntrainedSliceFeatures"},
             "output_transform": "$lambda output: tuple([item[key][: @sample_channels.num_images] for item in output] "
             "for key in ('pred', 'label'))",
         },
-        "key_metric": {"fid": "$@validate#distances['fid']"},
-        "additional_metrics": {"mmd": "$@validate#distances['mmd']"},
-        "handlers": training_parts.validation_handlers({"names": "$@sample_channels.names"}),
-        "evaluator": training_parts.validator(
-            network, prepare_batch=prepare_batch, postprocessing="@validate#postprocessing"
-        ),
+        **training_parts.validation_of_samples(network, prepare_batch, {"names": "$@sample_channels.names"}),
     }
 
 

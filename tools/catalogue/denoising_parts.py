@@ -1,0 +1,51 @@
+"""Parts of configs that families of diffusion and rectified flow share: what is learned, and how samples are made."""
+
+from __future__ import annotations
+
+from tools.catalogue import training_parts
+from tools.catalogue.parts import Config
+
+
+def average() -> Config:
+    """The average of the network by which samples are made."""
+    return {
+        "_target_": "tools.engines.ema.ExponentialMovingAverage",
+        "network": "@network",
+        "half_life": "@half_life",
+        "ramp_up": "@ramp_up",
+    }
+
+
+def scheduler(**schedule: str) -> Config:
+    """The schedule by the options `prediction` and `sampler`; ``schedule`` has further ones."""
+    return {
+        "_target_": "tools.engines.schedules.noise_scheduler",
+        "prediction": "@prediction",
+        "sampler": "@sampler",
+        **schedule,
+    }
+
+
+def sampler(**more: str) -> Config:
+    return {"_target_": "tools.engines.sampling.DiffusionSampler", "scheduler": "@scheduler", "steps": "@steps", **more}
+
+
+def training(inferer: Config) -> Config:
+    """The section `train` from the sampler on: one update by the objective's one loss."""
+    return {
+        "inferer": inferer,
+        "updates": [
+            training_parts.update(
+                "denoiser",
+                {"denoiser": "@network"},
+                training_parts.adam("$@network.parameters()", "@learning_rates#denoiser"),
+                "$@objective.denoiser_loss",
+            )
+        ],
+        "handlers": training_parts.training_handlers(),
+        "trainer": training_parts.trainer(
+            ema="@ema",
+            max_epochs="$@max_epochs if @iterations is None else "
+            "epochs_for(@iterations, len(@train#dataset), @batch_size)",
+        ),
+    }
