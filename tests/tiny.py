@@ -60,7 +60,7 @@ def train_config(bundle):
 
 
 def family(bundle):
-    """What a bundle shares with its siblings: the objective, and whether it is for slices; or that it trains nothing."""
+    """What a bundle shares with its siblings: the objective, and whether it is for slices; or that it trains none."""
     if bundle in PUBLISHED:
         return "published"
     objective = train_config(bundle)["objective"]["_target_"].split(".")[-2]
