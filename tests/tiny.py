@@ -111,7 +111,9 @@ def network_arguments(bundle):
     config = train_config(bundle)
     if "scheduler" not in config:
         return {}
+    metadata = json.loads(Path(config_file(bundle, "metadata")).read_text())["network_data_format"]
     shapes = {"spacing": (1, 3), "top_region": (1, 4), "bottom_region": (1, 4)}
+    shapes["labels"] = (1, len(config.get("labels", ())), *metadata["inputs"]["image"]["spatial_shape"])
     told = config["objective"].get("conditions", {})
     by_class = {"class_labels": torch.zeros(1, dtype=torch.long)} if config.get("classes") else {}
     return {"timesteps": torch.zeros(1)} | {name: torch.ones(shapes[key]) for name, key in told.items()} | by_class

@@ -238,3 +238,22 @@ def test_chaos_has_its_organs_as_png(tmp_path):
 def test_bad_task_is_named(tmp_path):
     with pytest.raises(ValueError, match="task must be one of liver, pancreas, hippocampus; got 'colon'"):
         write_msd_phantoms(tmp_path / "p", "colon")
+
+
+def test_chests_have_their_tissues_as_classes_and_nodules_in_the_lungs(tmp_path):
+    """HU of each class are those of its tissues, without partial volumes; nnU-Net's names are in `dataset.json`."""
+    folder = write_msd_phantoms(tmp_path / "chest", "chest", 2, 1, (40, 48, 48), progress=False)
+    said = json.loads((folder / "dataset.json").read_text())
+    values = {name: int(value) for value, name in said["labels"].items()}
+    assert said["modality"] == {"0": "CT"}
+    for entry in said["training"]:
+        image, label = (nib.load(folder / entry[kind]) for kind in ("image", "label"))
+        assert np.array_equal(image.affine, label.affine)
+        hu, index = np.asarray(image.dataobj), np.asarray(label.dataobj)
+        assert set(np.unique(index)) == set(values.values())
+        medians = {name: np.median(hu[index == value]) for name, value in values.items()}
+        assert medians["lung"] < -700 < -300 < medians["soft tissue"] < medians["liver"] + 60
+        assert medians["bone"] > 150
+        assert medians["airway"] < -500
+        around = ndimage.binary_dilation(index == values["nodule"], iterations=1) & (index != values["nodule"])
+        assert np.isin(index[around], [values["lung"], values["vessel"]]).any()

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tools.engines.draws import Draws
-from tools.engines.views import RandomMirror, RandomViews, label_channels
+from tools.engines.views import RandomMirror, RandomViews
 from tools.transforms.channels import Channels
-from tools.transforms.views import view
+from tools.transforms.views import label_channels, view
 
 CHANNELS = Channels({"ct": [-1024, 600]}, {"lung": 1, "bone": 2})
 

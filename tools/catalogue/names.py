@@ -13,7 +13,9 @@ ALWAYS = ("os", "monai", "torch")
 
 NAMES = {
     "case_datalist": "tools.data.cases",
+    "labelled_dataset": "tools.data.cases",
     "dataset_or_phantoms": "tools.data.fallback",
+    "label_maps": "tools.data.label_maps",
     "with_labels": "tools.data.labels",
     "write_brats_phantoms": "tools.data.phantoms.brats",
     "write_chaos_phantoms": "tools.data.phantoms.chaos",
@@ -50,6 +52,7 @@ NAMES = {
     "halvable": "tools.engines.settings",
     "multiples": "tools.engines.settings",
     "renamed": "tools.engines.settings",
+    "with_denoiser": "tools.engines.weights",
     "is_smaller": "tools.engines.validation",
     "model_settings": "tools.engines.weights",
     "weights_beside": "tools.engines.weights",

@@ -266,6 +266,32 @@ PUBLISHED = {
     },
     "evaluate": {},
 }
+CHEST_CONTROL = {
+    "train": {
+        **{
+            id: CHEST_FLOW["train"][id]
+            for id in ("image_size", "volume_size", "sizes", "whole", "iterations", "network_channels")
+        },
+        **{id: CHEST_FLOW["train"][id] for id in ("num_res_blocks", "patch", "regions", "steps")},
+        "images": DIFFUSION["train"]["images"],
+        "labels": DIFFUSION["train"]["labels"],
+        "control": "`controlnet`, or `concatenation`: label maps as further channels of one network",
+        "denoiser_path": "weights of `rflow_luna16` that the ControlNet steers and that stay as they are; without them "
+        "its denoiser is trained beside it",
+        "learning_rates": "of both updates",
+        "half_life": DIFFUSION["train"]["half_life"],
+        "ramp_up": DIFFUSION["train"]["ramp_up"],
+    },
+    "inference": {
+        "dataset_dir": "folder of label maps, see above; without it the phantoms of the training",
+        "size": "columns, rows and slices into which a label map's extent is divided; its own without it",
+        "num_volumes": "how many volumes are made",
+        "seed": "of the first volume; the others have the following ones",
+        "steps": "steps from noise to a volume",
+        "dicom": "writes DICOM series with segmentations in the place of NIfTI",
+    },
+    "evaluate": {"reference": DIFFUSION["evaluate"]["reference"]},
+}
 COMMON = {
     "train": (TRAIN, PLACES_OF_TRAINING),
     "inference": (INFERENCE, PLACES),

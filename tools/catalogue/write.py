@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from tools.catalogue import (
+    chest_control,
     chest_flow,
     crf_gan,
     cyclegan,
@@ -23,7 +24,16 @@ from tools.catalogue.readme import readme
 from tools.files import whole_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FAMILIES: tuple[ModuleType, ...] = (crf_gan, ha_gan, cyclegan, diffusion, chest_flow, pixel_diffusion, published)
+FAMILIES: tuple[ModuleType, ...] = (
+    crf_gan,
+    ha_gan,
+    cyclegan,
+    diffusion,
+    chest_flow,
+    chest_control,
+    pixel_diffusion,
+    published,
+)
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 
 

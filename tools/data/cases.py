@@ -79,6 +79,23 @@ def recognise(folder: str | os.PathLike) -> Dataset | None:
     return described(Path(folder)) if (Path(folder) / DESCRIPTION).is_file() else None
 
 
+def labelled_dataset(folder: str | os.PathLike) -> Dataset:
+    """The dataset that a folder holds, which has label maps.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: it is none that is known or described, or has no label maps.
+    """
+    dataset = recognise(folder)
+    if dataset is None or not dataset.classes_of_labels:
+        found = "no dataset that is known" if dataset is None else f"{dataset.name}, which has no label maps"
+        raise ValueError(
+            f"{folder} holds {found}; expected images with label maps, for instance as nnU-Net has them: "
+            "imagesTr/<case>_0000.nii.gz, labelsTr/<case>.nii.gz, and dataset.json with channel_names and labels"
+        )
+    return dataset
+
+
 def find_cases(dataset: Dataset, folder: str | os.PathLike) -> list[Case]:
     """Every case in a folder of a dataset, sorted by id, whatever images it has.
 

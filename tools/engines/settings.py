@@ -273,6 +273,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("num_workers", "num_classes", "constant_epochs", "slab_length"), whole(0)),
     **dict.fromkeys(("volume_size", "size"), several(whole(1), 3)),
     "spacing": several(number(1e-3), 3),
+    "control": one_of("controlnet", "concatenation"),
     "network_channels": widths,
     **dict.fromkeys(("num_res_blocks", "patch", "steps", "half_life"), whole(1)),
     "mask_size": several(whole(1), 3),

@@ -10,7 +10,7 @@ from torch import Tensor
 from tools.engines.draws import Draws
 from tools.transforms.channels import Channels
 from tools.transforms.spatial import FIELD_OF_VIEW
-from tools.transforms.views import AIR, told, view
+from tools.transforms.views import AIR, label_channels, told, view
 
 
 class RandomViews:
@@ -76,12 +76,6 @@ class RandomViews:
         shares = torch.cat([label == k for k in range(len(self.channels.labels) + 1)], 1).float()
         index = view(shares, field, size, spacing, start, 0.0).argmax(1, keepdim=True)
         return label_channels(self.channels, index, batch.get("known"))
-
-
-def label_channels(channels: Channels, index: Tensor, known: Tensor | None = None) -> Tensor:
-    """The label channels [B, classes, ...] of class indices [B, 1, ...], 1 inside and -1 outside."""
-    blank = torch.zeros(len(index), channels.num_images, *index.shape[2:], device=index.device)
-    return channels.join(blank, index, known)[:, channels.num_images :]
 
 
 def between(finest: Tensor, coarsest: Tensor, share: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from monai.networks.nets import ControlNet
-from monai.networks.utils import pixelunshuffle
+from monai.networks.utils import copy_model_state, pixelunshuffle
 from torch import Tensor, nn
 
 from tools.networks.denoisers import PatchUNetMaisi
@@ -77,3 +77,17 @@ class ConcatenatedUNet(nn.Module):
     def forward(self, x: Tensor, timesteps: Tensor, labels: Tensor, **told: Any) -> Tensor:
         """Arguments as of ``ControlledUNet``."""
         return self.denoiser(torch.cat([x, labels.to(x)], 1), timesteps, **told)
+
+
+def label_guided(denoiser: PatchUNetMaisi, control: ControlNet | None = None) -> ControlledUNet | ConcatenatedUNet:
+    """A denoiser under the control of label maps: by a ControlNet, or by concatenation where there is none."""
+    return ConcatenatedUNet(denoiser) if control is None else ControlledUNet(denoiser, control)
+
+
+def begun_from(network: ControlledUNet) -> ControlledUNet:
+    """Begin the ControlNet as the denoiser's encoder, as Zhang et al. have it; what has another shape stays.
+
+    MAISI's ControlNet is not told the spacing, so that its layers for the time are narrower than the denoiser's.
+    """
+    copy_model_state(network.control, network.denoiser.state_dict())
+    return network

@@ -9,6 +9,7 @@ import torch
 from monai.transforms import Transform
 from torch import Tensor
 
+from tools.transforms.channels import Channels
 from tools.transforms.spatial import FIELD_OF_VIEW
 
 # Part of the digest of every chain that uses a transform of this module (tools.transforms.digest). Raise it whenever
@@ -87,6 +88,12 @@ def height_code(share: Tensor) -> Tensor:
 def told(spacing: Tensor, first: Tensor, last: Tensor) -> dict[str, Tensor]:
     """What a network is told of views: spacing [B, 3] in mm, and the heights [B] of their lowest and highest face."""
     return {SPACING: spacing.float(), BOTTOM: height_code(first), TOP: height_code(last)}
+
+
+def label_channels(channels: Channels, index: Tensor, known: Tensor | None = None) -> Tensor:
+    """The label channels [B, classes, ...] of class indices [B, 1, ...], 1 inside and -1 outside."""
+    blank = torch.zeros(len(index), channels.num_images, *index.shape[2:], device=index.device)
+    return channels.join(blank, index, known)[:, channels.num_images :]
 
 
 class TellViewd(Transform):

@@ -1,0 +1,110 @@
+"""Chest CT of label maps: of their size, spacing and place, with the denoiser that is given."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser, run
+
+from tests.tiny import REPOSITORY, config_file, copy_phantoms, tiny, train_config
+from tools.engines.weights import save_model
+
+BUNDLE = "controlnet_luna16"
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory):
+    """A folder in which the bundle was trained for an epoch."""
+    folder = tmp_path_factory.mktemp(BUNDLE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        run(
+            config_file=config_file(BUNDLE, "train"),
+            **tiny(BUNDLE, folder, **{"max_epochs": 1, "phantoms#count": 6, "device": "cpu"}),
+        )
+    return folder
+
+
+def test_images_lie_on_the_voxels_of_the_given_label_maps(controlled, tmp_path, monkeypatch):
+    """A map of odd size, turned axes and values of its own, whose classes are matched by name."""
+    monkeypatch.chdir(REPOSITORY)
+    given, out = tmp_path / "given", tmp_path / "out"
+    (given / "labelsTr").mkdir(parents=True)
+    values = np.zeros((13, 18, 22), np.uint8)
+    values[3:10, 4:14, 5:17], values[5:8, 6:10, 8:12] = 9, 4
+    affine = np.array([[0, -2.5, 0, 40], [0, 0, 3.0, -20], [6.0, 0, 0, 7], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(values, affine), given / "labelsTr" / "chest_a.nii.gz")
+    said = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "Soft Tissue": 9, "lung": 4}}
+    (given / "dataset.json").write_text(json.dumps(said))
+    options = {"bundle_root": str(controlled), "dataset_dir": str(given), "device": "cpu", "steps": 2}
+    run(config_file=config_file(BUNDLE, "inference"), output_dir=str(out), num_volumes=2, seed=7, **options)
+    images = []
+    for seed in (7, 8):
+        case = f"{BUNDLE}_chest_a_seed{seed:05d}"
+        image, label = (
+            nibabel.load(out / place / name)
+            for place, name in (("imagesTr", f"{case}_0000.nii.gz"), ("labelsTr", f"{case}.nii.gz"))
+        )
+        assert image.shape == label.shape == (18, 22, 13)
+        assert np.array_equal(image.affine, label.affine)
+        back = nibabel.as_closest_canonical(nibabel.Nifti1Image(values, affine))
+        assert np.allclose(label.affine, back.affine, atol=1e-4)
+        expected = np.select([back.dataobj == 9, back.dataobj == 4], [1, 2], 0)  # by the bundle's own values
+        assert np.array_equal(np.asarray(label.dataobj), expected)
+        hu = np.asarray(image.dataobj)
+        assert -1024 <= hu.min() < hu.max() <= 600
+        images.append(hu)
+    assert not np.array_equal(*images)
+
+    run(
+        config_file=config_file(BUNDLE, "inference"),
+        **{**options, "output_dir": str(tmp_path / "fine"), "num_volumes": 1, "size": [36, 44, 26]},
+    )
+    fine = nibabel.load(next((tmp_path / "fine" / "labelsTr").glob("*.nii.gz")))
+    assert fine.shape == (36, 44, 26)
+    assert fine.header.get_zooms() == pytest.approx((1.25, 1.5, 3.0))
+    differs = np.asarray(fine.dataobj)[::2, ::2, ::2] != expected
+    assert differs.mean() < 0.02  # corners become round
+
+
+@pytest.fixture
+def options(controlled, tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    copy_phantoms(controlled, tmp_path)
+    few = {"max_epochs": 1, "phantoms#count": 6, "device": "cpu", "val_interval": 1}
+    return tiny(BUNDLE, tmp_path, **few)
+
+
+def test_a_denoiser_that_is_given_stays_as_it_is(options, tmp_path):
+    """Its weights are as the file has them in the model that is written; the ControlNet has learnt."""
+    parser = ConfigParser(train_config("rflow_luna16"))
+    parser.update({"network_channels": [8, 16], "device": "cpu", "patch": 2})
+    flow = parser.get_parsed_content("network_def")
+    for parameter in flow.out.parameters():  # begins at zero, where nothing before it could learn
+        torch.nn.init.normal_(parameter, std=0.1)
+    save_model(tmp_path / "flow.pt", flow, {"bundle": "rflow_luna16"}, "model")
+    run(config_file=config_file(BUNDLE, "train"), denoiser_path=str(tmp_path / "flow.pt"), **options)
+    state = torch.load(tmp_path / "models" / "model_last.pt", weights_only=True)
+    for name, value in flow.state_dict().items():
+        assert torch.equal(state[f"denoiser.{name}"], value)
+    assert state["control.controlnet_mid_block.conv.weight"].any()  # begins at zero
+
+
+def test_concatenation_is_the_other_way(options, tmp_path):
+    run(config_file=config_file(BUNDLE, "train"), control="concatenation", **options)
+    state = torch.load(tmp_path / "models" / "model_last.pt", weights_only=True)
+    assert {name.split(".")[0] for name in state} == {"denoiser"}
+    assert state["denoiser.conv_in.conv.weight"].shape[1] == 8 * (1 + len(train_config(BUNDLE)["labels"]))
+    out = tmp_path / "out"
+    given = {"bundle_root": str(tmp_path), "output_dir": str(out), "device": "cpu"}
+    run(config_file=config_file(BUNDLE, "inference"), num_volumes=1, steps=2, size=[16, 16, 16], **given)
+    assert len([*out.glob("imagesTr/*.nii.gz")]) == 1
+
+
+def test_where_there_are_no_label_maps(controlled, tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    with pytest.raises(RuntimeError) as error:
+        run(config_file=config_file(BUNDLE, "inference"), bundle_root=str(controlled), dataset_dir=str(tmp_path))
+    assert "there is no label map in" in str(error.value.__cause__)
