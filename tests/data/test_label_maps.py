@@ -31,7 +31,7 @@ def test_a_datasets_own_values_come_with_its_maps(tmp_path):
 
 
 def test_folders_without_label_maps_say_what_was_expected(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no label map in .*give a folder of them with --dataset_dir"):
+    with pytest.raises(FileNotFoundError, match=r"there is no label map in .*give a folder of them with --dataset_dir"):
         label_maps(tmp_path, 1)
     with pytest.raises(ValueError, match="holds no dataset that is known; expected images with label maps"):
         labelled_dataset(tmp_path)

@@ -84,7 +84,7 @@ def labelled_dataset(folder: str | os.PathLike) -> Dataset:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it is none that is known or described, or has no label maps.
+        ValueError: dataset that is not known or described, or has no label maps.
     """
     dataset = recognise(folder)
     if dataset is None or not dataset.classes_of_labels:
