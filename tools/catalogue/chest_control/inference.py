@@ -5,6 +5,7 @@ from __future__ import annotations
 from tools.catalogue import parts
 from tools.catalogue.chest_control.entry import ControlBundle, definitions, prepare, trained
 from tools.catalogue.chest_control.metadata import metadata
+from tools.catalogue.chest_control.training import told
 from tools.catalogue.diffusion.entry import STEPS, labelled_volumes, sample_channels, sampler, scheduler
 from tools.catalogue.parts import Config
 
@@ -96,7 +97,7 @@ def evaluate(bundle: ControlBundle) -> Config:
         "real_data": "$reference_files(@reference, @train_data, @val_data)",
         **parts.spaces("untrained"),
         "real": labelled_volumes("@real_data"),
-        "validate#dataset": labelled_volumes("$with_seeds(@real_data, @seed)", "@validate#preprocessing"),
+        "validate#dataset": told("$with_seeds(@real_data, @seed)"),
         "validate#evaluator#network": "@network",
         "report": {
             "_target_": "tools.evaluation.report_handler.EvaluationReport",

@@ -93,8 +93,7 @@ def train(bundle: ControlBundle) -> Config:
             "conditions": dict(OF_VIEWS),
         },
         "models": {"model": "@averaged"},
-        "provenance": "$data_provenance(@data_dir, @train#dataset.data, "
-        "[item['field_of_view_mm'].tolist() for item in @train#dataset])",
+        "provenance": "$data_provenance(@data_dir, @train#dataset.data, @train#dataset.fields_of_view())",
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle)["version"],
@@ -138,8 +137,8 @@ def train(bundle: ControlBundle) -> Config:
         },
         "validate": {
             **training_parts.validation_data(
-                parts.compose("@train#preprocessing", noise_from_seed("@volume_size"), tell("@volume_size"), labels()),
-                labelled_volumes("@val_data", "@validate#preprocessing"),
+                parts.compose(noise_from_seed("@volume_size"), tell("@volume_size"), labels()),
+                told("@val_data"),
             ),
             "postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"},
             "key_metric": {"fid": "$@validate#distances['fid']"},
@@ -155,6 +154,11 @@ def train(bundle: ControlBundle) -> Config:
 
 def files(section: str) -> str:
     return f"$case_datalist(@data_record, @data_dir, '{section}', [*@sample_channels.images], labelled=True)"
+
+
+def told(data: str) -> Config:
+    """A dataset of volumes with all that the network is given to make them again."""
+    return {"_target_": "Dataset", "data": labelled_volumes(data), "transform": "@validate#preprocessing"}
 
 
 def labels() -> Config:
