@@ -136,6 +136,8 @@ DIFFUSION = {
         "num_res_blocks": "residual blocks of each level",
         "patch": "side of the patches, in voxels, that the network takes as channels of one place; 2 saves most of its "
         "work",
+        "prediction": "what the network predicts: the `flow`, the noise, `epsilon`, or `v`",
+        "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
         "steps": "steps from noise to a sample, in validation and evaluation",
         "learning_rates": "of the one update",
         "half_life": "of the averaged network, in images",
@@ -145,6 +147,7 @@ DIFFUSION = {
     "inference": {
         "num_volumes": "how many volumes are made",
         "seed": "of the first volume; the others have the following ones",
+        "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
         "steps": "steps from noise to a sample",
         "field_of_view": "extent of a volume in mm, axial first",
         "dataset_dir": "not used: volumes are made from seeds",

@@ -102,6 +102,7 @@ def network() -> Config:
 
 
 def scheduler() -> Config:
+    """The schedule of a family that learns flows alone."""
     return {"_target_": "RFlowScheduler", "num_train_timesteps": 1000, "use_discrete_timesteps": False}
 
 
@@ -140,9 +141,10 @@ def trained(bundle: JointBundle, place: bool = False) -> Config:
         "network_channels": WIDTHS,
         "num_res_blocks": 1,
         "patch": 1,
+        "prediction": "flow",
         "images": dict(bundle.images),
         "labels": bundle.labels,
     }
     if place:
         defaults["data"] = {"field_of_view_mm": list(bundle.field_of_view)}
-    return parts.trained(bundle.name, defaults, [*NETWORK, *SAMPLE])
+    return parts.trained(bundle.name, defaults, [*NETWORK, "prediction", *SAMPLE])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts
+from tools.catalogue import denoising_parts, parts
 from tools.catalogue.diffusion.entry import (
     NETWORK,
     STEPS,
@@ -13,7 +13,6 @@ from tools.catalogue.diffusion.entry import (
     prepare_noise,
     sample_channels,
     sampler,
-    scheduler,
     trained,
 )
 from tools.catalogue.diffusion.metadata import metadata
@@ -24,16 +23,17 @@ from tools.catalogue.parts import Config
 def inference(bundle: JointBundle) -> Config:
     return {
         **parts.where_inference_writes(bundle.name, 4),
+        "sampler": None,
         "steps": STEPS,
         **trained(bundle, place=True),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
-        **parts.check("device", "seed", "num_volumes", "steps", *NETWORK, "field_of_view"),
+        **parts.check("device", "seed", "num_volumes", "sampler", "steps", *NETWORK, "field_of_view"),
         "datalist": f"$seed_datalist(@num_volumes, @seed, name='{bundle.name}')",
         "sample_channels": sample_channels(),
         "network_def": network(),
         "network": "$@network_def.to(@device)",
-        "scheduler": scheduler(),
+        "scheduler": denoising_parts.scheduler(),
         "preprocessing": parts.compose(noise_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": sampler(),

@@ -17,7 +17,6 @@ from tools.catalogue.diffusion.entry import (
     prepare_noise,
     sample_channels,
     sampler,
-    scheduler,
 )
 from tools.catalogue.diffusion.metadata import metadata
 from tools.catalogue.parts import Config
@@ -53,6 +52,8 @@ def train(bundle: JointBundle) -> Config:
         "labels": bundle.labels,
         "num_res_blocks": 1,
         "patch": 1,
+        "prediction": "flow",
+        "sampler": None,
         "steps": STEPS,
         "phantoms": {"count": 24, "seed": 0, "shape": list(bundle.phantom_shape)},
         "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', write_msd_phantoms, "
@@ -70,13 +71,22 @@ def train(bundle: JointBundle) -> Config:
         "resume": None,
         "save_interval": 1,
         **parts.check(
-            *OPTIONS, *NETWORK, "iterations", "steps", "half_life", "ramp_up", "learning_rates", "label_weight"
+            *OPTIONS,
+            *NETWORK,
+            "iterations",
+            "prediction",
+            "sampler",
+            "steps",
+            "half_life",
+            "ramp_up",
+            "learning_rates",
+            "label_weight",
         ),
         "sample_channels": sample_channels(),
         "network_def": network(),
         "network": "$@network_def.to(@device)",
         "ema": denoising_parts.average(),
-        "scheduler": scheduler(),
+        "scheduler": denoising_parts.scheduler(),
         "objective": {
             "_target_": "tools.losses.diffusion.DiffusionObjective",
             "network": "@network",
@@ -89,7 +99,10 @@ def train(bundle: JointBundle) -> Config:
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle)["version"],
-            **{id: f"@{id}" for id in ("image_size", *NETWORK, *SAMPLE, "seed", "batch_size", "precision")},
+            **{
+                id: f"@{id}"
+                for id in ("image_size", *NETWORK, "prediction", *SAMPLE, "seed", "batch_size", "precision")
+            },
             "data": "@provenance",
         },
         "train": {
