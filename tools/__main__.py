@@ -20,7 +20,9 @@ COMMANDS = {
     "phantom": "tools.phantom:phantom",
     "preprocess": "tools.preprocess:preprocess",
     "privacy": "tools.privacy.command:privacy",
+    "split": "tools.split:split",
     "study": "tools.study.command:StudyCommands",
+    "usefulness": "tools.usefulness.command:usefulness",
     "write_bundles": "tools.catalogue.write:write_bundles",
 }
 """Name -> where it is; imported when it is run."""

@@ -13,6 +13,11 @@ from tools.datasets.published import dataset_of_ids
 from tools.transforms.spatial import FIELD_OF_VIEW
 
 
+def subject_digest(subject: str) -> str:
+    """Twelve hexadecimal digits that stand for a subject: who knows its name can tell whether it is meant."""
+    return hashlib.sha256(str(subject).encode()).hexdigest()[:12]
+
+
 def data_provenance(
     dataset_dir: str | os.PathLike | None,
     datalist: Sequence[dict[str, str]],
@@ -30,8 +35,9 @@ def data_provenance(
     Returns:
         `kind`: "phantom" if the folder holds a phantom.json (then `phantom` is its content but its volumes), the name
         of a dataset if every id is one of its own (`dataset_of_ids`), else "volumes"; `volumes`, their number;
-        `ids_sha256`, digest of their sorted ids; with ``fields_of_view`` `field_of_view_mm`, their mean;
-        `preprocessed`, its settings, if the folder was preprocessed.
+        `ids_sha256`, digest of their sorted ids; `subjects`, the `subject_digest` of each subject, sorted, by which
+        `python -m tools usefulness` knows that none is tested on; with ``fields_of_view`` `field_of_view_mm`, their
+        mean; `preprocessed`, its settings, if the folder was preprocessed.
     """
     info = preprocessed_info(dataset_dir)
     phantom = phantom_info(dataset_dir) if info is None else info.get("phantom")
@@ -45,6 +51,7 @@ def data_provenance(
         "kind": kind,
         "volumes": len(ids),
         "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+        "subjects": sorted({subject_digest(item.get("subject", item["id"])) for item in datalist}),
     }
     if fields_of_view is not None:
         provenance[FIELD_OF_VIEW] = mean_field_of_view(fields_of_view)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -16,9 +16,13 @@ from tools.io.dicom_seg import write_dicom_seg
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.nifti import write_nifti
 from tools.io.provenance import Record, png_text
+from tools.io.readers import volume_suffix
 
 FORMATS = {"nifti": ".nii.gz", "png": ".png", "dicom": ".dcm"}
 """Layouts, and how their files end."""
+
+DESCRIPTION = "dataset.json"
+"""File that says what is in such a folder."""
 
 HU_OF_ZERO = -1024
 """What 0 in a PNG of CT stands for, as in most files of DICOM."""
@@ -151,9 +155,9 @@ class LabelledFolder:
             ],
             "test": [],
         }
-        with whole_file(self.folder / "dataset.json") as partial:
+        with whole_file(self.folder / DESCRIPTION) as partial:
             partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        return self.folder / "dataset.json"
+        return self.folder / DESCRIPTION
 
     def _image(self, case: str, number: int) -> Path:
         return self.folder / "imagesTr" / file_name(case, f"_{number:04d}{self.ending}")
@@ -214,6 +218,29 @@ def write_slice(path: str | os.PathLike, image: np.ndarray, affine: np.ndarray, 
     pixels = pixels if pixels.dtype == np.uint8 else np.rint(pixels).astype(np.uint16)
     with whole_file(path) as partial:
         Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", pnginfo=png_text(record))
+
+
+def list_only(path: str | os.PathLike, kept: Callable[[str], bool]) -> None:
+    """Leave the cases out of the list of a `dataset.json` that are no longer kept; where there is no file, do nothing.
+
+    Args:
+        path: path of the file.
+        kept: function that tells from the name of a case whether it stays.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(content.get("training"), list):
+        content["training"] = [one for one in content["training"] if kept(_case(one["label"]))]
+        content["numTraining"] = len(content["training"])
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _case(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name[: -len(volume_suffix(name) or Path(name).suffix) or None]
 
 
 def _narrow(image: np.ndarray) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from tools.files import whole_file, whole_folder
+from tools.files import whole_folder
+from tools.io.labelled_folder import DESCRIPTION, list_only
 from tools.io.readers import volume_suffix
 from tools.privacy.images import case_of
 
@@ -50,22 +50,5 @@ def copy_without(folder: str | os.PathLike, target: str | os.PathLike, cases: Co
                     continue
                 (partial / below).mkdir(parents=True, exist_ok=True)
                 shutil.copy2(Path(place) / file, partial / relative)
-        _relist(partial / "dataset.json", names)
+        list_only(partial / DESCRIPTION, lambda case: case not in names)
     return left_out
-
-
-def _relist(path: Path, names: Collection[str]) -> None:
-    """Leave cases out of the list of a `dataset.json`, where there is one."""
-    if not path.is_file():
-        return
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(content.get("training"), list):
-        content["training"] = [one for one in content["training"] if _name(one["label"]) not in names]
-        content["numTraining"] = len(content["training"])
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def _name(path: str) -> str:
-    name = path.rpartition("/")[2]
-    return name[: -len(volume_suffix(name) or "") or None]

@@ -1,0 +1,143 @@
+"""The command: what are synthetic images worth to somebody who trains a segmenter?"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tools.evaluation.command import models_of
+from tools.files import whole_file
+from tools.options import named_folders
+from tools.usefulness.design import AUGMENTED, BOTH, ON_SYNTHETIC, SYNTHETIC, Arm, amounts_of, arms_of, chosen, seed_of
+from tools.usefulness.provenance import check_leakage
+from tools.usefulness.report import Report, conclusion, write_report
+from tools.usefulness.results import Results
+from tools.usefulness.samples import LabelledSet, Reader
+from tools.usefulness.segmenter import dice_of, train_segmenter
+
+logger = logging.getLogger(__name__)
+
+
+def usefulness(
+    real: str,
+    test: str,
+    synthetic: str,
+    output_dir: str,
+    image_size: Sequence[int],
+    weights: str | None = None,
+    amounts: str | int | Sequence[int | str] = "5,20,all",
+    seeds: int = 3,
+    steps: int = 500,
+    batch_size: int = 8,
+    workers: int = 0,
+    device: str | None = None,
+) -> None:
+    """Measure what synthetic images with labels are worth: report.html, report.json, dice.csv.
+
+    A segmenter, always the same and always trained for as many steps, is trained on real images (TRTR), on these with
+    ordinary augmentation, on synthetic ones (TSTR), on both, and tested on real images of other patients; and trained
+    on real and tested on synthetic ones (TRTS). Real images are given in several amounts of patients, trainings are
+    repeated with several seeds. Who made the images does not matter. An interrupted run goes on with the same command.
+
+    Args:
+        real: folder of real images with labels to train on: a published dataset, or in the Decathlon's or nnU-Net's
+            layout.
+        test: folder of real images with labels of other patients; `python -m tools split` makes both of one.
+        synthetic: folder of synthetic images with the same classes, or several as a=DIR,b=DIR.
+        output_dir: folder for the report and for the results of single trainings.
+        image_size: slices, rows and columns to which all are resized, such as 48,64,48; 1,256,256 for slices.
+        weights: weights of the generators, a=FILE,b=FILE, which say whom these were trained on: the run stops if a
+            patient of the test is among them.
+        amounts: numbers of real patients, such as 5,20,all.
+        seeds: number of trainings of each kind.
+        steps: number of steps of each training.
+        batch_size: number of samples in a batch.
+        workers: number of processes that read.
+        device: device to train on; a GPU if there is one.
+    """
+    for name, value in {"seeds": seeds, "steps": steps, "batch_size": batch_size}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}, expected a whole number from 1")
+    folders = models_of(synthetic)
+    given = named_folders("weights", weights, "a=FILE,b=FILE") if weights else {}
+    if odd := [name for name in given if name not in folders]:
+        raise ValueError(f"weights has {', '.join(odd)}, expected some of {', '.join(folders)}")
+    reader = Reader.of(real, image_size)
+    tested = reader.read("test", test, workers)
+    provenance = [check_leakage(name, file, set(tested.subjects)) for name, file in given.items()]
+    provenance += [f"{name}: whom it was trained on is not known" for name in folders if name not in given]
+    trained = reader.read("real", real, workers)
+    if shared := sorted(set(trained.subjects) & set(tested.subjects)):
+        raise ValueError(f"{len(shared)} patients are in real and in test, such as {shared[0]}; they must be others")
+    made = {name: reader.read(name, folder, workers) for name, folder in folders.items()}
+    numbers = amounts_of(amounts, len(set(trained.subjects)))
+    results = Results(reader.classes)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    arms = arms_of(list(made), numbers)
+    settings = {"image_size": list(reader.image_size), "steps": steps, "batch_size": batch_size}
+    for seed in range(seeds):
+        for number, arm in enumerate(arms, start=1):
+            what = f"{arm.name}, seed {seed} ({number + seed * len(arms)} of {seeds * len(arms)})"
+            kept = _Kept(Path(output_dir) / "runs", arm, seed, settings, (trained, tested, *made.values()))
+            dice = kept.load()
+            if dice is None:
+                network = train_segmenter(
+                    _sets(arm, trained, made, seed),
+                    len(reader.classes),
+                    steps,
+                    batch_size,
+                    seed_of(arm, seed),
+                    arm.way == AUGMENTED,
+                    device,
+                    what,
+                )
+                on = made[arm.model] if arm.way == ON_SYNTHETIC else tested
+                dice = dice_of(network, on, len(reader.classes), device)
+                kept.save(dice)
+                logger.info("%s: Dice %.3f", what, float(np.nanmean(dice)))
+            results.add(arm, seed, dice)
+    report = Report(
+        results,
+        arms,
+        {"real": trained, "test": tested, **made},
+        provenance,
+        {"real": real, "test": test, **folders, **settings, "seeds": seeds, "device": device},
+    )
+    write_report(output_dir, report)
+    print(conclusion(report))
+    print(Path(output_dir) / "report.html")
+
+
+def _sets(arm: Arm, real: LabelledSet, made: dict[str, LabelledSet], seed: int) -> list[LabelledSet]:
+    """What an arm is trained on. The patients follow from the seed, the same for all arms."""
+    synthetic = [made[arm.model]] if arm.way in (SYNTHETIC, BOTH) else []
+    return synthetic + ([real.part(chosen(real.subjects, arm.amount, seed))] if arm.amount else [])
+
+
+class _Kept:
+    """The result of one training in a file of its own, for a run that is continued."""
+
+    def __init__(self, folder: Path, arm: Arm, seed: int, settings: dict, sets: Sequence[LabelledSet]) -> None:
+        name = "-".join(filter(None, (arm.way.replace(" ", "_"), arm.model, str(arm.amount or ""), f"seed{seed}")))
+        self.path = folder / f"{name}.json"
+        self.key = settings | {
+            "cases": [len(of) for of in sets],
+            "sum": [float(of.images.double().sum()) for of in sets],
+        }
+
+    def load(self) -> np.ndarray | None:
+        """Dice [cases, classes], None where there are none, or of other data or settings."""
+        if not self.path.is_file():
+            return None
+        content = json.loads(self.path.read_text(encoding="utf-8"))
+        return np.array(content["dice"], float) if content["key"] == self.key else None
+
+    def save(self, dice: np.ndarray) -> None:
+        rows = [[None if np.isnan(value) else value for value in row] for row in dice.tolist()]
+        with whole_file(self.path) as partial:
+            partial.write_text(json.dumps({"key": self.key, "dice": rows}, indent=1), encoding="utf-8")

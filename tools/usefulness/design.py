@@ -1,0 +1,81 @@
+"""What is trained on what, and tested on what: the rows of a table of usefulness."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+REAL, AUGMENTED, SYNTHETIC, BOTH, ON_SYNTHETIC = "TRTR", "TRTR augmented", "TSTR", "real + synthetic", "TRTS"
+"""Ways: trained on real, on real with ordinary augmentation, on synthetic, on both, all tested on real images; and
+trained on real, tested on synthetic ones."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training, but for its seed.
+
+    Attributes:
+        way: one of the ways.
+        model: name of the synthetic set, "" without one.
+        amount: number of real patients that are trained on, 0 for none.
+    """
+
+    way: str
+    model: str = ""
+    amount: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its name in tables."""
+        return " ".join(filter(None, (self.way, self.model, f"{self.amount} patients" if self.amount else "")))
+
+
+def arms_of(models: Sequence[str], amounts: Sequence[int]) -> list[Arm]:
+    """All arms: each way for each amount of real patients and each model, those without synthetic images first.
+
+    Args:
+        models: names of the synthetic sets.
+        amounts: numbers of real patients, the greatest of which is all of them.
+    """
+    arms = [Arm(way, amount=amount) for way in (REAL, AUGMENTED) for amount in amounts]
+    arms += [Arm(SYNTHETIC, model) for model in models]
+    arms += [Arm(BOTH, model, amount) for model in models for amount in amounts]
+    return arms + [Arm(ON_SYNTHETIC, model, max(amounts)) for model in models]
+
+
+def amounts_of(given: str | int | Sequence[str | int], patients: int) -> list[int]:
+    """Numbers of patients: ``5,20,all``, sorted; more than there are is all of them.
+
+    Raises:
+        ValueError: something that is no number of patients.
+    """
+    words = given.split(",") if isinstance(given, str) else [given] if isinstance(given, int) else list(given)
+    found = set()
+    for word in map(str, words):
+        word = word.strip()
+        if word != "all" and not (word.isdigit() and int(word) > 0):
+            raise ValueError(f"amounts has {word!r}, expected numbers of patients from 1, or all, such as 5,20,all")
+        found.add(patients if word == "all" else min(int(word), patients))
+    return sorted(found)
+
+
+def chosen(subjects: Sequence[str], amount: int, seed: int) -> list[int]:
+    """Numbers of the cases of so many patients, which follow from the seed: those of fewer are among those of more.
+
+    Args:
+        subjects: patient of each case.
+        amount: number of patients.
+        seed: random seed.
+    """
+    names = sorted(set(subjects))
+    order = np.random.default_rng(seed).permutation(len(names))[:amount]
+    kept = {names[i] for i in order}
+    return [number for number, subject in enumerate(subjects) if subject in kept]
+
+
+def seed_of(arm: Arm, seed: int) -> int:
+    """A random seed for an arm, other than that of other arms."""
+    return int(hashlib.sha256(f"{arm.name} {seed}".encode()).hexdigest()[:8], 16)

@@ -1,0 +1,187 @@
+"""The report: `report.html` that needs no other file, `report.json`, and `dice.csv` with every number there is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from tools.evaluation.plots import COLOURS, MARKERS, REAL, STYLE, as_svg
+from tools.files import whole_file
+from tools.usefulness import design
+from tools.usefulness.design import Arm
+from tools.usefulness.results import Estimate, Results
+from tools.usefulness.samples import LabelledSet
+
+COLUMNS = ("way", "model", "patients", "seed", "case", "class", "dice")
+
+VERSIONS = ("torch", "monai", "numpy")
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says.
+
+    Attributes:
+        results: Dice of all arms.
+        arms: arms, in the order in which they are shown.
+        sets: sets by name, "real" and "test" first.
+        provenance: sentences on whom the generators were trained on.
+        settings: settings, for the reader.
+    """
+
+    results: Results
+    arms: Sequence[Arm]
+    sets: Mapping[str, LabelledSet]
+    provenance: Sequence[str]
+    settings: Mapping[str, Any]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the synthetic sets."""
+        return [name for name in self.sets if name not in ("real", "test")]
+
+    @property
+    def amounts(self) -> list[int]:
+        """Numbers of real patients."""
+        return sorted({arm.amount for arm in self.arms if arm.way == design.REAL})
+
+
+def shown(found: Estimate, sign: str = "") -> str:
+    """A number with its interval, such as "0.784 (0.77 to 0.80)"."""
+    return f"{found.value:{sign}.3f} ({found.low:{sign}.3f} to {found.high:{sign}.3f})"
+
+
+def conclusion(report: Report) -> str:
+    """What came out, a sentence or two for each model."""
+    results, most, least = report.results, max(report.amounts), min(report.amounts)
+    real = Arm(design.REAL, amount=most)
+    sentences = [f"A segmenter trained on {most} real patients reaches a Dice of {shown(results.of(real))}."]
+    for model in report.models:
+        alone = Arm(design.SYNTHETIC, model)
+        text = (
+            f"On the images of {model} alone it reaches {shown(results.of(alone))}, "
+            f"{shown(results.ratio(alone, real))} of that"
+        )
+        gain = results.difference(Arm(design.BOTH, model, least), Arm(design.REAL, amount=least))
+        ordinary = results.difference(Arm(design.BOTH, model, least), Arm(design.AUGMENTED, amount=least))
+        text += (
+            f"; beside {least} real patients they change it by {shown(gain, '+')}, and by {shown(ordinary, '+')} "
+            "against ordinary augmentation of these."
+        )
+        sentences.append(text)
+    return " ".join(sentences)
+
+
+def write_report(output_dir: str | os.PathLike, report: Report) -> None:
+    """Write the three files, each as a whole.
+
+    Args:
+        output_dir: folder, made if need be.
+        report: content of the files.
+    """
+    output_dir = Path(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    record = _record(report)
+    contents = {
+        "report.json": json.dumps(record, indent=2) + "\n",
+        "dice.csv": _csv(report),
+        "report.html": _page(report, record),
+    }
+    for name, text in contents.items():
+        with whole_file(output_dir / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def _record(report: Report) -> dict[str, Any]:
+    results = report.results
+    rows = []
+    for arm in report.arms:
+        by_class = {label: results.of(arm, label)._asdict() for label in results.classes}
+        mean = results.of(arm)._asdict()
+        rows.append({"way": arm.way, "model": arm.model, "patients": arm.amount, "dice": mean, "classes": by_class})
+    return {
+        "conclusion": conclusion(report),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": dict(report.settings),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        "cases": {name: {"cases": len(of), "patients": len(set(of.subjects))} for name, of in report.sets.items()},
+        "provenance": list(report.provenance),
+        "arms": rows,
+    }
+
+
+def _csv(report: Report) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for arm in report.arms:
+        ids = report.sets[arm.model if arm.way == design.ON_SYNTHETIC else "test"].ids
+        for seed, dice in report.results.dice[arm].items():
+            for case, row in zip(ids, dice, strict=True):
+                for label, value in zip(report.results.classes, row, strict=True):
+                    number = "" if np.isnan(value) else f"{value:.6f}"
+                    writer.writerow([arm.way, arm.model, arm.amount or "", seed, case, label, number])
+    return text.getvalue()
+
+
+def _page(report: Report, record: Mapping[str, Any]) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    results, classes = report.results, report.results.classes
+    rows = [
+        {
+            "way": arm.way,
+            "model": arm.model,
+            "amount": arm.amount or "",
+            "mean": shown(results.of(arm)),
+            "classes": [shown(results.of(arm, label)) for label in classes],
+        }
+        for arm in report.arms
+    ]
+    return environment.get_template("report.html.j2").render(
+        record=record, rows=rows, classes=classes, plot=_plot(report) if report.amounts else ""
+    )
+
+
+def _plot(report: Report) -> str:
+    """Mean Dice over the number of real patients, as SVG: real, augmented, with each model, and each model alone."""
+    results, amounts = report.results, report.amounts
+    curves = {"real": [Arm(design.REAL, amount=n) for n in amounts]}
+    curves["real, augmented"] = [Arm(design.AUGMENTED, amount=n) for n in amounts]
+    curves |= {f"real and {model}": [Arm(design.BOTH, model, n) for n in amounts] for model in report.models}
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for number, (name, arms) in enumerate(curves.items()):
+            found = [results.of(arm) for arm in arms]
+            colour = REAL if number == 0 else COLOURS[(number - 1) % len(COLOURS)]
+            spread = [[f.value - f.low for f in found], [f.high - f.value for f in found]]
+            places = np.array(amounts) * (1 + 0.015 * (number - len(curves) / 2))  # beside each other
+            marker = MARKERS[number % len(MARKERS)]
+            values = [f.value for f in found]
+            axes.errorbar(places, values, spread, marker=marker, color=colour, label=name, markersize=4, capsize=2)
+        for number, model in enumerate(report.models):
+            value = results.of(Arm(design.SYNTHETIC, model)).value
+            colour = COLOURS[(number + 1) % len(COLOURS)]
+            axes.axhline(value, color=colour, linestyle="--", label=f"{model} alone")
+        axes.set(xlabel="real patients", ylabel="mean Dice on real patients", xscale="log")
+        axes.set_xticks(amounts, map(str, amounts))
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, frameon=False)
+        return as_svg(figure)

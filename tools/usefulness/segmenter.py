@@ -1,0 +1,88 @@
+"""The segmenter by which images are judged, always the same: a small U-Net, Dice and cross-entropy, Adam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from monai.losses import DiceCELoss
+from monai.metrics import compute_dice
+from monai.networks.nets import UNet
+from torch import Tensor
+from tqdm import tqdm
+
+from tools.transforms.augmentation import RandomSamples
+from tools.usefulness.samples import LabelledSet
+
+CHANNELS = (16, 32, 64, 128)
+LEARNING_RATE = 1e-3
+
+
+def train_segmenter(
+    sets: Sequence[LabelledSet],
+    classes: int,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    augmented: bool = False,
+    device: str | torch.device = "cpu",
+    progress: str = "",
+) -> UNet:
+    """A U-Net trained for a number of steps.
+
+    Args:
+        sets: sets to train on. Each sample of a batch is drawn from one of them, all with the same probability however
+            large they are, and each case of it with the same.
+        classes: number of classes without background.
+        steps: number of Adam steps, at 1e-3, the same for whatever is compared.
+        batch_size: number of samples in a batch.
+        seed: random seed of weights, draws and augmentation.
+        augmented: True moves samples and changes their contrast, see `RandomSamples`.
+        device: device to train on.
+        progress: name of the training on a progress bar.
+
+    Returns:
+        The network, in evaluation mode.
+    """
+    first = sets[0].images
+    rng = np.random.default_rng(seed)
+    change = RandomSamples(tuple(first.shape[2:]), mirror=False).set_random_state(seed) if augmented else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = UNet(
+            first.ndim - 2, first.shape[1], classes + 1, channels=CHANNELS, strides=(2, 2, 2), num_res_units=2
+        ).to(device)
+    loss = DiceCELoss(to_onehot_y=True, softmax=True)
+    optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
+    for _ in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=None):
+        drawn = [_draw(sets[int(rng.integers(len(sets)))], rng, change) for _ in range(batch_size)]
+        image, label = (torch.stack(part).to(device) for part in zip(*drawn, strict=True))
+        optimizer.zero_grad(set_to_none=True)
+        loss(network(image), label).backward()
+        optimizer.step()
+    return network.eval()
+
+
+def _draw(of: LabelledSet, rng: np.random.Generator, change: RandomSamples | None) -> tuple[Tensor, Tensor]:
+    number = int(rng.integers(len(of)))
+    image, label = of.images[number], of.labels[number].float()
+    if change is not None:
+        made = change({"image": image, "label": label})
+        image, label = made["image"], made["label"].float()
+    return image, label
+
+
+@torch.no_grad()
+def dice_of(network: UNet, cases: LabelledSet, classes: int, device: str | torch.device = "cpu") -> np.ndarray:
+    """Dice of every class on every case: float64 [n, classes], NaN for a class that a case does not have."""
+    found = []
+    for image, label in zip(cases.images, cases.labels, strict=True):
+        index = network(image[None].to(device)).argmax(1, keepdim=True).cpu()
+        predicted, true = (_one_hot(x, classes) for x in (index, label[None].long()))
+        found.append(compute_dice(predicted, true, include_background=False)[0].double().numpy())
+    return np.stack(found)
+
+
+def _one_hot(index: Tensor, classes: int) -> Tensor:
+    return torch.cat([index == c for c in range(classes + 1)], 1).float()
