@@ -3,10 +3,16 @@
 As with processes that are spawned, what they are given is pickled, and they share nothing with the tests' own.
 """
 
+import io
 import multiprocessing
 import os
+import runpy
 import socket
+import subprocess
+import sys
+import traceback
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 
 import torch
 
@@ -30,6 +36,28 @@ def in_another_process(act, *arguments):
     """What ``act(*arguments)`` returns in another process; errors are raised here."""
     with ProcessPoolExecutor(1, forkserver()) as pool:
         return pool.submit(act, *arguments).result()
+
+
+def run_module(command, cwd, env, **_):
+    """As ``subprocess.run`` of ``python -m MODULE ...``, whose process need not import everything again."""
+    return in_another_process(_run_module, command, str(cwd), env)
+
+
+def _run_module(command, cwd, env):
+    _, _, module, *arguments = command
+    os.chdir(cwd)
+    os.environ |= env
+    sys.argv = [module, *arguments]
+    code, said = 0, io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code or 0
+        except Exception:
+            traceback.print_exc()
+            code = 1
+    return subprocess.CompletedProcess(command, code, "", said.getvalue())
 
 
 def in_two_processes(act, *arguments):

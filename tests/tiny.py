@@ -34,7 +34,7 @@ TINY = {
 # Few slices and small discriminators do. The learning rate must not depend on where a run is cut.
 TINY_TRANSLATION = TINY | {
     "phantoms#count": 4,
-    "phantoms#shape": [20, 32, 32],
+    "phantoms#shape": [18, 32, 32],
     "discriminator_channels": 8,
     "batch_size": 8,
     "constant_epochs": 2,

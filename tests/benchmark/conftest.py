@@ -23,7 +23,7 @@ def batch_file(tmp_path_factory):
 
     def file(bundle, image_size, overrides):
         data = {key: value for key, value in overrides.items() if key in DATA}
-        folder = made.setdefault((bundle, str(data)), tmp_path_factory.mktemp("batches"))
+        folder = made.setdefault((bundle, str(sorted(data.items()))), tmp_path_factory.mktemp("batches"))
         path = folder / f"{image_size}.pt"
         if not path.exists():
             write_first_batch(bundle, image_size, data, path)

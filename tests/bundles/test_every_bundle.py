@@ -134,7 +134,7 @@ def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
     """From the bundle's own data to a model, and from that to volumes that are in its window."""
     few = {"max_epochs": 1, "phantoms#count": 4}
     if translates(sibling):
-        few["batch_size"] = 48  # of slices, of which some bundles have 50
+        few["batch_size"] = 44  # of slices, of which some bundles have 45
     small = tiny(sibling, tmp_path, **few)
     keep = phantoms(sibling, tmp_path)
     training = set_up("train", config_file(sibling, "train"), **small)

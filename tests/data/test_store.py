@@ -3,8 +3,7 @@
 import json
 import os
 import signal
-import subprocess
-import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import nibabel as nib
@@ -14,8 +13,7 @@ import torch
 import torch.distributed as dist
 
 from tests.data.scans import SIZE, prepare, write_ct
-from tests.processes import in_two_processes
-from tests.tiny import REPOSITORY
+from tests.processes import in_another_process, in_two_processes
 from tools.data.cubes import Cubes, cube_dataset
 from tools.data.preprocessed import preprocessed_info
 from tools.data.store import VolumeStore, _Task
@@ -108,7 +106,7 @@ def test_what_changed_is_computed_anew(dataset, tmp_path, computed, monkeypatch)
     assert len(computed) == 5
 
 
-def test_what_only_voxels_show_is_left_out_before_training(dataset, tmp_path, monkeypatch):
+def test_what_only_voxels_show_is_left_out_before_training(dataset, tmp_path, monkeypatch, quick_workers):
     """A spoilt compressed file and a label map: their headers are good. With workers and without."""
     source = sitk.ReadImage(str(dataset / "more" / "d.nii.gz"))
     sitk.WriteImage(sitk.Cast(source > -500, sitk.sitkUInt8), str(dataset / "subset0" / "organs.nii.gz"))
@@ -167,28 +165,22 @@ def test_processes_share_the_work(dataset, tmp_path):
     assert len(list(folder.glob("*.json"))) == 1
 
 
-KILLED = """
-import os, signal, sys
-from tools.data.cubes import Cubes, cube_dataset
-from tools.data.store import _Task
-from tools.data.volumes import volume_datalist
+def killed_at_the_third(dataset, cache):
+    result, ended = _Task.result, []
 
-result, ended = _Task.result, []
+    def killed(task):
+        if len(ended) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        ended.append(task.identifier)
+        return result(task)
 
-def killed(task):
-    if len(ended) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    ended.append(task.identifier)
-    return result(task)
-
-_Task.result = killed
-cube_dataset(volume_datalist(sys.argv[1])[:3], Cubes("ct", sys.argv[1], 16, cache_dir=sys.argv[2]))
-"""
+    _Task.result = killed
+    cube_dataset(all_of(dataset), Cubes("ct", dataset, 16, cache_dir=cache))
 
 
 def test_a_killed_training_loses_only_what_it_was_working_on(dataset, tmp_path, computed):
-    arguments = [sys.executable, "-c", KILLED, str(dataset), str(tmp_path / "cache")]
-    assert subprocess.run(arguments, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
+    with pytest.raises(BrokenProcessPool):
+        in_another_process(killed_at_the_third, str(dataset), str(tmp_path / "cache"))
     (folder,) = (tmp_path / "cache").iterdir()
     assert sorted(preprocessed_info(folder)["volumes"]) == ["1.2.a", "1.2.b"]
     cube_dataset(all_of(dataset), cubes(dataset, tmp_path / "cache"))
