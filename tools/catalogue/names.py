@@ -39,6 +39,7 @@ NAMES = {
     "volume_datalist": "tools.data.volumes",
     "BRATS": "tools.datasets.brats",
     "HIPPOCAMPUS": "tools.datasets.decathlon",
+    "PANCREAS": "tools.datasets.decathlon",
     "lock_folders": "tools.engines.checkpoint",
     "tensorboard_writer": "tools.engines.logging",
     "rank_and_world_size": "tools.engines.processes",

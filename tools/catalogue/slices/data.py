@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tools.catalogue.parts import Config
 from tools.datasets.brats import BRATS
+from tools.datasets.decathlon import PANCREAS
 from tools.datasets.record import Dataset
 
 
@@ -83,4 +84,20 @@ BRAIN_TUMOUR = SliceData(
     phantoms="brain phantoms with a tumour",
     write_phantoms="write_brats_phantoms",
     phantom_options={"count": 24, "seed": 0, "shape": [52, 80, 80]},
+)
+
+PANCREAS_TUMOUR = SliceData(
+    dataset=PANCREAS,
+    record="PANCREAS",
+    what="axial slices of abdominal CT with the pancreas and its tumour",
+    title="pancreas CT",
+    images={"ct": (-160.0, 240.0)},
+    field_of_view=None,
+    extent=(2.5, 400.0, 400.0),
+    choice={"labels": ["pancreas", "pancreas tumour"]},
+    classes={"no tumour": (), "tumour": ("pancreas tumour",)},
+    balance={"pancreas tumour": 0.5},
+    phantoms="abdomen phantoms with a pancreas and its tumour",
+    write_phantoms="write_msd_phantoms, task='pancreas'",
+    phantom_options={"count": 24, "seed": 0, "shape": [40, 96, 96]},
 )
