@@ -23,6 +23,10 @@ DATASETS = {dataset.modality: dataset for dataset in (LUNA16, GSP)}
 """Kind of volumes -> dataset in whose layout, and any other, they are looked for."""
 
 
+SHOWN = 10
+"""Names of channels that are printed."""
+
+
 def preprocess(
     dataset_dir: str,
     output_dir: str,
@@ -137,7 +141,9 @@ def _samples(
     number = len(samples.items) + len(samples.lacking) - len(bad)
     if not number:
         raise VolumeError(f"{as_text(source)}: none of {len(bad)} cases can be used:\n{listed(bad)}")
-    print(f"{samples.what}\n{number} cases as {kind}, {', '.join(samples.channels.names)}, are in {output}")
+    names = samples.channels.names
+    shown = ", ".join(names if len(names) <= SHOWN else [*names[:SHOWN], f"{len(names) - SHOWN} more"])
+    print(f"{samples.what}\n{number} cases as {kind}, {shown}, are in {output}")
     if bad:
         print(f"{len(bad)} cases were left out:\n{listed(dict(sorted(bad.items())), MOST)}")
     left_out.print_left_out()

@@ -62,8 +62,8 @@ def test_volumes_are_computed_once(tmp_path):
     second = store(cache_dir=tmp_path)
     assert Volume.calls == 3
     assert all(torch.equal(first[i], second[i]) for i in range(len(first)))
-    assert isinstance(second._volumes[0], np.memmap)
-    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".npy"] * 3
+    assert isinstance(second._arrays[0][0], np.memmap)
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json"] * 3 + [".npy"] * 3
     store(depth=6, cache_dir=tmp_path)
     assert Volume.calls == 6  # another chain, other files
 

@@ -56,8 +56,9 @@ def benchmark_slices(
     """Measure how many labelled slices a second a store gives, in random order, and what it takes of memory and disk.
 
     Fills a store with noise and draws batches from it in the order of balanced sampling, without augmentation and with
-    it. Pages of the files that the system keeps in memory are counted for no process; a store that is larger than
-    the memory is as fast as the disk.
+    it. Memory is that of all processes, and what workers share with the first is counted for each. Pages of the files
+    that the system keeps in memory are counted for none; a store that is larger than the memory is as fast as the
+    disk.
 
     Args:
         count: number of slices.
@@ -85,17 +86,18 @@ def benchmark_slices(
             disk = sum(file.stat().st_size for file in folder.glob(f"*-{bit}[.-]*")) / 1e9
             for worker in numbers("--workers", workers):
                 store.augment = None
-                rate = _rate(store, batch_size, worker, seconds)
+                rate, memory = _rate(store, batch_size, worker, seconds)
                 store.augment = RandomSamples((image_size, image_size))
-                augmented = _rate(store, batch_size, worker, seconds)
+                augmented, _ = _rate(store, batch_size, worker, seconds)
                 print(
-                    f"| {bit} | {worker} | {rate:.0f} | {augmented:.0f} | {_resident():.0f} | {disk:.1f} | "
-                    f"{disk / count * 1e6:.0f} |"
+                    f"| {bit} | {worker} | {rate:.0f} | {augmented:.0f} | {memory:.0f} | {disk:.1f} | "
+                    f"{disk / count * 1e6:.0f} |",
+                    flush=True,
                 )
 
 
-def _rate(store: SampleStore, batch_size: int, workers: int, seconds: float) -> float:
-    """Slices a second, from the second batch of each worker on."""
+def _rate(store: SampleStore, batch_size: int, workers: int, seconds: float) -> tuple[float, float]:
+    """Slices a second, from the second batch of each worker on, and MB of memory of this process and its workers."""
     half = np.arange(len(store)) % 10 == 0
     sampler = BalancedSampler(store, balanced_weights([half], [0.5]), num_replicas=1, rank=0)
     loader = DataLoader(store, batch_size, sampler=sampler, num_workers=workers, drop_last=True)
@@ -107,10 +109,12 @@ def _rate(store: SampleStore, batch_size: int, workers: int, seconds: float) -> 
         drawn += len(batch["image"])
         if time.perf_counter() - start > seconds:
             break
-    return drawn / (time.perf_counter() - start)
+    rate = drawn / (time.perf_counter() - start)
+    processes = [os.getpid(), *(worker.pid for worker in getattr(batches, "_workers", ()))]
+    return rate, sum(map(_resident, processes))
 
 
-def _resident() -> float:
-    """MB of memory that are this process's own, without files that it maps."""
-    with open("/proc/self/status") as file:
+def _resident(process: int) -> float:
+    """MB of memory that are a process's own, without files that it maps; forked workers share much of theirs."""
+    with open(f"/proc/{process}/status") as file:
         return sum(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1000

@@ -199,7 +199,7 @@ def _chosen(volume: StoredVolume, choice: SliceChoice, channels: Channels) -> np
 
 
 def usable(
-    data: Sequence[dict], found: Sequence[tuple[StoredVolume, Arrays] | str]
+    data: Sequence[dict], found: Sequence[tuple[StoredVolume, Arrays] | str], what: str = "volumes"
 ) -> list[tuple[dict, StoredVolume, Arrays]]:
     """Items of which there are volumes, with these; a warning names the others.
 
@@ -209,9 +209,9 @@ def usable(
     bad = {str(item["id"]): one for item, one in zip(data, found, strict=True) if isinstance(one, str)}
     kept = [(item, *one) for item, one in zip(data, found, strict=True) if not isinstance(one, str)]
     if not kept:
-        raise VolumeError(f"none of {len(data)} volumes can be used:\n{left_out.listed(bad)}")
+        raise VolumeError(f"none of {len(data)} {what} can be used:\n{left_out.listed(bad)}")
     if bad:
-        left_out.warn_of("the data", bad, len(data), stacklevel=2)
+        left_out.warn_of("the data", bad, len(data), what, stacklevel=2)
     return kept
 
 

@@ -5,23 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
-from tqdm import tqdm
 
-from tools.data.cache import item_key
-from tools.files import whole_file
-from tools.io import left_out
-from tools.io.readers import VolumeError
+from tools.data.sample_store import BLANK, arrays_of, names_of, usable
+from tools.data.stored_samples import SampleMaker
 from tools.io.volume_reader import volume_header
-from tools.transforms.digest import chain_digest
-
-BLANK = -0.99
-"""A slice whose brightest value is below this shows nothing."""
 
 
 class SliceStore(Dataset):
@@ -40,6 +33,7 @@ class SliceStore(Dataset):
         slices: number of slices of a slab, odd; 1 for single slices. Beyond the ends of a volume its last slice is
             repeated.
         keep_blank: True includes slices that show nothing.
+        num_workers: processes that compute.
 
     Raises:
         VolumeError: no study can be used.
@@ -53,34 +47,26 @@ class SliceStore(Dataset):
         cache_dir: str | os.PathLike | None = None,
         slices: int = 1,
         keep_blank: bool = False,
+        num_workers: int = 0,
     ) -> None:
         if slices < 1 or slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that there is a middle one; got {slices}")
         self.slices = slices
-        self.ids: list[str] = []
-        self._volumes: list[np.ndarray] = []
-        self._places: list[tuple[int, int]] = []
-        bad: dict[str, str] = {}
-        _share(data, transform, cache_dir)
-        for item in tqdm(data, desc="Slices", unit="study", leave=False, disable=None):
-            try:
-                volume = _volume(item, transform, cache_dir)
-            except Exception as error:
-                reason = VolumeError.behind(error)
-                if reason is None:
-                    raise
-                bad[str(item["id"])] = str(reason)
-                continue
-            shown = volume.reshape(len(volume), -1).max(1) > BLANK
-            self._places += [(len(self.ids), i) for i in range(len(volume)) if keep_blank or shown[i]]
-            self.ids.append(item["id"])
-            self._volumes.append(volume)
-        if bad and not self.ids:
-            raise VolumeError(f"none of {len(data)} studies can be used:\n{left_out.listed(bad)}")
-        if bad:
-            left_out.warn_of("the data", bad, len(data), "studies")
+        make = SampleMaker(data, transform, None, None if cache_dir is None else Path(cache_dir), 16)
+        kept = usable(data, make.all(num_workers), "studies")
+        self.ids = [item["id"] for item, _, _ in kept]
+        self._arrays = [arrays for _, _, arrays in kept]
+        shown = [volume.brightest.astype(np.float16) > BLANK for _, volume, _ in kept]  # as it is kept
+        self._places = [(n, i) for n, row in enumerate(shown) for i in range(len(row)) if keep_blank or row[i]]
         if not self._places:
             raise ValueError(f"none of {len(data)} studies has a slice that shows anything")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give processes that are not forked the files' names: they map the files themselves, and nothing is copied."""
+        return vars(self) | {"_arrays": names_of(self._arrays)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"_arrays": arrays_of(state["_arrays"])})
 
     def __len__(self) -> int:
         return len(self._places)
@@ -88,41 +74,11 @@ class SliceStore(Dataset):
     def __getitem__(self, index: int) -> Tensor:
         """A slab [modalities * slices, H, W], float32."""
         number, middle = self._places[index]
-        volume = self._volumes[number]
+        volume, _ = self._arrays[number]
         half = self.slices // 2
         rows = np.clip(np.arange(middle - half, middle + half + 1), 0, len(volume) - 1)
         slab = torch.from_numpy(volume[rows].astype(np.float32))  # [slices, modalities, H, W]
         return slab.transpose(0, 1).flatten(0, 1)
-
-
-def _share(data: Sequence[dict], transform: Callable[[dict], dict], cache_dir: str | os.PathLike | None) -> None:
-    """Compute what is missing in the cache, each study by one of several processes, which wait for one another."""
-    rank, world = idist.get_rank(), idist.get_world_size()
-    if cache_dir is None or world == 1:
-        return
-    for item in data[rank::world]:
-        try:
-            _volume(item, transform, cache_dir)
-        except Exception as error:
-            if VolumeError.behind(error) is None:  # else every process finds it out, and says so
-                raise
-    idist.barrier()
-
-
-def _volume(item: dict, transform: Callable[[dict], dict], cache_dir: str | os.PathLike | None) -> np.ndarray:
-    """A study's slices, float16 [axial, modalities, H, W], from the cache if they are there."""
-    if cache_dir is None:
-        return _compute(item, transform)
-    path = Path(cache_dir) / f"{item_key(item).decode()}-{chain_digest([transform])[:16]}.npy"
-    if not path.is_file():
-        with whole_file(path) as partial, open(partial, "wb") as file:  # np.save would add a suffix to a name
-            np.save(file, _compute(item, transform))
-    return np.load(path, mmap_mode="r")
-
-
-def _compute(item: dict, transform: Callable[[dict], dict]) -> np.ndarray:
-    image = torch.as_tensor(transform(dict(item))["image"])
-    return np.ascontiguousarray(image.half().numpy().swapaxes(0, 1))
 
 
 def with_enough_slices(studies: Sequence[dict], others: Sequence[dict], batch_size: int) -> Sequence[dict]:

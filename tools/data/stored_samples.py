@@ -53,14 +53,14 @@ class SampleMaker:
     Attributes:
         data: items, as `tools.transforms.samples` takes them, or of a preprocessed folder, see `STORED`.
         transform: chain from an item to its volume.
-        channels: channels of the volumes.
+        channels: channels of the volumes; None where they have no classes.
         folder: folder in which they are kept; None for memory.
         bits: one of `DTYPES`.
     """
 
     data: Sequence[dict]
     transform: Callable[[dict], dict]
-    channels: Channels
+    channels: Channels | None
     folder: Path | None
     bits: int
     digest: str = field(init=False, default="")
@@ -83,8 +83,8 @@ class SampleMaker:
         rank, world = idist.get_rank(), idist.get_world_size()
         if rank == 0:
             self._clean()
-        missing = [i for i, item in enumerate(self.data) if STORED not in item and self._kept(i, verify) is None]
-        mine = missing[rank::world]
+        every = range(rank, len(self.data), world)  # of which this process alone computes what is missing
+        mine = [i for i in every if STORED not in self.data[i] and self._kept(i, verify) is None]
         # a generator of its own, or the loader would take a number from the one that initialises networks
         loader = DataLoader(self, None, sampler=mine, num_workers=num_workers, generator=torch.Generator())
         reasons = dict(zip(mine, self._shown(loader, len(mine)), strict=True))
@@ -145,7 +145,11 @@ class SampleMaker:
         made = self.transform({key: item[key] for key in READ if key in item})
         image, label = made["image"], made.get("label")
         values = convert_to_numpy(image).swapaxes(0, 1)  # [axial, images, H, W]
-        index = None if label is None else np.ascontiguousarray(convert_to_numpy(label)[0])
+        label = None if label is None else convert_to_numpy(label)
+        if label is not None and self.channels is None:  # the image that this one is to become
+            index, second = None, packed(label.swapaxes(0, 1), self.bits)
+        else:
+            index = second = None if label is None else np.ascontiguousarray(label[0])
         classes = made.get("class")
         if classes is not None:
             given = np.asarray(classes)
@@ -166,7 +170,7 @@ class SampleMaker:
             classes=classes,
             field_of_view_mm=made[FIELD_OF_VIEW].tolist() if FIELD_OF_VIEW in made else None,
         )
-        return volume, (packed(values, self.bits), index)
+        return volume, (packed(values, self.bits), second)
 
     def _kept(self, index: int, verify: bool) -> tuple[StoredVolume, Arrays] | None:
         """Return what is kept of a volume; None if there is nothing, or not what was written, or the item changed."""

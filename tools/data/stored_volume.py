@@ -17,6 +17,8 @@ DTYPES = {8: np.uint8, 16: np.float16, 32: np.float32}
 was computed."""
 
 Arrays = tuple[np.ndarray, np.ndarray | None]
+"""Of a volume: its images [axial, images, H, W], and its label map [axial, H, W] or the images [axial, ...] that its
+own are to become."""
 
 
 @dataclass
@@ -36,6 +38,7 @@ class StoredVolume:
     field_of_view_mm: list[float] | None = None
     version: str = ""  # of what it was computed from
     files: dict[str, str] = field(default_factory=dict)  # "image" and "label" -> name of the array's file
+    shapes: dict[str, list[int]] = field(default_factory=dict)  # of each
     checks: dict[str, int] = field(default_factory=dict)  # CRC-32 of each
 
     def __post_init__(self) -> None:
@@ -60,7 +63,7 @@ def write_volume(path: Path, stem: str, volume: StoredVolume, arrays: Arrays) ->
     for name, array in zip(("image", "label"), arrays, strict=True):
         if array is not None:
             volume.files[name] = f"{stem}.{name}.npy"
-            volume.checks[name] = _crc(array)
+            volume.shapes[name], volume.checks[name] = list(array.shape), _crc(array)
             with whole_file(path.with_name(volume.files[name])) as partial:
                 np.save(partial, array)
     before = named_files(path)
@@ -87,9 +90,8 @@ def mapped(path: Path, verify: bool) -> tuple[StoredVolume, Arrays]:
 
 def _array(path: Path, name: str, volume: StoredVolume, verify: bool) -> np.ndarray:
     array = np.load(path.with_name(volume.files[name]), mmap_mode="r")
-    expected = volume.shape if name == "image" else [volume.shape[0], *volume.shape[2:]]
-    if list(array.shape) != expected:
-        raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
+    if list(array.shape) != volume.shapes[name]:
+        raise ValueError(f"{name} has shape {array.shape}, expected {volume.shapes[name]}")
     if verify and _crc(array) != volume.checks[name]:
         raise ValueError(f"{name} has another checksum")
     return array

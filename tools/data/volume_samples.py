@@ -28,7 +28,8 @@ class VolumeSamples(Dataset):
     Args:
         data: datalist, as for `SampleStore`; what else an item says comes with its sample.
         transform: transform from an item to its volume, see `tools.transforms.sample_volumes.sample_volumes`.
-        channels: channels of a sample.
+        channels: channels of a sample; None where it has no classes. A "label" is then images [images, D, H, W] too,
+            those that "image" is to become.
         store_dir: folder in which they are kept; None for memory.
         bits: 32 keeps images as they are, 16 and 8 in less space. A preprocessed folder has its own.
         num_workers: processes that compute.
@@ -46,7 +47,7 @@ class VolumeSamples(Dataset):
         self,
         data: Sequence[dict],
         transform: Callable[[dict], dict],
-        channels: Channels,
+        channels: Channels | None,
         store_dir: str | os.PathLike | None,
         bits: int = 32,
         num_workers: int = 0,
@@ -78,7 +79,9 @@ class VolumeSamples(Dataset):
         if volume.field_of_view_mm is not None:
             sample[FIELD_OF_VIEW] = torch.tensor(volume.field_of_view_mm)
         if label is not None:
-            sample["label"] = torch.from_numpy(np.array(label))[None]
+            is_map = label.ndim == 3
+            sample["label"] = torch.from_numpy(np.array(label))[None] if is_map else unpacked(label.swapaxes(0, 1))
+        if volume.known is not None:
             sample["known"] = torch.tensor(volume.known)
         if volume.classes is not None:
             sample["class"] = torch.tensor(volume.classes[0])

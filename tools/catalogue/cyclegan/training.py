@@ -130,10 +130,11 @@ def train(bundle: TranslationBundle) -> Config:
             **training_parts.validation_data(
                 parts.compose("$mr_slices(@image_size, @field_of_view)", bundle.ct_slices("@image_size", "'label'")),
                 {
-                    "_target_": "tools.data.cache.usable_dataset",
+                    "_target_": "tools.data.volume_samples.VolumeSamples",
                     "data": "@val_data",
                     "transform": "@validate#preprocessing",
-                    "cache_dir": "@cache_dir",
+                    "channels": None,
+                    "store_dir": "@cache_dir",
                     "num_workers": "@num_workers",
                 },
             ),
@@ -160,4 +161,5 @@ def slice_store(data: str, transform: str) -> Config:
         "transform": transform,
         "cache_dir": "@cache_dir",
         "slices": "@slices",
+        "num_workers": "@num_workers",
     }
