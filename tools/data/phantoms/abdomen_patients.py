@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from tools.data.phantoms.abdomen import Volume, abdomen_ct
 from tools.data.phantoms.abdomen_body import AbdomenBody
 from tools.data.phantoms.abdomen_tumours import Tumours
+from tools.data.phantoms.folder import checked_settings, write_folder
 
 VERSION = 1
 """Raise this when the same seed gives another phantom than before."""
@@ -57,3 +59,32 @@ def abdomen_patient(
     tumours = Tumours(body, [seed, number, 4], liver and number % 10 != 3, pancreas, enhanced)
     volume = abdomen_ct(body, shape, enhanced, tumours)
     return AbdomenPatient(volume, body, tumours.found, enhanced)
+
+
+def write_abdomen_phantoms(
+    output_dir: str | Path,
+    layout: str,
+    write: Callable[[Path, dict[str, Any], bool], list[dict]],
+    count: int,
+    seed: int,
+    shape: Sequence[int],
+    progress: bool,
+) -> Path:
+    """Write abdominal CT to ``output_dir``, or return at once if they are there already; the folder appears complete.
+
+    Args:
+        output_dir: folder to create; its parents are created too.
+        layout: name of the layout.
+        write: function of the folder, the settings and ``progress`` that fills it.
+        count: number of patients, at least 2; a tenth, but at least 4 of 20 or more, are for validation, one in ten by
+            a hash.
+        seed: number, 0 or more; another seed gives other patients.
+        shape: slices, rows and columns of a scan.
+        progress: True shows a progress bar.
+
+    Raises:
+        ValueError: an argument is out of range.
+        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
+    """
+    settings = {**checked_settings("abdomen", VERSION, count, seed, shape), "layout": layout}
+    return write_folder(output_dir, settings, lambda folder: write(folder, settings, progress))

@@ -14,8 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from tools.data.phantoms.abdomen_organs import AMOS, amos_organs
-from tools.data.phantoms.abdomen_patients import DEFAULT_SHAPE, VERSION, abdomen_patient
-from tools.data.phantoms.folder import checked_settings, numbered, write_folder
+from tools.data.phantoms.abdomen_patients import DEFAULT_SHAPE, abdomen_patient, write_abdomen_phantoms
+from tools.data.phantoms.folder import numbered
 from tools.data.phantoms.msd import write_dataset_json
 from tools.data.phantoms.shapes import affine_of
 from tools.io.nifti import write_nifti
@@ -24,22 +24,11 @@ from tools.io.nifti import write_nifti
 def write_amos_phantoms(
     output_dir: str | Path, count: int = 8, seed: int = 0, shape: Sequence[int] = DEFAULT_SHAPE, progress: bool = True
 ) -> Path:
-    """Write abdominal CT to ``output_dir``, or return at once if they are there already; the folder appears complete.
+    """`write_abdomen_phantoms` in this layout: those for validation are in ``imagesVa``.
 
-    Args:
-        output_dir: folder to create; its parents are created too.
-        count: number of patients, at least 2; a tenth, but at least 4 of 20 or more, are in ``imagesVa``. Three of four
-            were given contrast agent, half have tumours of the liver.
-        seed: number, 0 or more; another seed gives other patients.
-        shape: slices, rows and columns.
-        progress: True shows a progress bar.
-
-    Raises:
-        ValueError: an argument is out of range.
-        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
+    Three patients of four were given contrast agent, half have tumours of the liver.
     """
-    settings = {**checked_settings("abdomen", VERSION, count, seed, shape), "layout": "amos22"}
-    return write_folder(output_dir, settings, lambda folder: _write(folder, settings, progress))
+    return write_abdomen_phantoms(output_dir, "amos22", _write, count, seed, shape, progress)
 
 
 def _write(folder: Path, settings: dict[str, Any], progress: bool) -> list[dict]:

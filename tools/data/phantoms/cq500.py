@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.data.phantoms.folder import write_csv, write_folder
+from tools.data.phantoms.folder import write_csv
 from tools.data.phantoms.head_ct import DEFAULT_SHAPE, HeadPhantom
-from tools.data.phantoms.head_patients import head_scans, head_settings, record, write_truth
+from tools.data.phantoms.head_patients import head_scans, record, write_head_phantoms, write_truth
 from tools.data.phantoms.shapes import affine_of
 from tools.io.dicom_writer import write_dicom_series
 
@@ -49,22 +49,8 @@ MIDLINE_MM = 5.0
 def write_cq500_phantoms(
     output_dir: str | Path, count: int = 12, seed: int = 0, shape: Sequence[int] = DEFAULT_SHAPE, progress: bool = True
 ) -> Path:
-    """Write head CT to ``output_dir``, or return at once if they are there already; the folder appears complete.
-
-    Args:
-        output_dir: folder to create; its parents are created too.
-        count: number of patients, at least 2. A tenth, but at least 4 of 20 or more, are held out for validation by
-            the hash of their name, ``CQ500-CT-0``, one in ten.
-        seed: number, 0 or more; another seed gives other patients.
-        shape: slices, rows and columns of a scan.
-        progress: True shows a progress bar.
-
-    Raises:
-        ValueError: an argument is out of range.
-        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
-    """
-    settings = head_settings("cq500", count, seed, shape)
-    return write_folder(output_dir, settings, lambda folder: _write(folder, settings, progress))
+    """`write_head_phantoms` in this layout: the split is by the hash of names, ``CQ500-CT-0``."""
+    return write_head_phantoms(output_dir, "cq500", _write, count, seed, shape, progress)
 
 
 def findings(phantom: HeadPhantom) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tools.data.phantoms.bleeds import TYPES
-from tools.data.phantoms.folder import checked_settings, numbered
+from tools.data.phantoms.folder import checked_settings, numbered, write_folder
 from tools.data.phantoms.head_ct import HeadPhantom, head_ct
 from tools.data.phantoms.shapes import affine_of
 from tools.io.nifti import write_nifti
@@ -31,9 +31,33 @@ class HeadScan(NamedTuple):
     validation: bool
 
 
-def head_settings(layout: str, count: int, seed: int, shape: Sequence[int]) -> dict[str, Any]:
-    """Settings of a set of heads; raises ValueError as ``checked_settings`` does."""
-    return {**checked_settings("head", VERSION, count, seed, shape), "layout": layout}
+def write_head_phantoms(
+    output_dir: str | Path,
+    layout: str,
+    write: Callable[[Path, dict[str, Any], bool], list[dict]],
+    count: int,
+    seed: int,
+    shape: Sequence[int],
+    progress: bool,
+) -> Path:
+    """Write head CT to ``output_dir``, or return at once if they are there already; the folder appears complete.
+
+    Args:
+        output_dir: folder to create; its parents are created too.
+        layout: name of the layout.
+        write: function of the folder, the settings and ``progress`` that fills it.
+        count: number of patients, at least 2; a tenth, but at least 4 of 20 or more, are for validation, one in ten by
+            a hash.
+        seed: number, 0 or more; another seed gives other patients.
+        shape: slices, rows and columns of a scan.
+        progress: True shows a progress bar.
+
+    Raises:
+        ValueError: an argument is out of range.
+        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
+    """
+    settings = {**checked_settings("head", VERSION, count, seed, shape), "layout": layout}
+    return write_folder(output_dir, settings, lambda folder: write(folder, settings, progress))
 
 
 def bleeds_of(seed: int, number: int) -> tuple[str, ...]:
@@ -55,7 +79,7 @@ def head_scans(
     """All scans of a set.
 
     Args:
-        settings: settings, of ``head_settings``.
+        settings: settings of the set.
         name: name of a patient by the number; its hash decides on the side of the split.
         first: number of a patient.
         scans: number of scans of the patient of a number; a later one is of days later, when blood has faded.

@@ -13,8 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tools.data.phantoms.abdomen_patients import DEFAULT_SHAPE, VERSION, abdomen_patient
-from tools.data.phantoms.folder import checked_settings, numbered, write_folder
+from tools.data.phantoms.abdomen_patients import DEFAULT_SHAPE, abdomen_patient, write_abdomen_phantoms
+from tools.data.phantoms.folder import numbered
 from tools.data.phantoms.msd import pancreas_labels
 from tools.data.phantoms.shapes import affine_of
 from tools.io.dicom_writer import write_dicom_series
@@ -26,22 +26,8 @@ LABELS = "TCIA_pancreas_labels-02-05-2017"
 def write_pancreas_ct_phantoms(
     output_dir: str | Path, count: int = 8, seed: int = 0, shape: Sequence[int] = DEFAULT_SHAPE, progress: bool = True
 ) -> Path:
-    """Write abdominal CT to ``output_dir``, or return at once if they are there already; the folder appears complete.
-
-    Args:
-        output_dir: folder to create; its parents are created too.
-        count: number of patients, at least 2. A tenth, but at least 4 of 20 or more, are held out for validation by
-            the hash of their four digits, one in ten.
-        seed: number, 0 or more; another seed gives other patients.
-        shape: slices, rows and columns.
-        progress: True shows a progress bar.
-
-    Raises:
-        ValueError: an argument is out of range.
-        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
-    """
-    settings = {**checked_settings("abdomen", VERSION, count, seed, shape), "layout": "pancreas_ct"}
-    return write_folder(output_dir, settings, lambda folder: _write(folder, settings, progress))
+    """`write_abdomen_phantoms` in this layout: the split is by the hash of a patient's four digits."""
+    return write_abdomen_phantoms(output_dir, "pancreas_ct", _write, count, seed, shape, progress)
 
 
 def _write(folder: Path, settings: dict[str, Any], progress: bool) -> list[dict]:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tools.data.phantoms.bleeds import TYPES
-from tools.data.phantoms.folder import write_csv, write_folder
+from tools.data.phantoms.folder import write_csv
 from tools.data.phantoms.head_ct import DEFAULT_SHAPE
-from tools.data.phantoms.head_patients import head_scans, head_settings, record, write_truth
+from tools.data.phantoms.head_patients import head_scans, record, write_head_phantoms, write_truth
 from tools.data.phantoms.shapes import affine_of
 from tools.io.nifti import write_nifti
 
@@ -30,22 +30,8 @@ FIRST = 49
 def write_physionet_ich_phantoms(
     output_dir: str | Path, count: int = 12, seed: int = 0, shape: Sequence[int] = DEFAULT_SHAPE, progress: bool = True
 ) -> Path:
-    """Write head CT to ``output_dir``, or return at once if they are there already; the folder appears complete.
-
-    Args:
-        output_dir: folder to create; its parents are created too.
-        count: number of patients, at least 2. A tenth, but at least 4 of 20 or more, are held out for validation by
-            the hash of their three digits, one in ten.
-        seed: number, 0 or more; another seed gives other patients.
-        shape: slices, rows and columns of a scan.
-        progress: True shows a progress bar.
-
-    Raises:
-        ValueError: an argument is out of range.
-        FileExistsError: ``output_dir`` holds phantoms with other settings, or anything else.
-    """
-    settings = head_settings("physionet_ich", count, seed, shape)
-    return write_folder(output_dir, settings, lambda folder: _write(folder, settings, progress))
+    """`write_head_phantoms` in this layout: the split is by the hash of a patient's three digits."""
+    return write_head_phantoms(output_dir, "physionet_ich", _write, count, seed, shape, progress)
 
 
 def _write(folder: Path, settings: dict[str, Any], progress: bool) -> list[dict]:
