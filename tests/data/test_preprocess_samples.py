@@ -118,6 +118,18 @@ def test_other_settings_are_refused_and_say_what_to_run(original, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_damaged_sample_is_named(original, tmp_path):
+    preprocess(original, tmp_path / "out", SIZE, kind="volumes", workers=1)
+    first = case_datalist(HIPPOCAMPUS, tmp_path / "out", "training")[0]
+    array = next((tmp_path / "out").glob(f"{first['id']}-*.image.npy"))
+    content = bytearray(array.read_bytes())
+    content[-100] ^= 0x10
+    array.write_bytes(content)
+    assert len(volumes(tmp_path / "out", None)) == 4
+    with pytest.warns(UserWarning, match="another checksum.*preprocess the original dataset again"):
+        assert len(volumes(tmp_path / "out", None, verify=True)) == 3
+
+
 def test_an_interrupted_run_is_continued(original, tmp_path, monkeypatch):
     mine = tmp_path / "mine"
     shutil.copytree(original, mine)

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,9 @@ class SampleMaker:
 
     def all(self, num_workers: int, verify: bool = False) -> list[tuple[StoredVolume, Arrays] | str]:
         """Every volume with its arrays, or the reason why it has none."""
+        at_once = partial(self._at_once, verify=verify)
         if self.folder is None:
-            return [self._tried(i, self._in_memory) for i in self._shown(range(len(self.data)))]
+            return [self._tried(i, at_once) for i in self._shown(range(len(self.data)))]
         rank, world = idist.get_rank(), idist.get_world_size()
         if rank == 0:
             self._clean()
@@ -91,7 +93,7 @@ class SampleMaker:
         if world > 1:
             idist.barrier()
         return [
-            self._tried(i, self._in_memory)
+            self._tried(i, at_once)
             if STORED in item
             else reasons.get(i) or self._kept(i, False) or self[i] or self._kept(i, False)
             for i, item in enumerate(self.data)
@@ -128,13 +130,13 @@ class SampleMaker:
                 raise
             return str(reason)
 
-    def _in_memory(self, item: dict) -> tuple[StoredVolume, Arrays]:
+    def _at_once(self, item: dict, verify: bool) -> tuple[StoredVolume, Arrays]:
         """A volume computed, or as a preprocessed folder has it."""
         if STORED not in item:
             return self._computed(item)
         path = Path(item[STORED])
         try:
-            volume, arrays = mapped(path, False)
+            volume, arrays = mapped(path, verify)
         except (ValueError, TypeError, KeyError, OSError) as error:
             raise VolumeError.of(path, f"it is damaged ({error}); preprocess the original dataset again") from error
         if "class" not in item:

@@ -235,7 +235,7 @@ def _from_to(least: float, greatest: float) -> str:
 
 def _short(number: float) -> str:
     """Three digits, or all before the point."""
-    return f"{number:.3g}" if number < 1000 else f"{number:.0f}"
+    return f"{number:.3g}" if abs(number) < 1000 else f"{number:,.0f}"
 
 
 def _range(spread: dict[str, Any]) -> str:
@@ -265,7 +265,7 @@ def _most_frequent(spread: dict[str, Any]) -> str:
     """The most frequent row, where more than one case has it and not all do."""
     if spread["so_many"] == 1 or spread["least"] == spread["greatest"]:
         return ""
-    return f"; {spread['so_many']} are {' x '.join(f'{n:g}' for n in spread['most_frequent'])}"
+    return f"; most often {' x '.join(f'{n:g}' for n in spread['most_frequent'])}, in {spread['so_many']}"
 
 
 def _caption(case: CaseFacts) -> str:
@@ -281,9 +281,14 @@ def _png(picture: np.ndarray) -> str:
 
 
 def _histogram(name: str, kind: str | None, cases: Sequence[CaseFacts]) -> str:
-    """Histograms of up to 40 scans over one another, as SVG."""
+    """Histograms of up to 40 scans over one another, as SVG; of scans without a common unit, each in its own."""
     values = [case.intensities[name] for case in cases if name in case.intensities]
     values = values[:: max(1, len(values) // 40)]
+    unit = f"{name}, HU" if kind == "CT" else name
+    bright = [float(np.percentile(one, 99.5)) for one in values]
+    if min(bright) > 0 and max(bright) > SPREAD * min(bright):
+        values = [one / high for one, high in zip(values, bright, strict=True)]
+        unit = f"{name}, as a share of each scan's 99.5th percentile"
     pooled = np.concatenate(values)
     low, high = np.percentile(pooled, [0.1, 99.9])
     edges = np.linspace(low, max(high, low + 1e-6), 101)
@@ -293,7 +298,7 @@ def _histogram(name: str, kind: str | None, cases: Sequence[CaseFacts]) -> str:
         for one in values:
             share, _ = np.histogram(one, edges)
             axes.plot((edges[1:] + edges[:-1]) / 2, share / len(one), color=COLOURS[0], alpha=0.35, linewidth=0.8)
-        axes.set(xlabel=f"{name}, HU" if kind == "CT" else name, ylabel="share of voxels", yscale="log")
+        axes.set(xlabel=unit, ylabel="share of voxels", yscale="log")
         axes.grid(alpha=0.3)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
