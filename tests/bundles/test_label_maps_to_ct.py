@@ -1,6 +1,7 @@
 """Chest CT of label maps: of their size, spacing and place, with the denoiser that is given."""
 
 import json
+import shutil
 
 import nibabel
 import numpy as np
@@ -67,6 +68,43 @@ def test_images_lie_on_the_voxels_of_the_given_label_maps(controlled, tmp_path, 
     assert fine.header.get_zooms() == pytest.approx((1.25, 1.5, 3.0))
     differs = np.asarray(fine.dataobj)[::2, ::2, ::2] != expected
     assert differs.mean() < 0.02  # corners become round
+
+
+def test_a_nodule_is_put_into_a_scan_of_which_all_else_stays(controlled, tmp_path, monkeypatch):
+    """Every voxel beyond the sphere and its margin is the file's, also where it lies beyond the window."""
+    monkeypatch.chdir(REPOSITORY)
+    given, out = tmp_path / "given", tmp_path / "out"
+    for kind in ("imagesTr", "labelsTr"):
+        (given / kind).mkdir(parents=True)
+    label = next((controlled / "phantoms" / "labelsTr").glob("*.nii.gz"))
+    scan = nibabel.load(controlled / "phantoms" / "imagesTr" / label.name)
+    hu = np.asarray(scan.dataobj).copy()
+    hu[0, 0, :3] = (-3024, 3071, 1200)
+    nibabel.save(nibabel.Nifti1Image(hu, scan.affine), given / "imagesTr" / label.name)
+    values = np.asarray(nibabel.load(label).dataobj)
+    nodule, lung = (train_config(BUNDLE)["labels"][name] for name in ("nodule", "lung"))
+    values = np.where(values == nodule, lung, values)
+    nibabel.save(nibabel.Nifti1Image(values, scan.affine), given / "labelsTr" / label.name)
+    shutil.copy(controlled / "phantoms" / "dataset.json", given)
+    middle = [int(np.median(axis)) for axis in np.nonzero(values == lung)]
+    centre = (scan.affine @ [*middle, 1])[:3].round(1).tolist()
+    options = {"bundle_root": str(controlled), "dataset_dir": str(given), "output_dir": str(out), "device": "cpu"}
+    small = {"num_volumes": 1, "steps": 2, "repeats": 2, "context": 4, "margin": 3.0, "sphere": [*centre, 20.0]}
+    run(config_file=config_file(BUNDLE, "inpaint"), **options, **small)
+    (made,), (marked,) = (
+        [nibabel.load(path) for path in (out / kind).glob("*.nii.gz")] for kind in ("imagesTr", "labelsTr")
+    )
+    before = nibabel.as_closest_canonical(nibabel.Nifti1Image(hu, scan.affine))
+    assert np.allclose(made.affine, before.affine, atol=1e-4)
+    was, now = np.asarray(before.dataobj), np.asarray(made.dataobj)
+    assert now.dtype == was.dtype
+    grid = np.stack(np.meshgrid(*(np.arange(n) for n in was.shape), indexing="ij"), -1)
+    away = np.linalg.norm(nibabel.affines.apply_affine(before.affine, grid) - centre, axis=-1)
+    voxel = max(before.header.get_zooms())
+    assert np.array_equal(now[away > 13.0 + voxel], was[away > 13.0 + voxel])
+    assert (now[away < 10] != was[away < 10]).mean() > 0.5
+    assert np.array_equal(np.asarray(marked.dataobj) == nodule, away <= 10.0)
+    assert (out / "inpainted.png").is_file()
 
 
 @pytest.fixture

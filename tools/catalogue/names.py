@@ -16,6 +16,7 @@ NAMES = {
     "labelled_dataset": "tools.data.cases",
     "dataset_or_phantoms": "tools.data.fallback",
     "label_maps": "tools.data.label_maps",
+    "labelled_scans": "tools.data.label_maps",
     "with_labels": "tools.data.labels",
     "write_brats_phantoms": "tools.data.phantoms.brats",
     "write_chaos_phantoms": "tools.data.phantoms.chaos",

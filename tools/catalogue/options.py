@@ -293,12 +293,25 @@ CHEST_CONTROL = {
         "steps": "steps from noise to a volume",
         "dicom": "writes DICOM series with segmentations in the place of NIfTI",
     },
+    "inpaint": {
+        "dataset_dir": "folder of scans with label maps, see above; without it the phantoms of the training",
+        "region": "class that is made anew where it is in the label map",
+        "sphere": "one that gets this class first: x, y, z in mm of RAS, and diameter in mm",
+        "margin": "mm around the class that are made anew too",
+        "context": "voxels around these that the network sees",
+        "repeats": "times that each step is made, so that both parts come to fit (RePaint)",
+        "num_volumes": "how many scans are made, of those of the folder in turn",
+        "seed": "of the first scan; the others have the following ones",
+        "steps": "steps from noise to a volume",
+        "dicom": "writes DICOM series with segmentations in the place of NIfTI",
+    },
     "evaluate": {"reference": DIFFUSION["evaluate"]["reference"]},
 }
 COMMON = {
     "train": (TRAIN, PLACES_OF_TRAINING),
     "inference": (INFERENCE, PLACES),
     "reconstruct": (INFERENCE, PLACES),
+    "inpaint": (INFERENCE, PLACES),
     "evaluate": (EVALUATE, {}),
 }
 """Config -> what all families share: what stands before their own options in a table, and what stands after."""
@@ -306,6 +319,7 @@ COMMON = {
 COMPUTED = {
     "$@bundle_root + '/eval'": "`eval` in `bundle_root`",
     "$@bundle_root + '/reconstruction'": "`reconstruction` in `bundle_root`",
+    "$@bundle_root + '/inpainted'": "`inpainted` in `bundle_root`",
     "$@bundle_root + '/models'": "`models` in `bundle_root`",
     "$@bundle_root + '/cache'": "`cache` in `bundle_root`",
     "$@bundle_root + '/models/model.pt'": "`models/model.pt`",

@@ -7,7 +7,36 @@ from pathlib import Path
 from typing import Any
 
 from tools.datasets.decathlon import DESCRIPTION, described
-from tools.io.readers import volume_suffix
+from tools.io.readers import VolumeError, volume_suffix
+
+
+def labelled_scans(folder: str | os.PathLike, num_volumes: int, seed: int = 0, name: str = "synthetic") -> list[dict]:
+    """Label maps with their images in turn, each with a seed of its own: items of `label_maps` with "image", a path.
+
+    Args:
+        folder: folder in the layout of nnU-Net or the Decathlon, `imagesTr` and `labelsTr`.
+        num_volumes: number of volumes.
+        seed: seed of the first.
+        name: first part of the volumes' names.
+
+    Raises:
+        FileNotFoundError: there is no label map.
+        VolumeError: a label map has no image, or several.
+    """
+    items = label_maps(folder, num_volumes, seed, name)
+    for item in items:
+        path = Path(item["label_map"])
+        stem = path.name.removesuffix(volume_suffix(path.name))
+        images = [
+            other
+            for other in (path.parents[1] / "imagesTr").glob(f"{stem}*")
+            if other.name.removesuffix(volume_suffix(other.name) or "") in (stem, f"{stem}_0000")
+        ]
+        if len(images) != 1:
+            wanted = f"imagesTr/{stem}_0000{volume_suffix(path.name)}"
+            raise VolumeError.of(path, f"expected one image of it, {wanted}, found {len(images)}")
+        item["image"] = str(images[0])
+    return items
 
 
 def label_maps(folder: str | os.PathLike, num_volumes: int, seed: int = 0, name: str = "synthetic") -> list[dict]:

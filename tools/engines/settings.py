@@ -274,6 +274,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("volume_size", "size"), several(whole(1), 3)),
     "spacing": several(number(1e-3), 3),
     "control": one_of("controlnet", "concatenation"),
+    **{"margin": number(0), "context": whole(0), "repeats": whole(1)},
     "network_channels": widths,
     **dict.fromkeys(("num_res_blocks", "patch", "steps", "half_life"), whole(1)),
     "mask_size": several(whole(1), 3),

@@ -91,3 +91,49 @@ class WriteSamplesd(MapTransform):
     def _in_unit(self, image: Tensor, scale: Scale) -> np.ndarray:
         window = Window(*scale) if isinstance(scale, tuple) else Window(0.0, BRIGHTEST)
         return window.unscale(image.clamp(-1, 1).double()).round().numpy()
+
+
+class WriteCasesd(MapTransform):
+    """Write scans [1, D, H, W] in whole HU with their label maps of class indices as cases of a `LabelledFolder`.
+
+    Axes of the files run to the right, the front and the head; no voxel changes.
+
+    Args:
+        keys: keys of scans, MetaTensors.
+        label_key: key of a scan's label map, on the same voxels.
+        channels: channels whose classes are meant; they are those of the folder.
+        folder: folder to which the cases are added; its `finish` is the caller's.
+        provenance: origin of the scans, which every file says.
+        name_key: key of the case's name.
+        seed_key: key of the number that a scan follows from; may be missing.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        label_key: str,
+        channels: Channels,
+        folder: LabelledFolder,
+        provenance: Provenance,
+        name_key: str = "name",
+        seed_key: str = "seed",
+    ) -> None:
+        super().__init__(keys)
+        self.label_key = label_key
+        self.channels = channels
+        self.folder = folder
+        self.provenance = provenance
+        self.name_key = name_key
+        self.seed_key = seed_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        seed = d.get(self.seed_key)
+        record = self.provenance.record(None if seed is None else int(seed))
+        turn = Orientation(axcodes="RAS", labels=None)
+        label = turn(d[self.label_key])
+        for key in self.key_iterator(d):
+            scan = turn(d[key])
+            values = self.channels.to_values(label[0].numpy())
+            self.folder.add(str(d[self.name_key]), [scan[0].numpy()], values, scan.affine.numpy(), record)
+        return d

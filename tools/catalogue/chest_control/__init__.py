@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.catalogue.chest_control.entry import CLASSES, ControlBundle
-from tools.catalogue.chest_control.inference import evaluate, inference
+from tools.catalogue.chest_control.inference import evaluate, inference, inpaint
 from tools.catalogue.chest_control.metadata import metadata
 from tools.catalogue.chest_control.training import train
 from tools.catalogue.options import CHEST_CONTROL as OPTIONS
@@ -19,7 +19,12 @@ Read the terms of the images and label maps that you give.
 
 
 def configs(bundle: ControlBundle) -> dict[str, Config]:
-    return {"train": train(bundle), "inference": inference(bundle), "evaluate": evaluate(bundle)}
+    return {
+        "train": train(bundle),
+        "inference": inference(bundle),
+        "inpaint": inpaint(bundle),
+        "evaluate": evaluate(bundle),
+    }
 
 
 def facts(bundle: ControlBundle) -> Config:
