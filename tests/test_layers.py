@@ -38,6 +38,7 @@ LAYERS = {
     "catalogue": (*FILES, "datasets"),
     # commands: nothing imports them, but gpu, which runs benchmark's measurements
     "collection": (*FILES, "io", "transforms", "engines"),
+    "gallery": (*FILES, "collection"),
     "inspect_data": (*FILES, "datasets", "io", "transforms", "data", "evaluation"),
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "datasets", "io", "transforms", "data"),

@@ -10,6 +10,7 @@ COMMANDS = {
     "benchmark_slices": "tools.benchmark.slice_store:benchmark_slices",
     "evaluate": "tools.evaluation.command:evaluate",
     "fetch_weights": "tools.published.command:fetch_weights",
+    "gallery": "tools.gallery.command:gallery",
     "gpu": "tools.gpu.command:gpu",
     "index": "tools.share.index:index",
     "inspect": "tools.share.inspection:inspect",

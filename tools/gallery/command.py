@@ -1,0 +1,114 @@
+"""The command that shows the collection on one page: every bundle, what it makes, its pictures and its commands."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from tools.collection import BUNDLES, Bundle, bundles
+from tools.files import whole_file
+
+PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+"""Endings of pictures, and their types."""
+
+KINDS = {"generate": "from noise", "translate": "image to image", "reconstruct": "reconstruction"}
+"""Words for what a bundle does, on buttons."""
+
+REPORTS = ("report.json", "eval/report.json")
+"""Where an evaluation of a bundle may lie in its folder."""
+
+
+def gallery(output_dir: str = "gallery", folder: str | None = None) -> None:
+    """Write gallery.html: all bundles with pictures, commands and, where they were evaluated, numbers.
+
+    The page needs no network and no other file. Its bundles can be searched by what they make, modality, anatomy,
+    method and data. Numbers are those of a report that `evaluate.json` wrote into the bundle's folder.
+
+    Args:
+        output_dir: folder for the page.
+        folder: folder of bundles; this collection's without it.
+    """
+    found = bundles(folder)
+    if not found:
+        raise FileNotFoundError(
+            f"there is no bundle in {folder or BUNDLES}; expected folders with configs/metadata.json"
+        )
+    entries = [_entry(bundle) for bundle in found]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    kinds = {entry["kind"]: KINDS.get(entry["kind"], entry["kind"]) for entry in entries}
+    page = environment.get_template("gallery.html.j2").render(bundles=entries, kinds=kinds)
+    path = Path(output_dir) / "gallery.html"
+    with whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
+    print(f"{len(entries)} bundles are on {path}")
+
+
+def _entry(bundle: Bundle) -> dict[str, Any]:
+    """What the page says of a bundle."""
+    metadata, where = bundle.metadata, _shown(bundle.folder)
+    commands = []
+    if (bundle.folder / "configs" / "train.json").is_file():
+        commands.append(("Train", f"python -m monai.bundle run --config_file {where}/configs/train.json"))
+    commands.append((_verb(bundle.kind), f"python -m monai.bundle run --config_file {where}/configs/inference.json"))
+    return {
+        "name": bundle.name,
+        "kind": bundle.kind,
+        "title": metadata["name"],
+        "description": metadata["description"],
+        "data": metadata["data_source"],
+        "references": metadata.get("references", []),
+        "trained": bundle.is_trained,
+        "pictures": list(_pictures(bundle.folder / "docs")),
+        "commands": commands,
+        "numbers": _numbers(bundle.folder),
+        "words": " ".join(sorted(bundle.words() | {KINDS.get(bundle.kind, "")})).lower(),
+    }
+
+
+def _verb(kind: str) -> str:
+    return {"generate": "Generate", "translate": "Translate"}.get(kind, "Run")
+
+
+def _shown(folder: Path) -> str:
+    """A bundle's folder, from the repository's root where it lies in there."""
+    root = BUNDLES.parent
+    return folder.resolve().relative_to(root).as_posix() if folder.resolve().is_relative_to(root) else str(folder)
+
+
+def _pictures(docs: Path) -> Iterator[dict[str, str]]:
+    """Pictures that a bundle's README shows, in its order, with the text beside them."""
+    readme = docs / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    shown = [
+        *re.findall(r'<img src="(?P<file>[^"/]+)"[^>]*?alt="(?P<alt>[^"]*)"', text),
+        *((file, alt) for alt, file in re.findall(r"!\[([^\]]*)\]\(([^)/]+)\)", text)),
+    ]
+    for name, alt in sorted(dict(shown).items(), key=lambda one: text.index(one[0])):
+        path = docs / name
+        if path.suffix.lower() in PICTURES and path.is_file():
+            data = base64.b64encode(path.read_bytes()).decode("ascii")
+            yield {"src": f"data:{PICTURES[path.suffix.lower()]};base64,{data}", "alt": alt}
+
+
+def _numbers(folder: Path) -> Sequence[tuple[str, str]]:
+    """Distances of the bundle's images to real ones, by feature space, from the report of an evaluation."""
+    for name in REPORTS:
+        path = folder / name
+        if path.is_file():
+            spaces = json.loads(path.read_text(encoding="utf-8")).get("spaces", {})
+            return [
+                (f"{metric} ({space})", f"{score['value']:.3g}")
+                for space, found in spaces.items()
+                for scores in found.get("models", {}).values()
+                for metric, score in scores.items()
+                if metric in ("fid", "mmd", "kid") and isinstance(score.get("value"), int | float)
+            ]
+    return []
