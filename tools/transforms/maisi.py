@@ -77,7 +77,7 @@ def regions_of(labels: Tensor) -> list[str]:
     Raises:
         ValueError: the label map has none of them.
     """
-    there = {NAMES[value] for value in labels.unique().tolist() if value < len(NAMES)}
+    there = {NAMES[value] for value in labels.long().unique().tolist() if value < len(NAMES)}
     found = [region for region, names in REGIONS.items() if there & set(names)]
     if not found:
         known = ", ".join(name for names in REGIONS.values() for name in names)
