@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,15 +69,18 @@ def generator(case: Case, device: torch.device, reference: bool) -> tuple[torch.
     return network, torch.randn(1, parser.get_parsed_content("latent_dim")).to(device)
 
 
-def denoiser(case: Case, device: torch.device) -> tuple[torch.nn.Module, Tensor, Tensor]:
-    """A denoiser with random weights, noise and the time at which a sample is nothing else."""
+def denoiser(case: Case, device: torch.device) -> tuple[Callable[..., Tensor], Tensor, Tensor]:
+    """A denoiser with random weights, of the first class where it has some, noise, and the time of nothing else."""
     parser = read_config(case.bundle, {**case.overrides, "image_size": case.image_size, "device": device})
     torch.manual_seed(0)
     network = parser.get_parsed_content("network").eval()
     for parameter in network.out.parameters():  # begins with zeros, which would hide what comes before
         torch.nn.init.normal_(parameter, std=0.1)
     channels = parser.get_parsed_content("sample_channels").number
-    noise = torch.randn(1, channels, *parser.get_parsed_content("volume_size"))
+    size = parser.get_parsed_content("volume_size") if "volume_size" in parser else [case.image_size] * 2
+    noise = torch.randn(1, channels, *size)
+    if getattr(network, "num_class_embeds", None):
+        network = partial(network, class_labels=torch.zeros(1, dtype=torch.long, device=device))
     return network, noise.to(device), torch.full((1,), 1000.0, device=device)
 
 

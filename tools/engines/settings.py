@@ -303,6 +303,6 @@ RULES: dict[str, Rule] = {
     "implementation": one_of("optimised", "reference"),
     "window": window,
     "second_window": optional(window),
-    "field_of_view": millimetres,
+    "field_of_view": optional(millimetres),
 }
 """What is expected of each option."""

@@ -54,10 +54,13 @@ class Step:
 
 
 def one_of_each_family() -> list[str]:
-    """A bundle of every family, the first, or one that the paper measured; bundles with the same objective are one."""
-    chosen: dict[str, str] = {}
+    """A bundle of every family, the first, or one that the paper measured; bundles with the same objective are one,
+    but for slices and volumes.
+    """
+    chosen: dict[tuple[str, bool], str] = {}
     for bundle in sorted(bundle_names(), key=lambda name: name not in MEMORY):
-        chosen.setdefault(train_config(bundle)["objective"]["_target_"].split(".")[-2], bundle)
+        config = train_config(bundle)
+        chosen.setdefault((config["objective"]["_target_"].split(".")[-2], "slice_choice" in config), bundle)
     return sorted(chosen.values())
 
 

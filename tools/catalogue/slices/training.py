@@ -11,7 +11,10 @@ from tools.catalogue import training_parts
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.data import SliceData
 
-OPTIONS = (*(option for option in training_parts.TRAINING_OPTIONS if option != "window"), "encoding", "val_slices")
+OPTIONS = (
+    *(option for option in training_parts.TRAINING_OPTIONS if option != "window"),
+    *("encoding", "field_of_view", "val_slices"),
+)
 """Options of every such training that are checked."""
 
 SAMPLE = ("image_size", "images", "labels", "encoding", "classes")
