@@ -24,6 +24,7 @@ TINY = {
     "channels": 8,
     "network_channels": [8, 16],
     "sizes": [16, 32],
+    "save_interval": 1,
     "steps": 4,
     "batch_size": 2,
     "max_epochs": 2,

@@ -261,3 +261,21 @@ def test_bad_classes(given, message):
     objective = DiffusionObjective(Denoiser(3), RFlowScheduler(), num_classes=2)
     with pytest.raises(ValueError, match=message):
         objective.draw({"image": torch.zeros(2, 1, 2, 2)} | given, Draws(seed=0, iteration=0))
+
+
+def test_labels_alone_are_a_sample_too():
+    """A label model: without images the loss is that of the label channels, whose classes come back."""
+    labels = Channels({}, {"anterior": 1, "posterior": 2})
+    batch = {"label": labelled()["label"]}
+    objective = DiffusionObjective(Denoiser(), SCHEDULERS["flow"](), labels)
+    drawn = objective.draw(batch, Draws(seed=0, iteration=3))
+    assert torch.equal(labels.split(drawn["sample"])[1], batch["label"])
+    errors = []
+    for row in range(2):
+        t = drawn["time"][row].item()
+        for x, n in zip(drawn["sample"][row].flatten().tolist(), drawn["noise"][row].flatten().tolist(), strict=True):
+            noisy, target = noisy_and_target("flow", x, n, t)
+            errors.append((0.3 * noisy + t / 100 - target) ** 2)
+    terms = objective.denoiser_loss(drawn)
+    assert [*terms] == ["label"]
+    assert terms["label"].item() == pytest.approx(sum(errors) / len(errors), rel=1e-4)

@@ -138,14 +138,14 @@ class DiffusionObjective:
         """
         if self.prepare is not None:
             batch = self.prepare(batch, draws)
-        image = batch["image"].float()
-        rows = len(image)
+        image = batch["image"].float() if self.channels is None or self.channels.images else None
         sample, counted = image, None
         if self.channels is not None:
             label, known = batch.get("label"), batch.get("known")
             sample = self.channels.join(image, label, known)
             if self.channels.labels:
                 counted = self.channels.counted(label, known)
+        rows = len(sample)
         return {
             "sample": sample,
             "noise": draws.normal(*sample.shape),
@@ -218,7 +218,5 @@ class DiffusionObjective:
         images, number = self.channels.num_images, self.channels.number
         counted = batch["counted"].to(error.dtype).flatten(1)
         label = (error[:, images:].flatten(1) * counted).sum(1) / counted.sum(1).clamp(min=1)
-        return {
-            "image": error[:, :images].mean() * (images / number),
-            "label": label.mean() * (self.label_weight * (number - images) / number),
-        }
+        terms = {"image": error[:, :images].mean() * (images / number)} if images else {}
+        return terms | {"label": label.mean() * (self.label_weight * (number - images) / number)}

@@ -24,10 +24,10 @@ class Channels:
     """What the channels of a sample are: images in [-1, 1] first, then labels.
 
     Args:
-        images: scale of every image by its name, in the order of the channels. Two numbers are a window, whose ends
-            become -1 and 1: `{"ct": [-160, 240]}` in HU. One number is a percentile of what lies above the volume's
-            mean (which is of the body), which becomes 1 while 0 becomes -1: `{"t1": 99.5, "flair": 99.5}` for MR, which
-            has no unit; 100 is the maximum.
+        images: scale of every image by its name, in the order of the channels; `{}` for labels alone. Two numbers are a
+            window, whose ends become -1 and 1: `{"ct": [-160, 240]}` in HU. One number is a percentile of what lies
+            above the volume's mean (which is of the body), which becomes 1 while 0 becomes -1: `{"t1": 99.5, "flair":
+            99.5}` for MR, which has no unit; 100 is the maximum.
         labels: value in the files by name of the class: `{"oedema": 2, "enhancing tumour": 4}`. Several values are one
             class, `[4, 3]`, which is written with the first of them. Any other value is background.
         encoding: "one_hot", a channel per class, 1 inside and -1 outside; or a number by which the value in the files
@@ -38,8 +38,8 @@ class Channels:
         names: names of the channels, in order; one channel for all classes is called "label".
 
     Raises:
-        ValueError: no image, a scale that is neither a percentile nor a window, two classes of one value, more than 254
-            classes, or an encoding of values that leave 8 bits.
+        ValueError: neither image nor label, a scale that is neither a percentile nor a window, two classes of one
+            value, more than 254 classes, or an encoding of values that leave 8 bits.
 
     Example::
 
@@ -55,8 +55,8 @@ class Channels:
         labels: Mapping[str, int | Sequence[int]] | None = None,
         encoding: str | float = "one_hot",
     ) -> None:
-        if not images:
-            raise ValueError("a sample needs an image; give names and scales, such as images={'ct': [-160, 240]}")
+        if not images and not labels:
+            raise ValueError("a sample needs an image or labels; name images with scales: images={'ct': [-160, 240]}")
         self.images: dict[str, Scale] = {name: _scale(name, scale) for name, scale in images.items()}
         self.labels: dict[str, tuple[int, ...]] = {
             name: (value,) if isinstance(value, int) else tuple(value) for name, value in (labels or {}).items()
@@ -148,7 +148,7 @@ class Channels:
         """
         return torch.tensor([names is None or name in names for name in self.labels], dtype=torch.bool)
 
-    def join(self, image: Tensor, label: Tensor | None = None, known: Tensor | None = None) -> Tensor:
+    def join(self, image: Tensor | None, label: Tensor | None = None, known: Tensor | None = None) -> Tensor:
         """A batch of samples [B, channels, ...] of images [B, images, ...] in [-1, 1] and class indices [B, 1, ...].
 
         Args:
@@ -161,8 +161,11 @@ class Channels:
             ValueError: another number of channels, no label where there are classes, or a class that is not known in a
                 sample with one channel for all.
         """
-        if image.shape[1] != self.num_images:
-            raise ValueError(f"got {image.shape[1]} image channels, expected {self.num_images}: {list(self.images)}")
+        if image is None and label is not None:
+            image = label.new_empty(len(label), 0, *label.shape[2:], dtype=torch.float32)
+        if image is None or image.shape[1] != self.num_images:
+            found = "no image" if image is None else f"{image.shape[1]} image channels"
+            raise ValueError(f"got {found}, expected {self.num_images}: {list(self.images)}")
         if not self.labels:
             return image
         if label is None or label.shape[1] != 1:

@@ -18,8 +18,8 @@ SAMPLE = ("images", "labels")
 VOLUME_SIZE = "$[3 * @image_size // 4, @image_size, 3 * @image_size // 4]"
 """Slices, rows and columns by the rows: the proportions of a crop around the hippocampus."""
 
-WIDTHS, PHANTOM_WIDTHS = [32, 64, 128], [16, 32, 64]
-"""Widths of the network's levels, of which each but the first halves the volume, with the dataset and with phantoms."""
+WIDTHS = (32, 64, 128)
+"""Widths of the network's levels, of which each but the first halves the volume."""
 
 STEPS = 30
 """Steps from noise to sample, as MAISI's second version takes."""
@@ -93,6 +93,7 @@ def network() -> Config:
         "in_channels": "$@sample_channels.number",
         "out_channels": "$@sample_channels.number",
         "patch": "@patch",
+        "flow_steps": "$1000 if @patch > 1 and @prediction == 'flow' else None",
         "channels": "@network_channels",
         "num_res_blocks": "@num_res_blocks",
         "attention_levels": "$[False] * len(@network_channels)",
@@ -138,7 +139,7 @@ def trained(bundle: JointBundle, place: bool = False) -> Config:
     """Return what the weights say, with this bundle's defaults; ``place`` adds the extent of the volumes."""
     defaults = {
         "volume_size": bundle.volume_size,
-        "network_channels": WIDTHS,
+        "network_channels": list(WIDTHS),
         "num_res_blocks": 1,
         "patch": 1,
         "prediction": "flow",
