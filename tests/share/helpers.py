@@ -13,10 +13,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 from monai.bundle import ConfigParser
 
 from tests.tiny import REPOSITORY, tiny, train_config
 from tools.engines.weights import save_model
+from tools.share import pack, zoo
 
 SCHEMA = REPOSITORY / "tools" / "metadata_schema.json"
 
@@ -54,6 +56,7 @@ class Stranger:
 
     def __init__(self, requirements: Path, folder: Path) -> None:
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        environment["PYTHONHASHSEED"] = "0"  # as where packed bundles are checked
         self.folder = folder
         self.jobs = 0
         self.process = subprocess.Popen(
@@ -85,6 +88,13 @@ class Stranger:
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
+
+
+def packed(machine: Stranger, bundle: str, **options: object) -> Path:
+    """The archive of a bundle, whose checks ran on the stranger's machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack, "run_checks", lambda arguments, folder: machine.run(zoo.__file__, arguments, folder))
+        return pack.pack_bundle(bundle, filepath=SCHEMA, **options)
 
 
 def untrained(bundle: str, folder: Path, **overrides: object) -> Path:

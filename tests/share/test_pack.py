@@ -14,7 +14,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, verify_metadata
 
-from tests.share.helpers import SCHEMA
+from tests.share.helpers import SCHEMA, packed
 from tests.tiny import REPOSITORY, TINY
 from tools.__main__ import main
 from tools.catalogue.write import bundles
@@ -52,8 +52,8 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def archive(trained, tmp_path_factory):
-    return pack_bundle(NAME, output_dir=tmp_path_factory.mktemp("one"), trained=trained, filepath=SCHEMA)
+def archive(trained, machine, tmp_path_factory):
+    return packed(machine, NAME, output_dir=tmp_path_factory.mktemp("one"), trained=trained)
 
 
 @pytest.fixture

@@ -12,19 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.share.helpers import LISTED, LISTED_WITH_LABELS, SCHEMA, as_options, served
+from tests.share.helpers import LISTED, LISTED_WITH_LABELS, as_options, packed, served
 from tests.tiny import REPOSITORY, few_steps, labels, tiny, tiny_phantoms, train_config, translates
 from tools import collection
-from tools.share import pack, zoo
 from tools.share.archive import check_archive
 
 
 @pytest.fixture(scope="session")
 def archive(bundle, trained, machine, tmp_path_factory):
-    """Packed with its checks run on the stranger's machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pack, "run_checks", lambda arguments, folder: machine.run(zoo.__file__, arguments, folder))
-        return pack.pack_bundle(bundle, output_dir=tmp_path_factory.mktemp("release"), trained=trained, filepath=SCHEMA)
+    return packed(machine, bundle, output_dir=tmp_path_factory.mktemp("release"), trained=trained)
 
 
 @pytest.fixture(scope="session")

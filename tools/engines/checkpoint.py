@@ -9,10 +9,10 @@ import signal
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ignite.engine import Engine, Events
 from torch import nn
-from torch.distributed.checkpoint.stateful import Stateful
 
 from tools.engines.hyperparameters import differences
 from tools.engines.lock import hold
@@ -22,6 +22,9 @@ from tools.engines.trainer import AlternatingTrainer
 from tools.engines.weights import model_settings, save_model
 from tools.files import remove_partial
 from tools.torch_files import is_checkpoint, read_torch_file, write_torch_file
+
+if TYPE_CHECKING:
+    from torch.distributed.checkpoint.stateful import Stateful
 
 logger = logging.getLogger(__name__)
 

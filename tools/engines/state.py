@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import monai
 import numpy as np
 import torch
 from ignite.engine import Engine
 from ignite.handlers import Checkpoint
-from torch.distributed.checkpoint.stateful import Stateful
 from torch.optim.lr_scheduler import LRScheduler
 
 from tools.engines import draws
 from tools.engines.hyperparameters import load_optimizer, load_schedule, optimizer_differences
 from tools.engines.passes import random_states, restore_random_states
 from tools.engines.trainer import AlternatingTrainer
+
+if TYPE_CHECKING:
+    from torch.distributed.checkpoint.stateful import Stateful
 
 logger = logging.getLogger(__name__)
 
