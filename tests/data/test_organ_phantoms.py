@@ -236,7 +236,7 @@ def test_chaos_has_its_organs_as_png(tmp_path):
 
 
 def test_bad_task_is_named(tmp_path):
-    with pytest.raises(ValueError, match="task must be one of liver, pancreas, hippocampus; got 'colon'"):
+    with pytest.raises(ValueError, match="task must be one of liver, pancreas, hippocampus, chest; got 'colon'"):
         write_msd_phantoms(tmp_path / "p", "colon")
 
 

@@ -30,6 +30,9 @@ from tools.transforms.outlines import COLOURS as OUTLINES
 SHOWN = 16
 """Classes of labels in the summary for a terminal; the page has all."""
 
+AIR = -1100.0
+"""HU from which on a histogram of CT is shown: below lies what fills a scan up."""
+
 SPREAD = 20
 """Ratio of the scans' 99.5th percentiles from which on a page says that each needs a scale of its own."""
 
@@ -291,6 +294,7 @@ def _histogram(name: str, kind: str | None, cases: Sequence[CaseFacts]) -> str:
         unit = f"{name}, as a share of each scan's 99.5th percentile"
     pooled = np.concatenate(values)
     low, high = np.percentile(pooled, [0.1, 99.9])
+    low = max(low, AIR) if kind == "CT" else low
     edges = np.linspace(low, max(high, low + 1e-6), 101)
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 2.6), layout="constrained")

@@ -18,7 +18,7 @@ class RandomSamples(Randomizable, Transform):
     """Samples "image" [images, (D,) H, W] and "label" [1, (D,) H, W], moved, in another contrast and with noise.
 
     It does what MONAI's `RandFlipd`, `RandAffined`, `RandAdjustContrastd` and `RandGaussianNoised` do one after the
-    other, in a fifth of their time: all images are resampled at once, in single precision. Images are moved linearly
+    other, in a third of their time: all images are resampled at once, in single precision. Images are moved linearly
     and labels by the nearest voxel, so that no class is made that was not there; beyond the edges both go on as they
     end.
 
