@@ -25,7 +25,8 @@ from tools.transforms.published import real_volumes
 
 SMALL = {
     "maisi_ct": {"size": [32, 32, 32], "spacing": [2.0, 3.0, 4.0], "mask_size": [32, 32, 32], "mask_spacing": 4.0,
-                 "steps": 2, "mask_scheduler#num_train_timesteps": 2, "mask_steps": 2, "mask_num_splits": 2},
+                 "steps": 2, "mask_scheduler#num_train_timesteps": 2, "mask_steps": 2, "mask_num_splits": 2,
+                 "clean_labels": False},
     "monai_brats_ldm": {"size": [16, 32, 16], "steps": 12},
     "monai_brain_ldm": {"size": [32, 64, 32], "steps": 12},
 }  # fmt: skip

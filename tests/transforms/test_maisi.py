@@ -13,6 +13,7 @@ from tools.transforms.maisi import (
     LoadLabelsd,
     anatomy_sizes,
     bits,
+    cleaned,
     on_grid,
     region_ends,
     regions_of,
@@ -141,6 +142,32 @@ def test_places_are_around_the_origin(axcodes):
     assert nibabel.aff2axcodes(affine) == tuple(axcodes)
     assert nibabel.affines.voxel_sizes(affine).tolist() == [1, 2, 3]
     assert nibabel.affines.apply_affine(affine, (1.5, 2, 2.5)).tolist() == [0, 0, 0]
+
+
+def test_label_maps_are_cleaned():
+    labels = np.zeros((20, 20, 20), np.int64)
+    labels[2:14, 2:14, 2:14] = 200
+    labels[17:20, 17:20, 17:20] = CLASSES["liver"]  # beside the body
+    labels[3:8, 3:8, 3:8] = CLASSES["liver"]
+    labels[10, 10, 10] = CLASSES["liver"]  # a second piece
+    labels[4, 4, 4] = CLASSES["hepatic vessel"]
+    labels[5, 5, 5] = CLASSES["hepatic tumor"]
+    labels[9, 3:5, 3], labels[12, 3, 3] = CLASSES["lung tumor"], CLASSES["lung tumor"]
+    labels[3, 12, 12], labels[8, 12, 12] = CLASSES["left rib 1"], CLASSES["left rib 1"]  # of which there may be two
+    expected = labels.copy()
+    expected[17:20, 17:20, 17:20] = 0
+    expected[10, 10, 10] = 200
+    expected[4, 4, 4] = expected[5, 5, 5] = CLASSES["liver"]
+    with_tumour = expected.copy()
+    with_tumour[12, 3, 3] = 200  # the smaller piece
+    assert np.array_equal(cleaned(labels, "lung tumor"), with_tumour)
+    expected[9, 3:5, 3] = CLASSES["left lung upper lobe"]
+    expected[12, 3, 3] = 200  # a second piece of the lobe
+    assert np.array_equal(cleaned(labels), expected)
+    with_tumour = expected.copy()
+    with_tumour[5, 5, 5] = CLASSES["hepatic tumor"]
+    assert np.array_equal(cleaned(labels, "hepatic tumor"), with_tumour)
+    assert not cleaned(np.zeros((4, 4, 4), np.int64)).any()
 
 
 def test_labels_leave_the_image():

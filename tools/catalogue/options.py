@@ -254,6 +254,7 @@ PUBLISHED = {
         "labels": "`made`: a label map is made first, then its image; a folder of label maps: an image of each; "
         "`none`: images alone",
         "anatomy_sizes": "sizes of organs, and of one tumour, in label maps that are made, see above",
+        "clean_labels": "takes pieces beside the body, and second pieces of an organ, out of label maps that are made",
         "body_region": "what an image alone shows, of head, chest, abdomen and lower; for weights of the first form",
         "conditions": "what the networks are told, each from 0 to 1, see above",
         "steps": "steps from noise to a sample",

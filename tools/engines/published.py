@@ -13,7 +13,17 @@ from torch import Tensor
 
 from tools.engines.sampling import DiffusionSampler
 from tools.networks.published import PublishedDiffusion
-from tools.transforms.maisi import MADE, anatomy_sizes, bits, on_grid, region_ends, regions_of
+from tools.transforms.maisi import (
+    MADE,
+    SIZED,
+    SIZED_TUMOURS,
+    anatomy_sizes,
+    bits,
+    cleaned,
+    on_grid,
+    region_ends,
+    regions_of,
+)
 
 SHORTENED = 4
 """Voxels of a volume along one of a latent, in MAISI's autoencoders."""
@@ -74,6 +84,7 @@ class MaisiSampler(Inferer):
         mask_size: voxels of that map along X, Y and Z.
         mask_spacing: their size in mm.
         sizes: sizes of organs and tumours, see `tools.transforms.maisi.anatomy_sizes`.
+        clean: True cleans made label maps, see `tools.transforms.maisi.cleaned`.
         num_splits: parts in which the autoencoder's convolutions are computed, to save memory, along Y.
         mask_num_splits: the same of the label maps' autoencoder.
 
@@ -92,6 +103,7 @@ class MaisiSampler(Inferer):
         mask_size: Sequence[int] = (256, 256, 256),
         mask_spacing: Sequence[float] = (1.5, 1.5, 1.5),
         sizes: Mapping[str, float] | None = None,
+        clean: bool = True,
         num_splits: int = 1,
         mask_num_splits: int = 1,
     ) -> None:
@@ -106,6 +118,7 @@ class MaisiSampler(Inferer):
         self.mask_size = list(mask_size)
         self.mask_spacing = list(mask_spacing)
         self.sizes = anatomy_sizes(sizes or {})
+        self.clean = clean
         self.num_splits = num_splits
         if make_labels:
             check_parts(mask_size[1], mask_num_splits, "mask_num_splits")
@@ -152,6 +165,10 @@ class MaisiSampler(Inferer):
         told = torch.tensor(self.sizes, device=noise.device)[None, None]
         latents = self.mask_sampler(start, lambda sample, time: network.mask_denoiser(sample, time, context=told))
         values = torch.tensor(MADE, device=noise.device)[network.decode_labels(latents)]
+        if self.clean:
+            asked = [name for name, size in zip(SIZED + SIZED_TUMOURS, self.sizes, strict=True) if size != -1]
+            tumour = next((name for name in asked if name in SIZED_TUMOURS), None)
+            values = torch.from_numpy(cleaned(values[0, 0].cpu().numpy(), tumour))[None, None].to(noise.device)
         affine = torch.diag(torch.tensor([*self.mask_spacing, 1.0], dtype=torch.float64))
         size = [SHORTENED * side for side in noise.shape[2:]]
         return on_grid(MetaTensor(values[0].float(), affine=affine), self.spacing, size).as_tensor()[None]

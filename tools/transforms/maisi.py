@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import LoadImage, MapTransform, Orientation, ResizeWithPadOrCrop, Spacing
+from scipy import ndimage
 from torch import Tensor
 
 from tools.io.volume_reader import VolumeReader
@@ -61,6 +63,20 @@ SIZED = ("gallbladder", "liver", "stomach", "pancreas", "colon")
 
 SIZED_TUMOURS = ("lung tumor", "pancreatic tumor", "hepatic tumor", "colon cancer primaries", "bone lesion")
 """Tumours whose size it is told after them; -1 for none."""
+
+HOSTS = {"lung tumor": "left lung upper lobe", "pancreatic tumor": "pancreas", "hepatic tumor": "liver"}
+HOSTS |= {"colon cancer primaries": "colon", "bone lesion": "body"}
+"""What a tumour becomes that was not asked for."""
+
+SINGLE = (
+    *("liver", "spleen", "pancreas", "right kidney", "left kidney", "aorta", "inferior vena cava", "gallbladder"),
+    *("right adrenal gland", "left adrenal gland", "stomach", "duodenum"),
+    *(name for name in NAMES if " lobe" in name),
+)
+"""Organs of which a body has one piece."""
+
+BONES = tuple(name for name in NAMES if name.startswith("vertebrae") and name != "vertebrae S1")
+"""Bones of which that holds too, unless one has a lesion."""
 
 REGIONS: dict[str, tuple[str, ...]] = {
     "head": ("brain", "skull"),
@@ -134,6 +150,38 @@ def on_grid(labels: MetaTensor, spacing: Sequence[float], size: Sequence[int]) -
     """
     placed = Spacing(pixdim=tuple(spacing), mode="nearest", padding_mode="zeros")(labels)
     return ResizeWithPadOrCrop(spatial_size=tuple(size))(placed)
+
+
+def cleaned(labels: np.ndarray, tumour: str | None = None) -> np.ndarray:
+    """Return a label map that was made, without what cannot be: pieces beside the body, and second pieces of an organ.
+
+    Tumours that were not asked for become their organ, of one that was the largest piece stays (of the liver's and of
+    bone lesions all), and vessels of the liver become liver, of which the network is told nothing.
+
+    Args:
+        labels: whole numbers [X, Y, Z], MAISI's values.
+        tumour: tumour that was asked for.
+    """
+    values = {**CLASSES, "body": BODY}
+    neighbours = np.ones((3, 3, 3), bool)
+    body = largest_piece(ndimage.binary_erosion(labels > 0, neighbours))
+    made = np.where(ndimage.binary_dilation(body, neighbours), labels, 0)
+    for name, host in HOSTS.items():
+        if name != tumour:
+            made[made == values[name]] = values[host]
+    single = [*SINGLE, *(BONES if tumour != "bone lesion" else ())]
+    single += [tumour] if tumour not in (None, "hepatic tumor", "bone lesion") else []
+    for name in single:
+        there = made == values[name]
+        made[there & ~largest_piece(there)] = BODY
+    made[made == values["hepatic vessel"]] = values["liver"]
+    return made
+
+
+def largest_piece(there: np.ndarray) -> np.ndarray:
+    """Return the greatest of the connected pieces of a mask [X, Y, Z], by corners too; nothing if there is none."""
+    pieces, count = ndimage.label(there, np.ones((3, 3, 3)))
+    return pieces == 1 + np.bincount(pieces.ravel())[1:].argmax() if count else np.zeros_like(there)
 
 
 class LoadLabelsd(MapTransform):
