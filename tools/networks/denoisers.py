@@ -59,7 +59,7 @@ class _OnPatches:
         if self.flow_steps is None:
             return made
         noise = (timesteps / self.flow_steps).clamp(min=LEAST_NOISE).view(-1, 1, *[1] * axes)
-        return (made.float() - x) / noise
+        return (made.float() - x[:, : made.shape[1]]) / noise  # further channels are what it is told
 
 
 class PatchUNet(_OnPatches, DiffusionModelUNet):
