@@ -9,24 +9,15 @@ from monai.networks.nets import DiffusionModelUNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor
 
-LEAST_NOISE = 0.05
-"""Share of noise by which is divided at least, as Li and He have it."""
-
 
 class _OnPatches:
     """Mixed into one of MONAI's U-Nets: cubes of ``patch`` voxels a side become the channels of one place.
 
     The first level, which has most of the work, then has patch^3 times fewer places, as vision transformers take
     patches; nothing of a sample is lost by it. With 1 the network is MONAI's, to the last bit and key.
-
-    A velocity holds the noise of every voxel, for which the few channels of a place are narrow; a sample has less in
-    it. With ``flow_steps`` the network answers with the sample x instead, of which the velocity of rectified flow
-    follows, (x - x_t) / (t/T), where t/T counts as `LEAST_NOISE` at least. The loss stays that of the velocity (Li and
-    He 2025, "Back to basics: let denoising generative models denoise", arXiv 2511.13720).
     """
 
     patch: int
-    flow_steps: int | None
 
     def __init__(
         self,
@@ -34,7 +25,6 @@ class _OnPatches:
         in_channels: int,
         out_channels: int,
         patch: int = 1,
-        flow_steps: int | None = None,
         **options: Any,
     ) -> None:
         if isinstance(patch, bool) or not isinstance(patch, int) or patch < 1:
@@ -47,19 +37,13 @@ class _OnPatches:
             **options,
         )
         self.patch = patch
-        self.flow_steps = flow_steps
 
     def forward(self, x: Tensor, timesteps: Tensor, *conditions: Any, **named: Any) -> Tensor:
-        axes = x.ndim - 2
         if self.patch == 1:
-            made = super().forward(x, timesteps, *conditions, **named)
-        else:
-            made = super().forward(pixelunshuffle(x, axes, self.patch), timesteps, *conditions, **named)
-            made = pixelshuffle(made, axes, self.patch)
-        if self.flow_steps is None:
-            return made
-        noise = (timesteps / self.flow_steps).clamp(min=LEAST_NOISE).view(-1, 1, *[1] * axes)
-        return (made.float() - x[:, : made.shape[1]]) / noise  # further channels are what it is told
+            return super().forward(x, timesteps, *conditions, **named)
+        axes = x.ndim - 2
+        made = super().forward(pixelunshuffle(x, axes, self.patch), timesteps, *conditions, **named)
+        return pixelshuffle(made, axes, self.patch)
 
 
 class PatchUNet(_OnPatches, DiffusionModelUNet):
@@ -71,8 +55,6 @@ class PatchUNet(_OnPatches, DiffusionModelUNet):
         out_channels: channels of the answer.
         patch: side of a patch in voxels, by which sides of a sample are divisible as often as levels halve it; 1 works
             on voxels.
-        flow_steps: number of steps T of a rectified flow whose velocity follows from the sample with which the network
-            answers; None for a network that answers with what is learned itself.
         options: further arguments of ``DiffusionModelUNet``.
 
     Raises:
@@ -89,8 +71,6 @@ class PatchUNetMaisi(_OnPatches, DiffusionModelUNetMaisi):
         in_channels: channels of the noisy sample.
         out_channels: channels of the answer.
         patch: side of a patch in voxels; 1 works on voxels.
-        flow_steps: number of steps T of a rectified flow whose velocity follows from the sample with which the network
-            answers; None for a network that answers with what is learned itself.
         options: further arguments of ``DiffusionModelUNetMaisi``.
 
     Raises:

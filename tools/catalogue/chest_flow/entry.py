@@ -55,7 +55,6 @@ def network() -> Config:
         "in_channels": 1,
         "out_channels": 1,
         "patch": "@patch",
-        "flow_steps": "$1000 if @patch > 1 else None",
         "num_channels": "@network_channels",
         "num_res_blocks": "@num_res_blocks",
         "attention_levels": "$[False] * len(@network_channels)",

@@ -93,7 +93,6 @@ def network() -> Config:
         "in_channels": "$@sample_channels.number",
         "out_channels": "$@sample_channels.number",
         "patch": "@patch",
-        "flow_steps": "$1000 if @patch > 1 and @prediction == 'flow' else None",
         "channels": "@network_channels",
         "num_res_blocks": "@num_res_blocks",
         "attention_levels": "$[False] * len(@network_channels)",
