@@ -25,6 +25,9 @@ TINY = {
     "network_channels": [8, 16],
     "sizes": [16, 32],
     "save_interval": 1,
+    "autoencoder_channels": [8, 8],
+    "autoencoder_epochs": 1,
+    "adversarial_start": 0,
     "steps": 4,
     "batch_size": 2,
     "max_epochs": 2,
@@ -71,6 +74,7 @@ def family(bundle):
 WHOLE_LIFE = {
     "crf_gan": "crf_gan_luna16",
     "ha_gan": "ha_gan_gsp",
+    "autoencoder": "ldm_hippocampus",
     "cyclegan": "cyclegan_mri2ct_inout",
     "diffusion": "rflow_hippocampus",
 }
@@ -100,9 +104,14 @@ def makes_slices(bundle):
     return "slice_choice" in train_config(bundle)
 
 
+def denoises(bundle):
+    """Whether a bundle makes samples of noise in steps: its network has two inputs, and no TorchScript."""
+    return "steps" in train_config(bundle)
+
+
 def few_steps(bundle):
     """Where samples are made in steps, how many."""
-    return {"steps": TINY["steps"]} if "steps" in train_config(bundle) else {}
+    return {"steps": TINY["steps"]} if denoises(bundle) else {}
 
 
 def network_arguments(bundle):

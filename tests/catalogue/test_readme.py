@@ -80,6 +80,15 @@ def test_parameters_are_those_of_the_networks(name):
         assert f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters" in text_of(name)
 
 
+@pytest.mark.parametrize("name", [name for name in CATALOGUE if family(name) == "autoencoder"])
+def test_parameters_of_latent_diffusion_are_those_of_its_networks(name):
+    config = ConfigParser(ConfigParser.load_config_file(config_file(name, "train")) | {"scale": "paper"})
+    with torch.device("meta"):
+        network = config.get_parsed_content("network_def")
+    for part in (network.autoencoder, network.denoiser):
+        assert f"{sum(parameter.numel() for parameter in part.parameters()):,} parameters" in text_of(name)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_files_that_a_readme_names_are_there(name):
     text = text_of(name)
@@ -88,7 +97,7 @@ def test_files_that_a_readme_names_are_there(name):
         assert (folder / "docs" / picture).is_file()
     for config in re.findall(r"\$C/(\w+\.json)", text):
         assert (folder / "configs" / config).is_file()
-    for other in re.findall(r"`(cyclegan_\w+|crf_gan_\w+|ha_gan_\w+|rflow_\w+)`", text):
+    for other in re.findall(r"`(cyclegan_\w+|crf_gan_\w+|ha_gan_\w+|rflow_\w+|ldm_\w+)`", text):
         assert other in CATALOGUE
     assert "{{" not in text
     assert "{%" not in text

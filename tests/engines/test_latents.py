@@ -6,7 +6,7 @@ from monai.networks.nets import DiffusionModelUNet
 from monai.networks.schedulers import RFlowScheduler
 
 from tests.losses.test_autoencoder import CHANNELS, SIZE, kl_network, labelled, vq_network
-from tools.engines.latents import LatentDataset, LatentSampler, PrepareSamples
+from tools.engines.latents import EncodeVolumes, LatentDataset, LatentSampler, PrepareSamples
 from tools.engines.sampling import DiffusionSampler
 from tools.engines.trainer import AlternatingTrainer
 from tools.engines.update import Update
@@ -78,7 +78,7 @@ def test_a_denoiser_learns_from_latents_alone():
     update = Update(
         "denoiser", {"denoiser": network}, torch.optim.SGD(network.parameters(), 0.1), objective.denoiser_loss
     )
-    trainer = AlternatingTrainer("cpu", 1, loader, [update], objective.draw, train_handlers=[latents])
+    trainer = AlternatingTrainer("cpu", 1, loader, [update], objective.draw, train_handlers=[EncodeVolumes(latents)])
     before = [p.clone() for p in autoencoder.parameters()]
     calls = []
     autoencoder.network.encoder.register_forward_hook(lambda *_: calls.append(trainer.state.iteration))

@@ -150,6 +150,10 @@ def test_bad_arguments_are_named():
         Update("critic", {"critic": game.critic}, sgd(game.generator.parameters()), game.critic_loss)
     with pytest.raises(ValueError, match="every is 0"):
         Update("critic", {"critic": game.critic}, sgd(game.critic.parameters()), game.critic_loss, every=0)
+    with pytest.raises(ValueError, match="start is -1"):
+        Update("critic", {"critic": game.critic}, sgd(game.critic.parameters()), game.critic_loss, start=-1)
+    late = Update("critic", {"critic": game.critic}, sgd(game.critic.parameters()), game.critic_loss, every=3, start=4)
+    assert [n for n in range(12) if late.is_due(n)] == [4, 7, 10]
     with pytest.raises(ValueError, match="decay is 1"):
         ExponentialMovingAverage(game.generator, decay=1)
 

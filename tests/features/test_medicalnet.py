@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tools.features.medicalnet import PRETRAINING, MedicalNetFeatures, medicalnet_resnet50
+from tools.features.medicalnet import (
+    PRETRAINING,
+    MedicalNetDistance,
+    MedicalNetFeatures,
+    medicalnet_distance,
+    medicalnet_resnet50,
+)
 from tools.features.weights import file_sha256
 
 BLOCKS = (3, 4, 6, 3)
@@ -111,6 +117,27 @@ def test_standardised_features(features, volumes, weights):
     expected = features((volume - volume.mean()) / volume.std())
     assert torch.allclose(out, expected, rtol=1e-4, atol=1e-5)
     assert torch.isfinite(standardised(torch.ones(1, 1, 16, 16, 16))).all()
+
+
+def test_the_distance_of_two_volumes(volumes, weights, state):
+    """Of features of length 1, by which brightness and contrast of a whole volume do not count; to learn from it."""
+    distance = MedicalNetDistance(weights, check_hash=False)
+    one, other = volumes[:1].clone().requires_grad_(), volumes[1:]
+    directions = []
+    for x in (one, other):
+        features = by_hand((x - x.mean()) / x.std(), state)
+        directions.append(features / features.square().sum(1, keepdim=True).sqrt())
+    found = distance(one, other)
+    expected = (directions[0] - directions[1]).square().sum(1).mean()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-3)
+    found.backward()
+    assert one.grad.isfinite().all()
+    assert one.grad.any()
+    assert not any(p.requires_grad for p in distance.parameters())
+    torch.nn.Sequential(distance).train()
+    assert not distance.network[1].training
+    assert distance(other, other / 2 + 0.2).item() == pytest.approx(0, abs=1e-5)
+    assert medicalnet_distance(None) is None
 
 
 def test_errors(weights, tmp_path, caplog):

@@ -12,7 +12,7 @@ import torch
 from monai.bundle import ConfigParser, ckpt_export, onnx_export
 
 from tests.share.helpers import untrained
-from tests.tiny import REPOSITORY, TINY, config_file, labels, train_config, translates
+from tests.tiny import REPOSITORY, TINY, config_file, denoises, train_config, translates
 from tools.__main__ import main
 from tools.catalogue.write import bundles
 from tools.share.torchscript import normalised
@@ -49,7 +49,7 @@ def export(bundle, tmp_path):
 
 def test_torchscript(bundle, export, tmp_path):
     """As it is packed: without what differs from machine to machine."""
-    if labels(bundle):
+    if denoises(bundle):
         pytest.skip("TorchScript cannot compile the attention of MONAI's network of diffusion")
     network, options = export
     ckpt_export(filepath=str(tmp_path / "model.ts"), **options)
@@ -67,7 +67,7 @@ def test_torchscript(bundle, export, tmp_path):
 
 
 def test_onnx(bundle, export, tmp_path):
-    if labels(bundle):
+    if denoises(bundle):
         pytest.skip("a denoiser has two inputs, and MONAI exports networks of one")
     network, options = export
     axes = {"image": {0: "batch"}, "pred": {0: "batch"}}

@@ -74,11 +74,14 @@ def denoiser(case: Case, device: torch.device) -> tuple[Callable[..., Tensor], T
     parser = read_config(case.bundle, {**case.overrides, "image_size": case.image_size, "device": device})
     torch.manual_seed(0)
     network = parser.get_parsed_content("network").eval()
-    for parameter in network.out.parameters():  # begins with zeros, which would hide what comes before
-        torch.nn.init.normal_(parameter, std=0.1)
-    channels = parser.get_parsed_content("sample_channels").number
-    size = parser.get_parsed_content("volume_size") if "volume_size" in parser else [case.image_size] * 2
-    noise = torch.randn(1, channels, *size)
+    for parameter in getattr(network, "denoiser", network).out.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)  # begins with zeros, which would hide what comes before
+    if "noise_shape" in parser:  # of latents
+        shape = parser.get_parsed_content("noise_shape")
+    else:
+        size = parser.get_parsed_content("volume_size") if "volume_size" in parser else [case.image_size] * 2
+        shape = parser.get_parsed_content("sample_channels").number, *size
+    noise = torch.randn(1, *shape)
     if getattr(network, "num_class_embeds", None):
         network = partial(network, class_labels=torch.zeros(1, dtype=torch.long, device=device))
     return network, noise.to(device), torch.full((1,), 1000.0, device=device)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tools.catalogue import training_parts
 from tools.catalogue.parts import Config
 
 
-def average() -> Config:
+def average(network: str = "@network") -> Config:
     """The average of the network by which samples are made."""
     return {
         "_target_": "tools.engines.ema.ExponentialMovingAverage",
-        "network": "@network",
+        "network": network,
         "half_life": "@half_life",
         "ramp_up": "@ramp_up",
     }
 
 
-def scheduler(**schedule: str) -> Config:
+def scheduler(**schedule: Any) -> Config:
     """The schedule by the options `prediction` and `sampler`; ``schedule`` has further ones."""
     return {
         "_target_": "tools.engines.schedules.noise_scheduler",
@@ -26,7 +28,7 @@ def scheduler(**schedule: str) -> Config:
     }
 
 
-def sampler(**more: str) -> Config:
+def sampler(**more: Any) -> Config:
     return {"_target_": "tools.engines.sampling.DiffusionSampler", "scheduler": "@scheduler", "steps": "@steps", **more}
 
 

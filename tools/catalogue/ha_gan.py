@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.catalogue import parts, training_parts
-from tools.catalogue.hierarchical_gan.inference import evaluate, in_unit, inference
+from tools.catalogue.hierarchical_gan.inference import evaluate, inference
 from tools.catalogue.hierarchical_gan.metadata import facts, metadata, terms
 from tools.catalogue.hierarchical_gan.method import (
     NETWORKS,
@@ -19,6 +19,7 @@ from tools.catalogue.hierarchical_gan.training import learn, train
 from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT
 from tools.catalogue.options import GAN as OPTIONS
 from tools.catalogue.parts import Config
+from tools.catalogue.volume_parts import in_unit
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
@@ -100,7 +101,7 @@ def reconstruct(bundle: VolumeBundle) -> Config:
                 "load_weights": parts.load_model("@ckpt_path", "$@network.generator"),
                 "load_encoders": parts.load_model("@encoders_path", "$@network.encoders"),
             },
-            making=in_unit(bundle),
+            making=in_unit(bundle.data.intensities),
             writing=parts.save_volume("reconstruction", by_id=True),
             showing=[
                 parts.montage("reconstruction.png", "@window", provenance="@origin"),

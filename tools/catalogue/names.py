@@ -58,6 +58,7 @@ NAMES = {
     "is_smaller": "tools.engines.validation",
     "model_settings": "tools.engines.weights",
     "weights_beside": "tools.engines.weights",
+    "medicalnet_distance": "tools.features.medicalnet",
     "print_left_out": "tools.io.left_out",
     "set_implementation": "tools.layers.implementation",
     "volume_mind_loss": "tools.losses.mind",

@@ -91,28 +91,39 @@ def sampler(target: str) -> Config:
     return {"_target_": target, "dataset": "@train#dataset", "num_replicas": 1, "rank": 0, "seed": "@seed"}
 
 
-def training_handlers(also: Config | None = None) -> list[Config]:
+PLACES: Config = {
+    "directory": "@ckpt_dir",
+    "models": "@models",
+    "evaluator": "@validate#evaluator",
+    "resume": "@resume",
+    "writer": "@writer",
+}
+"""Where a training keeps what, for `training_handlers`."""
+
+
+def training_handlers(also: Config | None = None, places: Config = PLACES) -> list[Config]:
     """Checkpoints, validation and logs: in this order, so that a validation that fails costs no epoch.
 
     Args:
         also: further parts of the training's state, kept in its checkpoints.
+        places: folder, networks, validation, checkpoint to resume from and writer, of a stage of the training.
     """
     return [
         {
             "_target_": "tools.engines.checkpoint.TrainingCheckpoint",
-            "directory": "@ckpt_dir",
-            "models": "@models",
+            "directory": places["directory"],
+            "models": places["models"],
             "settings": "@settings",
-            "evaluator": "@validate#evaluator",
+            "evaluator": places["evaluator"],
             "save_interval": "@save_interval",
             "n_saved": 2,
-            "resume": "@resume",
+            "resume": places["resume"],
             **({"also": also} if also else {}),
         },
         {"_target_": "tools.engines.tracking.TrackedSettings", "_disabled_": "$@rank > 0", "settings": "@settings"},
         {
             "_target_": "tools.engines.validation.Validation",
-            "validator": "@validate#evaluator",
+            "validator": places["evaluator"],
             "interval": "@val_interval",
         },
         {
@@ -126,7 +137,7 @@ def training_handlers(also: Config | None = None) -> list[Config]:
         {
             "_target_": "TensorBoardStatsHandler",
             "_disabled_": "$@rank > 0",
-            "summary_writer": "@writer",
+            "summary_writer": places["writer"],
             "tag_name": "train",
             "epoch_log": False,
             "output_transform": "$monai.handlers.from_engine('loss', first=True)",
@@ -135,7 +146,7 @@ def training_handlers(also: Config | None = None) -> list[Config]:
     ]
 
 
-def trainer(**more: Any) -> Config:
+def trainer(handlers: str = "@train#handlers", **more: Any) -> Config:
     return {
         "_target_": "tools.engines.trainer.AlternatingTrainer",
         "device": "@device",
@@ -148,7 +159,7 @@ def trainer(**more: Any) -> Config:
         "precision": "@precision",
         "accumulation": "@accumulation",
         **more,
-        "train_handlers": "@train#handlers",
+        "train_handlers": handlers,
     }
 
 
@@ -186,17 +197,24 @@ def validation_handlers(showing: Config | None = None) -> list[Config]:
             "models": "@models",
             "settings": "@settings",
         },
+        *logs_of_validation(showing),
+    ]
+
+
+def logs_of_validation(showing: Config | None = None, writer: str = "@writer") -> list[Config]:
+    """Logs and pictures; ``showing`` has further arguments of the pictures."""
+    return [
         {"_target_": "StatsHandler", "_disabled_": "$@rank > 0", "iteration_log": False},
         {
             "_target_": "TensorBoardStatsHandler",
             "_disabled_": "$@rank > 0",
-            "summary_writer": "@writer",
+            "summary_writer": writer,
             "iteration_log": False,
         },
         {
             "_target_": "tools.engines.montage.TensorBoardMontage",
             "_disabled_": "$@rank > 0",
-            "summary_writer": "@writer",
+            "summary_writer": writer,
             **(showing or {}),
         },
         {"_target_": "tools.engines.logging.Progress", "_disabled_": "$@rank > 0", "desc": "Validation"},

@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 class LatentDataset(Dataset):
     """Latents of the samples of a dataset, in memory, to train a denoiser on.
 
-    A handler of the denoiser's trainer: when that starts, all samples are encoded once, and the scale of latents is
-    measured over them, unless the autoencoder has one: 1 / their standard deviation, so that it is 1 then (Rombach et
-    al. 2022, appendix G, who take the first batch's). Place it after the ``TrainingCheckpoint``.
+    All samples are encoded once, see `EncodeVolumes`, and the scale of latents is measured over them, unless the
+    autoencoder has one: 1 / their standard deviation, so that it is 1 then (Rombach et al. 2022, appendix G, who take
+    the first batch's).
 
     Latents are means, without the noise of ``AutoencoderKL``, whose deviation is small beside theirs. An epoch so costs
     no pass through the encoder. A latent of 4 channels at a quarter of the resolution takes a sixteenth of a volume.
@@ -47,9 +47,6 @@ class LatentDataset(Dataset):
         self.autoencoder = autoencoder
         self.channels = channels
         self.latents: Tensor | None = None
-
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self.encode)
 
     @torch.no_grad()
     def encode(self) -> None:
@@ -76,6 +73,20 @@ class LatentDataset(Dataset):
                 "there are no latents yet: call encode, or give this to the trainer as one of its handlers"
             )
         return {"image": self.latents[index]}
+
+
+class EncodeVolumes:
+    """Handler of a denoiser's trainer: when that starts, volumes become latents. Place it after `TrainingCheckpoint`.
+
+    Args:
+        latents: dataset that it trains on.
+    """
+
+    def __init__(self, latents: LatentDataset) -> None:
+        self.latents = latents
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self.latents.encode)
 
 
 KEYS = ("image", "label", "known")

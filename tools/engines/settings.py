@@ -145,7 +145,7 @@ def _problems(name: str, rule: Rule, value: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class EachNetwork:
-    """A rule for the value of each network."""
+    """A rule for the value of each network, or of whatever else has a name."""
 
     rule: Rule
 
@@ -275,7 +275,10 @@ RULES: dict[str, Rule] = {
     "spacing": several(number(1e-3), 3),
     "control": one_of("controlnet", "concatenation"),
     **{"margin": number(0), "context": whole(0), "repeats": whole(1)},
-    "network_channels": widths,
+    **dict.fromkeys(("network_channels", "autoencoder_channels"), widths),
+    **dict.fromkeys(("latent_channels", "autoencoder_epochs"), whole(1)),
+    **dict.fromkeys(("codebook", "adversarial_start"), whole(0)),
+    "loss_weights": EachNetwork(number(0)),
     **dict.fromkeys(("num_res_blocks", "patch", "steps", "half_life"), whole(1)),
     "mask_size": several(whole(1), 3),
     **dict.fromkeys(("mask_steps", "num_splits", "mask_num_splits"), whole(1)),

@@ -6,6 +6,7 @@ import os
 
 import torch
 from monai.networks.nets import ResNet, resnet50
+from torch import nn
 
 from tools.features.network import NetworkFeatures
 from tools.features.weights import WeightFile, load_weights
@@ -77,6 +78,57 @@ class MedicalNetFeatures(NetworkFeatures):
             # the small number keeps a constant volume finite: it becomes zero
             volume = (volume - volume.mean()) / (volume.std() + 1e-8)
         return self.network(volume)
+
+
+class MedicalNetDistance(nn.Module):
+    """How far two volumes are from each other in MedicalNet's 3D ResNet-50, as a loss that is learned from.
+
+    As MONAI's ``PerceptualLoss`` has it: features of the last stage, at each place divided by their length over
+    channels; the mean over places of their squared distance. Volumes are brought to zero mean and unit variance first.
+    MONAI's own loads program and weights from the internet.
+
+    Args:
+        weights: file of the weights, or its folder, see `MedicalNetFeatures`.
+        pretraining: "8-datasets" or "23-datasets".
+        check_hash: False accepts other weights of this network.
+
+    Raises:
+        ValueError: weights of another network or with another hash.
+        FileNotFoundError: the weights are not there.
+    """
+
+    def __init__(self, weights: str | os.PathLike, pretraining: str = "8-datasets", check_hash: bool = True) -> None:
+        super().__init__()
+        path, _ = PRETRAINING[pretraining].locate(weights, check_hash)
+        network = medicalnet_resnet50()
+        load_weights(network, path)
+        self.network = nn.Sequential(
+            *(network.conv1, network.bn1, network.act, network.maxpool),
+            *(network.layer1, network.layer2, network.layer3, network.layer4),
+        )
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> MedicalNetDistance:
+        """Stays in evaluation mode, whatever contains it."""
+        return super().train(False)
+
+    def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Distance [] of volumes [B, 1, D, H, W], of at least 16 voxels a side."""
+        return (self.features(one) - self.features(other)).square().sum(1).mean()
+
+    def features(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Features [B, 2048, D/8, H/8, W/8] of length 1."""
+        axes = (1, 2, 3, 4)
+        mean, deviation = volumes.mean(axes, keepdim=True), volumes.std(axes, keepdim=True)
+        return nn.functional.normalize(self.network((volumes - mean) / (deviation + 1e-8)), dim=1)
+
+
+def medicalnet_distance(
+    weights: str | os.PathLike | None, device: str | torch.device = "cpu"
+) -> MedicalNetDistance | None:
+    """Return the distance by a file of weights, on a device; None without a file."""
+    return None if weights is None else MedicalNetDistance(weights).to(device)
 
 
 def medicalnet_resnet50() -> ResNet:

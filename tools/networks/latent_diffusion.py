@@ -91,10 +91,10 @@ class LatentAutoencoder(nn.Module):
         Args:
             latent: latents.
             length: slices that are decoded at a time, with the same result and in less memory, see
-                `tools.networks.partwise`; 0 decodes all at once.
+                `tools.networks.partwise`; 0, or as many as a volume has, decodes all at once.
         """
         z = latent / self.measured_scale
-        if length == 0:
+        if length == 0 or self.factor * z.shape[2] <= length:
             return self.sample(self.outputs(z))
         return self.sample(decode_partwise(self.network, self.quantised(z)[0] if self.quantises else z, length))
 

@@ -251,12 +251,12 @@ def _metadata(folder: Path) -> dict[str, Any]:
 
 
 def denoises(folder: Path) -> bool:
-    """Whether the network is MONAI's of diffusion: it takes a time beside a sample, and TorchScript cannot compile it.
+    """Whether the network is MONAI's of diffusion, or has it: it takes a time beside a sample, and has no TorchScript.
 
     Its attention has a shape that is not known before it runs; the model zoo leaves such networks out of its check too.
     """
     config = json.loads((folder / "configs" / "inference.json").read_text())
-    return config["network_def"]["_target_"].split(".")[-1] == "DiffusionModelUNet"
+    return config["network_def"]["_target_"].split(".")[-1] in ("DiffusionModelUNet", "LatentDiffusion")
 
 
 def _classes(folder: Path) -> int:

@@ -14,6 +14,7 @@ from tools.catalogue.hierarchical_gan.method import (
     trained,
 )
 from tools.catalogue.parts import Config
+from tools.catalogue.volume_parts import volume_engines
 
 
 def inference(bundle: VolumeBundle) -> Config:
@@ -33,35 +34,8 @@ def inference(bundle: VolumeBundle) -> Config:
         "preprocessing": parts.compose(latent_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": {"_target_": "tools.engines.generation.OneByOneInferer", "slab_length": "@slab_length"},
-        **parts.inference_engines(
-            load={"load_weights": parts.load_model("@ckpt_path", "@network")},
-            making=[
-                {
-                    "_target_": "tools.transforms.volume.PlaceVolumed",
-                    "keys": "pred",
-                    "field_of_view": "@field_of_view",
-                },
-                *in_unit(bundle),
-            ],
-            writing=parts.save_volume(""),
-            showing=[parts.montage("montage.png", "@window", provenance="@origin"), parts.progress("Generation")],
-            prepare_batch=prepare_latents(),
-        ),
-        **parts.start_inference(
-            "$print('Generated', *[f\"{@output_dir}/{item['name']}.nii.gz\" for item in @datalist], "
-            "@output_dir + '/montage.png', sep='\\n  ')"
-        ),
+        **volume_engines(bundle.data.intensities, prepare_latents()),
     }
-
-
-def in_unit(bundle: VolumeBundle) -> list[Config]:
-    """From [-1, 1] to whole numbers of the data's unit, with axes to the right, the front and the head."""
-    return [
-        parts.unscale("$@window[0]", "$@window[1]"),
-        parts.whole_numbers(),
-        parts.to_ras(),
-        parts.state_unit(bundle.data.intensities),
-    ]
 
 
 def evaluate(bundle: VolumeBundle) -> Config:

@@ -1,0 +1,75 @@
+"""`inference.json` and `evaluate.json`."""
+
+from __future__ import annotations
+
+from tools.catalogue import parts
+from tools.catalogue.latent_diffusion.entry import (
+    SIZES,
+    STEPS,
+    LatentBundle,
+    networks,
+    noise_from_seed,
+    noise_shape,
+    sampler,
+    schedule,
+    trained,
+)
+from tools.catalogue.latent_diffusion.metadata import metadata
+from tools.catalogue.parts import Config
+
+
+def inference(bundle: LatentBundle) -> Config:
+    samples = bundle.samples
+    return {
+        **parts.where_inference_writes(bundle.name, 4),
+        "sampler": None,
+        "steps": STEPS,
+        "slab_length": 32,
+        **trained(bundle, place=True),
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
+        "field_of_view": "$@trained['data']['field_of_view_mm']",
+        **parts.check(
+            *(
+                "device",
+                "seed",
+                "num_volumes",
+                "sampler",
+                "steps",
+                "slab_length",
+                *SIZES,
+                *samples.checked,
+                "field_of_view",
+            )
+        ),
+        "datalist": f"$seed_datalist(@num_volumes, @seed, name='{bundle.name}')",
+        **samples.described,
+        **noise_shape(),
+        **networks(bundle),
+        "network": "$@network_def.to(@device)",
+        "scheduler": schedule(),
+        "preprocessing": parts.compose(noise_from_seed()),
+        **parts.one_by_one("@datalist"),
+        "inferer": sampler(),
+        **samples.engines(),
+    }
+
+
+def evaluate(bundle: LatentBundle) -> Config:
+    samples = bundle.samples
+    return {
+        "ckpt_path": "$@ckpt_dir + '/model.pt'",
+        **trained(bundle),
+        "network": "$@network_def.to(@device)",
+        "reference": "validation",
+        "real_data": "$reference_files(@reference, @train_data, @val_data)",
+        "num_synthetic": "$len(@real_data)",
+        **parts.spaces("untrained"),
+        "real": samples.dataset("@real_data"),
+        "synthetic": f"$seed_datalist(@num_synthetic, @seed, name='{bundle.name}')",
+        "validate#preprocessing": noise_from_seed(),
+        "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
+        "validate#evaluator#network": "@network",
+        "validate#postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": samples.image_of_sample},
+        "report": parts.report(bundle.name, ("volume_size", "steps"), **samples.reported),
+        **parts.run_report(),
+    }
