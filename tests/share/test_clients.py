@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tests.share.helpers import SCHEMA, untrained
+from tests.share.helpers import packed, untrained
 from tests.tiny import REPOSITORY, tiny
 from tools.share import pack, zoo
 from tools.share.archive import unpack
@@ -21,11 +21,7 @@ from tools.share.inspection import inspect
 def unpacked(request, machine, tmp_path_factory):
     """The folder of a packed bundle."""
     folder = tmp_path_factory.mktemp(request.param)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pack, "run_checks", lambda arguments, folder: machine.run(zoo.__file__, arguments, folder))
-        archive = pack.pack_bundle(
-            request.param, output_dir=folder, trained=untrained(request.param, folder / "run"), filepath=SCHEMA
-        )
+    archive = packed(machine, request.param, output_dir=folder, trained=untrained(request.param, folder / "run"))
     return unpack(archive, folder / "unpacked")
 
 
