@@ -47,6 +47,9 @@ TINY_TRANSLATION = TINY | {
 TINY_SLICES = TINY | {
     "num_train_timesteps": 4,
     "num_res_blocks": 1,
+    "style_dim": 16,
+    "channel_base": 256,
+    "channel_max": 16,
     "val_slices": 4,
     "batch_size": 16,
     "phantoms#count": 4,
@@ -77,6 +80,7 @@ WHOLE_LIFE = {
     "autoencoder": "ldm_hippocampus",
     "cyclegan": "cyclegan_mri2ct_inout",
     "diffusion": "rflow_hippocampus",
+    "stylegan2 of slices": "stylegan2_brats",
 }
 """The member of a family that is put through everything; together they have all datasets and both kinds of branches."""
 

@@ -274,20 +274,33 @@ def run_in_process(rank, files, overrides):
     run(config_file=files, **overrides)
 
 
+def optimizers_of(config):
+    """Id and definition of every optimizer, of which updates may share one."""
+    for number, update in enumerate(config["train"]["updates"]):
+        optimizer = update["optimizer"]
+        if isinstance(optimizer, str):
+            _, section, name = optimizer.removeprefix("@").split("#")
+            yield optimizer.removeprefix("@"), config["train"][section][name]
+        else:
+            yield f"train#updates#{number}#optimizer", optimizer
+
+
 def test_two_processes_train_as_one(bundle, trained, tmp_path):
     """Equal weights in both, those of one process with the joined batch, and one writer."""
     saved = f"'{tmp_path}/rank' + str(@rank) + '.pt'"
     state = "{name: network.state_dict() for name, network in @train#trainer.networks.items()}"
     # Adam divides by the gradient's size, which makes a step of the rounding where the gradient is zero
     plain = {
-        f"train#updates#{i}#optimizer": {
+        place: {
             "_target_": "torch.optim.SGD",
-            "params": update["optimizer"]["params"],
+            "params": optimizer["params"],
             # each step must stay small where ten losses of order 1 add up, or rounding grows
             "lr": 1e-6 if translates(bundle) else 1e-3,
         }
-        for i, update in enumerate(train_config(bundle)["train"]["updates"])
+        for place, optimizer in optimizers_of(train_config(bundle))
     }
+    if makes_slices(bundle):  # of which there may be an odd number: as many iterations for one process as for two
+        plain["train#trainer#epoch_length"] = 4
     (tmp_path / "plain.json").write_text(json.dumps(plain))
     look = {"run": [*train_config(bundle)["run"], f"$torch.save({state}, {saved})"]}
     (tmp_path / "look.json").write_text(json.dumps(look))
@@ -296,6 +309,8 @@ def test_two_processes_train_as_one(bundle, trained, tmp_path):
     copy_phantoms(trained, alone)
     # a pool of past images belongs to a process
     own = {"batch_size": 2, "objective#pool_size": 0} if translates(bundle) else {"batch_size": 1}
+    if "path_length_weight" in train_config(bundle):  # of half of a process's rows, as its groups are of its own
+        own |= {"path_length_weight": 0, "discriminator_def#group_size": 1, "gamma": 1, "half_life": 100}
     overrides = tiny(bundle, together, max_epochs=1, **own)
     overlays = [str(tmp_path / name) for name in ("plain.json", "look.json")]
     files = [*config_file(bundle, "train", "multi_gpu_train"), *overlays]

@@ -338,6 +338,33 @@ CHEST_CONTROL = {
     },
     "evaluate": {"reference": DIFFUSION["evaluate"]["reference"]},
 }
+OF_STYLES = {
+    "truncation": "1 leaves styles as they are, less makes slices more typical and less varied",
+    "truncated_layers": "layers, from the coarsest on, of which that holds; null: all",
+}
+STYLEGAN2 = {
+    "train": {
+        **SLICES["train"],
+        "iterations": "at least so many iterations, in the place of `max_epochs`",
+        "latent_dim": "size of the latent vector",
+        "style_dim": "size of a style",
+        "mapping_layers": "layers between latent vector and style: 2, or 8 as in StyleGAN2's large sets",
+        "channel_base": "channels of a resolution times its side",
+        "channel_max": "greatest number of channels of a resolution",
+        **OF_STYLES,
+        "gamma": "weight of R1; worth a search by factors of 2",
+        "path_length_weight": "weight of path lengths",
+        "style_mixing": "probability that a slice has two styles",
+        "lazy": "interval of path lengths and of R1, in iterations",
+        "ada": "adaptive augmentation: greatest probability (`limit`, 0 for none), `strengths` by transformation, ...",
+        "frozen": "layers of the discriminator, from the image on, that do not learn: 10 or 13 for transfer learning",
+        "half_life": "of the averaged generator, in images",
+        "ramp_up": "share of the images seen so far to which `half_life` is limited",
+        "learning_rates": "of generator and discriminator, before the correction for lazy updates",
+    },
+    "inference": {**SLICES["inference"], **OF_STYLES},
+    "evaluate": SLICES["evaluate"],
+}
 COMMON = {
     "train": (TRAIN, PLACES_OF_TRAINING),
     "inference": (INFERENCE, PLACES),
@@ -367,6 +394,8 @@ COMPUTED = {
     "$@max_epochs // 2": "half of `max_epochs`",
     "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
     "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",
+    "$0.0002 * @image_size ** 2 / @batch_size": "0.0002 times `image_size` squared over `batch_size`",
+    "$@batch_size * 10000 // 32": "10,000 with batches of 32, in proportion to them",
     "$len(@real)": "as many as there are real ones",
     "$[*@images][0]": "the first",
     "$torch.device(@device).type == 'cuda'": "true on a GPU",

@@ -17,6 +17,7 @@ from tools.catalogue import (
     parts,
     pixel_diffusion,
     published,
+    stylegan2,
     training_parts,
 )
 from tools.catalogue.layout import as_json
@@ -35,6 +36,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     chest_control,
     pixel_diffusion,
     published,
+    stylegan2,
 )
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 

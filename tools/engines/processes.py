@@ -77,6 +77,16 @@ def average_over_processes(parameters: Sequence[nn.Parameter], others: Sequence[
     return had
 
 
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of what the processes have, in all of them; each has to call this."""
+    world_size = rank_and_world_size()[1]
+    if world_size > 1:
+        values = values.clone()
+        dist.all_reduce(values)
+        values /= world_size
+    return values
+
+
 def forget_unused(parameters: Sequence[nn.Parameter], had: Sequence[float]) -> None:
     """Take away the gradients of parameters that no process used: optimizers leave those alone that have none."""
     for parameter, share in zip(parameters, had, strict=bool(had)):

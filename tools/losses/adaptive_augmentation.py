@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from tools.engines.processes import rank_and_world_size
+from tools.engines.processes import mean_over_processes, rank_and_world_size
 from tools.losses.augmentation import Augmentation
 
 if TYPE_CHECKING:
@@ -97,14 +96,10 @@ class AdaptiveAugmentation(nn.Module):
         """
         if draws.iteration % self.interval:
             return
-        seen = self.seen.clone()
-        world_size = rank_and_world_size()[1]
-        if world_size > 1:
-            dist.all_reduce(seen)
-        total, number = seen.tolist()
+        total, number = mean_over_processes(self.seen).tolist()
         if number == 0:
             return
-        images = rows * world_size * self.interval
+        images = rows * rank_and_world_size()[1] * self.interval
         step = images / self.images_to_one(images, draws.iterations)
         direction = (total / number > self.target) - (total / number < self.target)
         self.probability.add_(direction * step).clamp_(0, self.limit)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from tools.engines.processes import mean_over_processes
 from tools.losses.adversarial import class_of, logistic, r1_penalty, real_sample
 from tools.networks.style_mapping import mixed
 from tools.transforms.channels import Channels
@@ -48,7 +49,7 @@ class PathLength(nn.Module):
         pixels = image.shape[2] * image.shape[3]
         (slope,) = torch.autograd.grad((image * noise).sum() / pixels**0.5, ws, create_graph=True)
         length = slope.float().square().sum(dim=2).mean(dim=1).sqrt()
-        self.average.lerp_(length.detach().mean().to(self.average), self.decay)
+        self.average.lerp_(mean_over_processes(length.detach().mean()).to(self.average), self.decay)
         return self.weight * (length - self.average).square().mean()
 
 
@@ -187,7 +188,7 @@ class StyleGAN2Objective:
         """-log(1 - D(G(z)))."""
         with torch.no_grad():
             w, ws = self.styles(batch, "discriminator")
-            self.generator.mapping.track(w)
+            self.generator.mapping.track(mean_over_processes(w.float().mean(dim=0)))
             image = self.synthesise(ws, batch, "discriminator")
         return {"fake": logistic(self.verdict(image, batch, "fake"), real=False)}
 

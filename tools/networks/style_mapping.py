@@ -68,9 +68,9 @@ class StyleMapping(nn.Module):
         return self.embedding(one_hot(label, self.num_classes).to(self.average.dtype))
 
     @torch.no_grad()
-    def track(self, w: Tensor) -> None:
-        """Move the average towards the mean of styles [B, style_dim] that a training step has made."""
-        self.average.lerp_(w.detach().float().mean(dim=0), 1 - self.average_decay)
+    def track(self, mean: Tensor) -> None:
+        """Move the average towards the mean [style_dim] of the styles that a training step has made."""
+        self.average.lerp_(mean.to(self.average), 1 - self.average_decay)
 
     def spread(self, w: Tensor, number: int, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
         """Styles [B, style_dim] for so many layers, [B, number, style_dim], truncated.

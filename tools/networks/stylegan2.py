@@ -225,6 +225,7 @@ class StyleGAN2Generator(SelfDescribed):
     """
 
     called_parts = ("mapping", "synthesis")
+    scriptable = False  # layers differ from block to block, and what is None decides
 
     def __init__(
         self,

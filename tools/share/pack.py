@@ -195,7 +195,7 @@ def checked(name: str, files: Mapping[str, bytes], schema: str | os.PathLike | N
         if problems:
             raise refused(name, problems)
         metadata = json.loads(files["configs/metadata.json"])
-        if not zoo.has_weights(metadata) or zoo.denoises(folder):
+        if not zoo.has_weights(metadata) or not zoo.scripts(folder):
             return None
         record = Provenance(name, metadata["version"], folder / "models" / "model.pt").record()
         said = {"provenance.json": json.dumps(record).encode()}

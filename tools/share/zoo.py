@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 import torch
@@ -223,7 +224,7 @@ def check_in_place(folder: Path, export: str | None = None) -> list[str]:
         return problems
     if not has_weights(_metadata(folder)):
         return []
-    if denoises(folder):
+    if not scripts(folder):
         return check_shape(folder) + check_weights(folder)
     problems = check_shape(folder) + check_torchscript(folder, export or "models/verify_model.ts")
     if export is None:
@@ -257,6 +258,12 @@ def denoises(folder: Path) -> bool:
     """
     config = json.loads((folder / "configs" / "inference.json").read_text())
     return config["network_def"]["_target_"].split(".")[-1] in ("DiffusionModelUNet", "LatentDiffusion")
+
+
+def scripts(folder: Path) -> bool:
+    """Whether TorchScript can compile the network: a class of which it cannot says so by ``scriptable``."""
+    config = json.loads((folder / "configs" / "inference.json").read_text())
+    return not denoises(folder) and getattr(locate(config["network_def"]["_target_"]), "scriptable", True)
 
 
 def _classes(folder: Path) -> int:

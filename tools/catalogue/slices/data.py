@@ -28,6 +28,7 @@ class SliceData:
             generator without classes.
         balance: share of samples by the label or finding that they show; none for all slices alike.
         labelled: True for samples with the dataset's labels.
+        encoding: way in which classes of labels are channels, see `tools.transforms.channels.Channels`.
         phantoms: name of the phantoms that stand in for it.
         write_phantoms: beginning of a call that writes them, the function's name and arguments of its own.
         phantom_options: arguments of it that are options.
@@ -47,6 +48,7 @@ class SliceData:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     balance: Mapping[str, float] = field(default_factory=dict)
     labelled: bool = True
+    encoding: str | float = "one_hot"
 
     @property
     def labels(self) -> Config:
@@ -55,8 +57,8 @@ class SliceData:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of a sample's channels, classes one-hot."""
-        return (*self.images, *self.labels)
+        """Names of a sample's channels."""
+        return (*self.images, *(self.labels if self.encoding == "one_hot" else ("label",) * bool(self.labels)))
 
     @property
     def modality(self) -> str:

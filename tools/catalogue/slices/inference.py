@@ -29,7 +29,7 @@ def trained(name: str, data: SliceData, image_size: int | str, network: Config, 
         **network,
         "images": {key: list(scale) if isinstance(scale, tuple) else scale for key, scale in data.images.items()},
         "labels": data.labels,
-        "encoding": "one_hot",
+        "encoding": data.encoding,
         "classes": {key: list(shown) for key, shown in data.classes.items()},
     }
     ids = [*SAMPLE, *network]

@@ -32,7 +32,7 @@ def slice_options(data: SliceData) -> Config:
     return {
         "images": {name: list(scale) if isinstance(scale, tuple) else scale for name, scale in data.images.items()},
         "labels": data.labels,
-        "encoding": "one_hot",
+        "encoding": data.encoding,
         "classes": {name: list(shown) for name, shown in data.classes.items()},
         "choice": {"foreground": None, "min_foreground": 0.0, "labels": [], "min_pixels": 1, **data.choice},
         "balance": dict(data.balance),

@@ -1,0 +1,32 @@
+"""StyleGAN2, with adaptive augmentation or without: labelled slices from latent vectors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tools.catalogue.options import STYLEGAN2 as OPTIONS
+from tools.catalogue.parts import Config
+from tools.catalogue.slices.data import BRAIN_TUMOUR
+from tools.catalogue.stylegan2.entry import StyleGAN2Bundle
+from tools.catalogue.stylegan2.inference import evaluate, inference
+from tools.catalogue.stylegan2.metadata import metadata
+from tools.catalogue.stylegan2.training import train
+from tools.catalogue.terms import PHANTOMS, data_license
+
+__all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
+
+
+def configs(bundle: StyleGAN2Bundle) -> dict[str, Config]:
+    return {"train": train(bundle), "inference": inference(bundle), "evaluate": evaluate(bundle)}
+
+
+def facts(bundle: StyleGAN2Bundle) -> Config:
+    """Return what the README says of this bundle besides its entry's fields: nothing."""
+    return {}
+
+
+def terms(bundle: StyleGAN2Bundle) -> str:
+    return data_license(bundle.data.dataset.terms, PHANTOMS)
+
+
+BUNDLES = (StyleGAN2Bundle("stylegan2_brats", data=replace(BRAIN_TUMOUR, classes={}, encoding=40)),)
