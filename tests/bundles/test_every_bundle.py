@@ -135,6 +135,8 @@ def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
     few = {"max_epochs": 1, "phantoms#count": 4}
     if translates(sibling):
         few["batch_size"] = 44  # of slices, of which some bundles have 45
+    if train_config(sibling).get("choice", {}).get("labels"):  # which few slices show
+        few["batch_size"] = 8
     small = tiny(sibling, tmp_path, **few)
     keep = phantoms(sibling, tmp_path)
     training = set_up("train", config_file(sibling, "train"), **small)

@@ -55,6 +55,7 @@ NAMES = {
     "multiples": "tools.engines.settings",
     "renamed": "tools.engines.settings",
     "with_denoiser": "tools.engines.weights",
+    "begun_with": "tools.engines.transfer",
     "is_smaller": "tools.engines.validation",
     "model_settings": "tools.engines.weights",
     "weights_beside": "tools.engines.weights",

@@ -357,6 +357,7 @@ STYLEGAN2 = {
         "style_mixing": "probability that a slice has two styles",
         "lazy": "interval of path lengths and of R1, in iterations",
         "ada": "adaptive augmentation: greatest probability (`limit`, 0 for none), `strengths` by transformation, ...",
+        "start_from": "`model.pt` to begin with, of any number of channels; `discriminator.pt` lies beside it",
         "frozen": "layers of the discriminator, from the image on, that do not learn: 10 or 13 for transfer learning",
         "half_life": "of the averaged generator, in images",
         "ramp_up": "share of the images seen so far to which `half_life` is limited",

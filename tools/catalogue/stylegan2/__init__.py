@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tools.catalogue.options import STYLEGAN2 as OPTIONS
 from tools.catalogue.parts import Config
-from tools.catalogue.slices.data import BRAIN_TUMOUR
+from tools.catalogue.slices.data import BRAIN_TUMOUR, PANCREAS_TUMOUR
 from tools.catalogue.stylegan2.entry import StyleGAN2Bundle
 from tools.catalogue.stylegan2.inference import evaluate, inference
 from tools.catalogue.stylegan2.metadata import metadata
@@ -29,4 +29,13 @@ def terms(bundle: StyleGAN2Bundle) -> str:
     return data_license(bundle.data.dataset.terms, PHANTOMS)
 
 
-BUNDLES = (StyleGAN2Bundle("stylegan2_brats", data=replace(BRAIN_TUMOUR, classes={}, encoding=40)),)
+BUNDLES = (
+    StyleGAN2Bundle("stylegan2_brats", data=replace(BRAIN_TUMOUR, classes={}, encoding=40)),
+    StyleGAN2Bundle(
+        "stylegan2_pancreas",
+        data=replace(PANCREAS_TUMOUR, classes={}),
+        limit=0.8,
+        strengths=(("flip", 0.0), ("turn", 0.0)),  # the liver lies on the right, and patients on their backs
+        rotate_max=15.0,
+    ),
+)

@@ -71,6 +71,7 @@ def train(bundle: StyleGAN2Bundle) -> Config:
             "rotate_max": bundle.rotate_max,
             "strengths": dict(bundle.strengths),
         },
+        "start_from": None,
         "frozen": 0,
         "half_life": "$@batch_size * 10000 // 32",
         "ramp_up": 0.05,
@@ -96,8 +97,9 @@ def train(bundle: StyleGAN2Bundle) -> Config:
             "group_size": 4,
             "frozen": "@frozen",
         },
-        "network": "$@network_def.to(@device)",
-        "discriminator": "$@discriminator_def.to(@device)",
+        "network": "$begun_with(@network_def, @start_from, @sample_channels.number).to(@device)",
+        "discriminator": "$begun_with(@discriminator_def, @start_from, @sample_channels.number, 'discriminator.pt')"
+        ".to(@device)",
         "ema": {
             "_target_": "tools.engines.ema.ExponentialMovingAverage",
             "network": "@network",
