@@ -66,24 +66,24 @@ def fitted(state: Mapping[str, Tensor], network: nn.Module, path: Path) -> dict[
             has in another shape, or one that it has too many.
     """
     expected = network.state_dict()
-    kind = f"a {type(network).__name__} with {len(expected)} tensors"
+    kind = f"{type(network).__name__} with {len(expected)} tensors"
     found = {}
     for name, tensor in expected.items():
         given = name if name in state else former_name(name)
         if given not in state:
             raise ValueError(
-                f"{path} is not of {kind}: it has no {name!r} {list(tensor.shape)}{_unknown(state, expected)}. "
+                f"{path} does not fit {kind}: it has no {name!r} {list(tensor.shape)}{_unknown(state, expected)}. "
                 f"{ANOTHER}"
             )
         if state[given].shape != tensor.shape:
             raise ValueError(
-                f"{path} is not of {kind}: {given!r} has the shape {list(state[given].shape)}, expected "
+                f"{path} does not fit {kind}: {given!r} has the shape {list(state[given].shape)}, expected "
                 f"{list(tensor.shape)}. {ANOTHER}"
             )
         found[name] = (given, state[given])
     if extra := [name for name in state if name not in {given for given, _ in found.values()}]:
         raise ValueError(
-            f"{path} is not of {kind}: it has {len(extra)} tensors more, first {extra[0]!r} "
+            f"{path} does not fit {kind}: it has {len(extra)} tensors more, first {extra[0]!r} "
             f"{list(state[extra[0]].shape)}. {ANOTHER}"
         )
     return {name: t.float() if torch.is_floating_point(t) else t for name, (_, t) in found.items()}
