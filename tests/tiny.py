@@ -50,6 +50,7 @@ TINY_SLICES = TINY | {
     "style_dim": 16,
     "channel_base": 256,
     "channel_max": 16,
+    "width": 4,
     "val_slices": 4,
     "batch_size": 16,
     "phantoms#count": 4,

@@ -46,6 +46,8 @@ def test_guidance_is_its_formula(of_slices, trained, scale):
 
 def test_the_papers_slices_without_classes(of_slices, trained, tmp_path):
     """One label channel of the values in the files times 40 in another order of contrasts; pictures come out."""
+    if "t1ce" not in train_config(of_slices)["images"]:
+        pytest.skip("this bundle's slices are not those of the paper")
     (tmp_path / "phantoms").symlink_to(trained / "phantoms")
     images = {"t1ce": 100, "t1": 100, "flair": 100, "t2": 100}
     sample = {"images": images, "encoding": 40, "classes": {}, "balance": {"oedema": 0.5}}

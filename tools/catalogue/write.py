@@ -12,6 +12,7 @@ from tools.catalogue import (
     crf_gan,
     cyclegan,
     diffusion,
+    fastgan,
     ha_gan,
     latent_diffusion,
     parts,
@@ -37,6 +38,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     pixel_diffusion,
     published,
     stylegan2,
+    fastgan,
 )
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 

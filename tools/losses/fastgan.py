@@ -11,6 +11,7 @@ from monai.losses import SSIMLoss
 from torch import Tensor
 
 from tools.engines.handover import Handover
+from tools.losses.adversarial import class_of, real_sample
 from tools.losses.differentiable_augmentation import DifferentiableAugmentation
 from tools.networks.fastgan import LOGITS, Discriminator, Generator, quarter_of, shrunk, small_size
 from tools.transforms.channels import Channels
@@ -43,6 +44,8 @@ class FastGANObjective:
         perceptual: distance [B] of images [B, C, H, W] in [-1, 1] in place of L1 and SSIM, such as
             `tools.losses.lpips.LPIPS`.
         latent_dim: length of the latent.
+        prepare: function of a batch and the draws that is called first, for instance a
+            `tools.engines.views.RandomMirror`; None for none.
 
     Raises:
         ValueError: the number of channels, classes or pixels of G and D are not the same.
@@ -57,6 +60,7 @@ class FastGANObjective:
         reconstruction_weight: float = 8.0,
         perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
         latent_dim: int = 256,
+        prepare: Callable[[dict, Draws], dict] | None = None,
     ) -> None:
         classes = 0 if discriminator.classes is None else discriminator.classes.num_embeddings
         if generator.num_classes != classes:
@@ -70,6 +74,7 @@ class FastGANObjective:
         self.reconstruction_weight = reconstruction_weight
         self.perceptual = perceptual
         self.latent_dim = latent_dim
+        self.prepare = prepare
         self.ssim = SSIMLoss(2, data_range=2.0)
 
     def draw(self, batch: dict, draws: Draws) -> dict:
@@ -86,20 +91,15 @@ class FastGANObjective:
             [0.8, 1); the "quarter" in 0..3, one for all; and the "handover" of G's images.
 
         Raises:
-            ValueError: classes are missing.
+            ValueError: classes are missing, or outside of those of the networks.
         """
-        real = batch["image"].float()
-        if self.channels is not None:
-            real = self.channels.join(real, batch.get("label"), batch.get("known"))
+        if self.prepare is not None:
+            batch = self.prepare(batch, draws)
+        real = real_sample(batch, self.channels)
         rows = len(real)
-        label = batch.get("class") if self.generator.num_classes else None
-        if self.generator.num_classes and label is None:
-            raise ValueError(
-                f"a batch has no 'class', expected a class index in [0, {self.generator.num_classes}) for each row"
-            )
         numbers = 0 if self.augmentation is None else self.augmentation.numbers(real.shape[1])
         drawn = {
-            "class": None if label is None else label.long(),
+            "class": class_of(batch, self.generator.num_classes),
             "latent": draws.normal(rows, self.latent_dim),
             "margin_real": 0.8 + 0.2 * draws.uniform(rows, LOGITS),
             "margin_fake": 0.8 + 0.2 * draws.uniform(rows, LOGITS),

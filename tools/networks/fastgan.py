@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from tools.layers.batch_norm import BatchNorm2d
 from tools.layers.spectral import SpectralConv2d, SpectralDoublingConv2d
 from tools.networks.self_described import SelfDescribed
 
@@ -112,7 +113,7 @@ class Block(nn.Module):
         width = 2 * after
         self.conv = SpectralDoublingConv2d(before, width) if doubles else SpectralConv2d(before, width, 3, padding=1)
         self.noise = Noise(noise_size) if noise_size else None
-        self.norm = nn.BatchNorm2d(2 * after)
+        self.norm = BatchNorm2d(2 * after)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         x = self.conv(x)
@@ -199,7 +200,7 @@ class Generator(SelfDescribed):
         sides = sizes(4, check_image_size(image_size))
         self.small_stage = sides.index(small_size(image_size)) - 1
         self.first = SpectralConv2d(latent_dim + num_classes, 2 * channels[4], 4)
-        self.first_norm = nn.BatchNorm2d(2 * channels[4])
+        self.first_norm = BatchNorm2d(2 * channels[4])
         self.stages = nn.ModuleList(
             Stage(channels[a], channels[b], b, channels[b // 16] if 64 <= b <= 512 else 0) for a, b in pairwise(sides)
         )
@@ -372,7 +373,7 @@ def quarter_of(images: Tensor, quarter: int) -> Tensor:
 
 def normalised(conv: SpectralConv2d) -> list[nn.Module]:
     """Convolution, batch normalisation, leaky ReLU."""
-    return [conv, nn.BatchNorm2d(conv.out_channels), nn.LeakyReLU(0.2, inplace=True)]
+    return [conv, BatchNorm2d(conv.out_channels), nn.LeakyReLU(0.2, inplace=True)]
 
 
 def halved(before: int, after: int) -> list[nn.Module]:

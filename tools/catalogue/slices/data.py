@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tools.catalogue.parts import Config
+from tools.datasets.bleedings import RSNA_ICH
 from tools.datasets.brats import BRATS
 from tools.datasets.decathlon import PANCREAS
 from tools.datasets.record import Dataset
@@ -102,4 +103,19 @@ PANCREAS_TUMOUR = SliceData(
     phantoms="abdomen phantoms with a pancreas and its tumour",
     write_phantoms="write_msd_phantoms, task='pancreas'",
     phantom_options={"count": 24, "seed": 0, "shape": [40, 96, 96]},
+)
+
+HEAD_BLEEDING = SliceData(
+    dataset=RSNA_ICH,
+    record="RSNA_ICH",
+    what="axial slices of head CT with and without bleeding",
+    title="head CT",
+    images={"ct": (0.0, 80.0)},  # centre 40, width 80: the window in which brains are read
+    field_of_view=None,
+    extent=(5.0, 235.0, 235.0),
+    choice={"foreground": "ct", "min_foreground": 0.1},
+    labelled=False,
+    phantoms="head phantoms, half of them with bleeding,",
+    write_phantoms="write_rsna_ich_phantoms",
+    phantom_options={"count": 16, "seed": 0, "shape": [20, 80, 80]},
 )
