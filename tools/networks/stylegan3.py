@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -219,13 +220,17 @@ def unit_magnitude(average: Tensor, x: Tensor, decay: float | None) -> Tensor:
     """Factor that gives an input its unit magnitude, 1 / sqrt(average of its mean square).
 
     Args:
-        average: average, which moves towards ``x``.
+        average: average, which moves towards ``x`` of all processes.
         x: input.
         decay: share of the average that stays; None for all of it.
     """
     if decay is not None:
         with torch.no_grad():
-            average.lerp_(x.float().square().mean(), 1 - decay)
+            square = x.float().square().mean()
+            if dist.is_available() and dist.is_initialized():
+                dist.all_reduce(square)
+                square /= dist.get_world_size()
+            average.lerp_(square, 1 - decay)
     # a copy, for the average may move before the backward pass
     return average.clone().rsqrt()
 
@@ -306,6 +311,7 @@ class StyleGAN3Generator(SelfDescribed):
     """
 
     called_parts = ("mapping", "synthesis")
+    scriptable = False  # layers differ in their filters, and what is None decides
 
     def __init__(
         self,
