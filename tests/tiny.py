@@ -48,6 +48,7 @@ TINY_SLICES = TINY | {
     "num_train_timesteps": 4,
     "num_res_blocks": 1,
     "style_dim": 16,
+    "num_layers": 4,
     "channel_base": 256,
     "channel_max": 16,
     "width": 4,

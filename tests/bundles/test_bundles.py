@@ -313,8 +313,10 @@ def test_two_processes_train_as_one(bundle, trained, tmp_path):
     copy_phantoms(trained, alone)
     # a pool of past images belongs to a process
     own = {"batch_size": 2, "objective#pool_size": 0} if translates(bundle) else {"batch_size": 1}
-    if "path_length_weight" in train_config(bundle):  # of half of a process's rows, as its groups are of its own
-        own |= {"path_length_weight": 0, "discriminator_def#group_size": 1, "gamma": 1, "half_life": 100}
+    if "gamma" in train_config(bundle):  # groups are of a process's own rows
+        own |= {"discriminator_def#group_size": 1, "gamma": 1, "half_life": 100}
+    if "path_length_weight" in train_config(bundle):  # of half of a process's rows
+        own |= {"path_length_weight": 0}
     overrides = tiny(bundle, together, max_epochs=1, **own)
     overlays = [str(tmp_path / name) for name in ("plain.json", "look.json")]
     files = [*config_file(bundle, "train", "multi_gpu_train"), *overlays]

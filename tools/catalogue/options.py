@@ -382,6 +382,27 @@ FASTGAN = {
     "inference": SLICES["inference"],
     "evaluate": SLICES["evaluate"],
 }
+STYLEGAN3 = {
+    "train": {
+        **SLICES["train"],
+        **{
+            id: STYLEGAN2["train"][id]
+            for id in ("iterations", "latent_dim", "style_dim", "mapping_layers", *OF_STYLES, "gamma", "frozen")
+        },
+        "rotation": "true for R, whose images turn as well, false for T",
+        "num_layers": "layers of the generator before the image; 6 to 8 do below 128 pixels",
+        "channel_base": "channels of a layer times twice its cutoff",
+        "channel_max": "greatest number of channels of a layer",
+        "blur": "sigma of the Gaussian through which the discriminator sees in the beginning, in pixels",
+        "blur_images": "images over which it falls to 0",
+        "r1_interval": "interval of R1, in iterations",
+        "half_life": STYLEGAN2["train"]["half_life"],
+        "ramp_up": STYLEGAN2["train"]["ramp_up"],
+        "learning_rates": "of generator and discriminator, the latter before the correction for the lazy update",
+    },
+    "inference": STYLEGAN2["inference"],
+    "evaluate": STYLEGAN2["evaluate"],
+}
 COMMON = {
     "train": (TRAIN, PLACES_OF_TRAINING),
     "inference": (INFERENCE, PLACES),
@@ -412,6 +433,9 @@ COMPUTED = {
     "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
     "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",
     "$0.0002 * @image_size ** 2 / @batch_size": "0.0002 times `image_size` squared over `batch_size`",
+    "$2.0 * (@image_size / 256) ** 2": "2 at 256 pixels, 4 times as much for twice the side",
+    "$10.0 if @rotation else 0.0": "0; 10 for R",
+    "$@batch_size * 200000 // 32": "200,000 with batches of 32, in proportion to them",
     "$@batch_size * 10000 // 32": "10,000 with batches of 32, in proportion to them",
     "$len(@real)": "as many as there are real ones",
     "$[*@images][0]": "the first",

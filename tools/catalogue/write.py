@@ -19,6 +19,7 @@ from tools.catalogue import (
     pixel_diffusion,
     published,
     stylegan2,
+    stylegan3,
     training_parts,
 )
 from tools.catalogue.layout import as_json
@@ -39,6 +40,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     published,
     stylegan2,
     fastgan,
+    stylegan3,
 )
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 
