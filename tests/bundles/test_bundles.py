@@ -190,7 +190,7 @@ def test_generation_with_labels(bundle, trained, tmp_path):
         assert f"seed {seed}" in str(image.header["descrip"])
         images.append(values)
     assert not np.array_equal(*images)
-    views = len(config["images"]) + len(config["labels"]) if makes_slices(bundle) else 3
+    views = min(3, len(config["images"])) if makes_slices(bundle) else 3
     assert Image.open(tmp_path / "montage.png").size[0] > views * 192
 
     alone = tmp_path / "alone"
