@@ -7,6 +7,7 @@ import pytest
 import scipy.ndimage
 import torch
 
+from tools.engines.transfer import begun_with
 from tools.networks.stylegan3 import AliasFreeLayer, Signal, StyleGAN3Generator, signals
 
 COUNTS = {
@@ -230,6 +231,17 @@ def test_classes_truncation_and_what_is_refused():
         network.synthesis(torch.zeros(1, 3, 32))
     with pytest.raises(ValueError, match="num_layers is 2, expected more than 2"):
         StyleGAN3Generator(64, num_layers=2)
+
+
+def test_weights_of_three_channels_begin_one_of_their_mean(tmp_path):
+    torch.manual_seed(0)
+    small = {"latent_dim": 8, "style_dim": 8, "num_layers": 4, "channel_max": 8, "channel_base": 256}
+    three, one = (StyleGAN3Generator(32, channels, **small).eval() for channels in (3, 1))
+    torch.nn.init.normal_(three.synthesis.to_image.bias)
+    torch.save(three.state_dict(), tmp_path / "model.pt")
+    begun_with(one, tmp_path / "model.pt", 1)
+    z = torch.randn(2, 8)
+    torch.testing.assert_close(one(z), three(z).mean(1, keepdim=True), rtol=0, atol=1e-6)
 
 
 def test_gradients_reach_every_parameter():

@@ -375,6 +375,7 @@ FASTGAN = {
         "ema_decay": "of the averaged generator; 0 takes the last weights",
         "reconstruction_weight": "weight of what the discriminator draws again",
         "lpips": "two files of weights, see above, for LPIPS in the place of L1 and SSIM",
+        "start_from": "`model.pt` of as many channels to begin with; `discriminator.pt` lies beside it",
         "augment": "kinds of changes, `color`, `translation` and `cutout`, and how great they are",
         "mirror": "share of the slices that are mirrored left for right",
         "learning_rates": "of both updates",
@@ -387,7 +388,16 @@ STYLEGAN3 = {
         **SLICES["train"],
         **{
             id: STYLEGAN2["train"][id]
-            for id in ("iterations", "latent_dim", "style_dim", "mapping_layers", *OF_STYLES, "gamma", "frozen")
+            for id in (
+                "iterations",
+                "latent_dim",
+                "style_dim",
+                "mapping_layers",
+                *OF_STYLES,
+                "gamma",
+                "start_from",
+                "frozen",
+            )
         },
         "rotation": "true for R, whose images turn as well, false for T",
         "num_layers": "layers of the generator before the image; 6 to 8 do below 128 pixels",

@@ -64,6 +64,7 @@ def train(bundle: FastGANBundle) -> Config:
         "mirror": 0.5,
         "learning_rates": {"generator": 0.0002, "discriminator": 0.0002},
         "betas": [0.5, 0.999],
+        "start_from": None,
         "resume": None,
         "save_interval": 1,
         **parts.check(
@@ -79,8 +80,9 @@ def train(bundle: FastGANBundle) -> Config:
             "width": "@width",
             "num_classes": "$len(@classes)",
         },
-        "network": "$@network_def.to(@device)",
-        "discriminator": "$@discriminator_def.to(@device)",
+        "network": "$begun_with(@network_def, @start_from, @sample_channels.number).to(@device)",
+        "discriminator": "$begun_with(@discriminator_def, @start_from, @sample_channels.number, 'discriminator.pt')"
+        ".to(@device)",
         "ema": {
             "_target_": "tools.engines.ema.ExponentialMovingAverage",
             "network": "@network",

@@ -64,6 +64,7 @@ def train(bundle: StyleGAN3Bundle) -> Config:
         "ramp_up": 0.05,
         "learning_rates": {"generator": 0.0025, "discriminator": 0.002},
         "betas": [0.0, 0.99],
+        "start_from": None,
         "resume": None,
         "save_interval": 1,
         **parts.check(
@@ -83,8 +84,9 @@ def train(bundle: StyleGAN3Bundle) -> Config:
             "channel_max": "@channel_max",
             "frozen": "@frozen",
         },
-        "network": "$@network_def.to(@device)",
-        "discriminator": "$@discriminator_def.to(@device)",
+        "network": "$begun_with(@network_def, @start_from, @sample_channels.number).to(@device)",
+        "discriminator": "$begun_with(@discriminator_def, @start_from, @sample_channels.number, 'discriminator.pt')"
+        ".to(@device)",
         "ema": {
             "_target_": "tools.engines.ema.ExponentialMovingAverage",
             "network": "@network",
