@@ -89,6 +89,17 @@ def test_the_map_is_what_its_numbers_say(inverse, expected, inside):
     torch.testing.assert_close(found[:, 2:, 4:-4, 4:-4], wanted[:, 2:, 4:-4, 4:-4], rtol=0, atol=1e-6)
 
 
+def test_coordinates_keep_their_digits_in_half_precision():
+    x = images(side=256, smooth=True).float()
+    given = parameters(3, [(MAP, [0.9, 0.2, 0.05, -0.2, 0.9, 0.1])])
+    expected = only()(x, given)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(only()(x, given), expected)
+        found = only()(x.bfloat16(), given)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=0.01)
+
+
 def test_labels_do_not_overshoot():
     x = images(side=32)
     x[:, :, 8:24, 8:24], x[:, :, :8], x[:, :, 24:], x[:, :, :, :8], x[:, :, :, 24:] = 1, -1, -1, -1, -1

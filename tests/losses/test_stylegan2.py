@@ -218,8 +218,8 @@ def test_a_training_with_everything_is_resumed_bit_for_bit(tmp_path):
     assert torch.equal(whole.path_length.average, parts.path_length.average)
 
 
-def test_a_training_with_classes_in_parts(tmp_path):
-    _, _, losses = train(tmp_path, 1, classes=True, accumulation=2)
+def test_a_training_with_classes_in_parts_and_half_precision(tmp_path):
+    _, _, losses = train(tmp_path, 1, classes=True, accumulation=2, precision="bf16")
     assert all(math.isfinite(value) for value in losses.values())
 
 

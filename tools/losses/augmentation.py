@@ -191,7 +191,10 @@ class Augmentation(nn.Module):
 
     def map(self, x: Tensor, inverse: Tensor) -> Tensor:
         """The affine map, whose inverse are the six numbers [B, 6] of its rows, of coordinates from -1 to 1."""
-        given, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))  # coordinates need its digits
+        with torch.autocast(x.device.type, enabled=False):  # coordinates need the digits of float32
+            return self._mapped(x.to(torch.promote_types(x.dtype, torch.float32)), inverse).to(x.dtype)
+
+    def _mapped(self, x: Tensor, inverse: Tensor) -> Tensor:
         inverse = inverse.view(-1, 2, 3).to(x.device, x.dtype, non_blocking=True)
         image, label = x[:, : self.images], x[:, self.images :]
         side, border = x.shape[2], self.filter.size // 2
@@ -202,7 +205,7 @@ class Augmentation(nn.Module):
         found = [resample(fine, self.filter.taps, down=2, padding=(-1, 0))]
         if self.labels:
             found.append(sampled(label, inverse, side, 0))
-        return torch.cat(found, dim=1).to(given)
+        return torch.cat(found, dim=1)
 
     def grey(self, x: Tensor, given: Tensor) -> Tensor:
         """Factor and shift of each image channel, [B, 2 images]; labels stay."""
