@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tools.benchmark.configs import read_config
+from tools.engines.latents import LatentDataset
 from tools.files import whole_file
 
 Batch = dict[str, Tensor]
@@ -36,7 +37,10 @@ def write_first_batch(bundle: str, image_size: int, overrides: Mapping[str, Any]
         "bundle_root": str(path.parent),
         "train#dataloader#num_workers": 0,
     }
-    loader = read_config(bundle, {**overrides, **own}).get_parsed_content("train#dataloader")
+    parser = read_config(bundle, {**overrides, **own})
+    if isinstance(dataset := parser.get_parsed_content("train#dataset"), LatentDataset):
+        dataset.encode()  # as an autoencoder without training does
+    loader = parser.get_parsed_content("train#dataloader")
     batch = {key: torch.as_tensor(value) for key, value in next(iter(loader)).items() if isinstance(value, Tensor)}
     with whole_file(path) as partial:
         torch.save(batch, partial)

@@ -26,6 +26,9 @@ from tools.transforms.ct import CalibrateHUd, DropBlankSlicesd, ReplaceNaNd, ct_
 from tools.transforms.spatial import load_volume
 from tools.transforms.window import CT_WINDOW
 
+MAISI = {"spacing": 3, "top_region_index": 4, "bottom_region_index": 4}
+"""What MAISI's U-Net may be told besides, and how many numbers each is."""
+
 SCAN = (300, 512, 512)
 """Slices, rows and columns of a scan as LUNA16 has them."""
 
@@ -79,12 +82,20 @@ def denoiser(case: Case, device: torch.device) -> tuple[Callable[..., Tensor], T
     if "noise_shape" in parser:  # of latents
         shape = parser.get_parsed_content("noise_shape")
     else:
+        channels = parser.get_parsed_content("sample_channels")
         size = parser.get_parsed_content("volume_size") if "volume_size" in parser else [case.image_size] * 2
-        shape = parser.get_parsed_content("sample_channels").number, *size
+        shape = channels.num_images if "control" in parser else channels.number, *size
     noise = torch.randn(1, *shape)
+    told: dict[str, Tensor] = {}
+    if "control" in parser:
+        told["labels"] = torch.zeros(1, channels.num_labels, *shape[1:], device=device)
     if getattr(network, "num_class_embeds", None):
-        network = partial(network, class_labels=torch.zeros(1, dtype=torch.long, device=device))
-    return network, noise.to(device), torch.full((1,), 1000.0, device=device)
+        told["class_labels"] = torch.zeros(1, dtype=torch.long, device=device)
+    for name, numbers in MAISI.items():
+        if getattr(getattr(network, "denoiser", network), f"include_{name}_input", False):
+            told[f"{name}_tensor"] = torch.ones(1, numbers, device=device)
+    only_noise = torch.full((1,), 1000.0, device=device)
+    return partial(network, **told) if told else network, noise.to(device), only_noise
 
 
 def translation(case: Case, device: torch.device) -> float:

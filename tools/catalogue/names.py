@@ -56,7 +56,7 @@ NAMES = {
     "halvable": "tools.engines.settings",
     "multiples": "tools.engines.settings",
     "renamed": "tools.engines.settings",
-    "with_denoiser": "tools.engines.weights",
+    "with_denoiser": "tools.engines.controlled",
     "begun_with": "tools.engines.transfer",
     "is_smaller": "tools.engines.validation",
     "model_settings": "tools.engines.weights",

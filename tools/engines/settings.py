@@ -296,7 +296,7 @@ RULES: dict[str, Rule] = {
     "prediction": one_of("epsilon", "v", "flow"),
     "sampler": optional(one_of("ddim", "ddpm", "pndm")),
     **dict.fromkeys(("guidance", "eta", "truncation", "gamma", "blur", "path_length_weight"), number(0)),
-    **dict.fromkeys(("drop_class", "mirror", "style_mixing"), number(0, 1)),
+    **dict.fromkeys(("drop_class", "mirror", "style_mixing", "whole"), number(0, 1)),
     "truncated_layers": optional(whole(0)),
     "frozen": whole(0),
     "class_label": optional(whole(0)),

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from tools.engines.processes import rank_and_world_size
 from tools.files import whole_file
-from tools.networks.control import ControlledUNet, begun_from
 from tools.networks.self_described import description_in
 from tools.torch_files import read_state_dict, write_torch_file
 
@@ -191,29 +190,6 @@ class ModelCheckpointLoader:
                 f"the weights in {self.path} do not fit the network, a {type(self.network).__name__}: {asked}"
                 f"{' '.join(str(error).split())[:500]}"
             ) from error
-
-
-def with_denoiser(network: ControlledUNet, path: str | Path | None) -> ControlledUNet:
-    """A network under control with the weights of the denoiser that it steers, with which its ControlNet begins too.
-
-    Args:
-        network: network with a `denoiser` and a `control`.
-        path: path of the denoiser's weights; None leaves all as it is.
-
-    Raises:
-        ValueError: the network has no ControlNet, or the weights are of another network.
-        FileNotFoundError: there are no weights.
-    """
-    if path is None:
-        return network
-    if not isinstance(network, ControlledUNet):
-        raise ValueError(
-            f"--denoiser_path {path}: with --control concatenation the denoiser takes label maps too, so that weights "
-            "of one without them do not fit. Leave one of the options away."
-        )
-    ModelCheckpointLoader(str(path), network.denoiser).load()
-    network.denoiser.requires_grad_(False)
-    return begun_from(network)
 
 
 ModelLoader = ModelCheckpointLoader

@@ -58,7 +58,7 @@ def train(bundle: ControlBundle) -> Config:
         **parts.check(
             *OPTIONS,
             *("volume_size", "network_channels", "num_res_blocks", "patch", "control"),
-            *("iterations", "steps", "half_life", "ramp_up", "learning_rates"),
+            *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole"),
         ),
         "sample_channels": sample_channels(),
         **definitions(),

@@ -66,7 +66,7 @@ def train(bundle: ChestBundle) -> Config:
         **parts.check(
             *training_parts.TRAINING_OPTIONS,
             *("volume_size", "network_channels", "num_res_blocks", "patch", "num_classes"),
-            *("iterations", "steps", "half_life", "ramp_up", "learning_rates"),
+            *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole", "drop_class"),
         ),
         "network_def": network(),
         "network": "$@network_def.to(@device)",
