@@ -88,8 +88,9 @@ def test_a_misspelt_option_is_refused_first(words, command, capsys):
         ("preprocess x y --image_size abc", "--image_size is 'abc', expected a whole number"),
         ("preprocess x y --image_size 2.5", "--image_size is 2.5, expected a whole number"),
         ("preprocess x y --image_size=True", "--image_size is True, expected a whole number"),
+        ("preprocess x y --image_size=48,6.5,48", "--image_size is 6.5, expected a whole number"),
         ("benchmark --reference 3", "--reference is 3, expected True or False"),
-        ("preprocess 1 2 3 4 5 6 7", "preprocess takes at most 6 values: dataset_dir, output_dir,"),
+        ("split 1 2 3 4 5", "split takes at most 4 values: dataset_dir, output_dir,"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(line, said, capsys):

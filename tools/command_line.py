@@ -190,6 +190,10 @@ def _with_homes(value: Any) -> Any:
 
 def _check_type(name: str, value: Any, annotation: str) -> None:
     types = annotation.split(" | ")
+    if types == ["int", "Sequence[int]"]:
+        for one in value if isinstance(value, list | tuple) else (value,):
+            _check_type(name, one, "int")
+        return
     if not SIMPLE.keys() >= set(types):
         return
     allowed = tuple(kind for type_ in types for kind in SIMPLE[type_])

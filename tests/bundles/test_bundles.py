@@ -64,7 +64,9 @@ def test_properties(bundle, trained, kind, names, tmp_path):
     if kind == "infer":
         overrides = {"bundle_root": str(tmp_path)} | (tiny_phantoms(bundle) if translates(bundle) else {})
     if "evaluate" in names:  # the network's size comes with the weights
-        overrides = {k: v for k, v in overrides.items() if k in ("bundle_root",) or k.startswith("phantoms")}
+        overrides = {
+            k: v for k, v in overrides.items() if k in ("bundle_root", "batch_size") or k.startswith("phantoms")
+        }
     workflow = ConfigWorkflow(config_file=config_file(bundle, *names), workflow_type=kind, **overrides)
     workflow.initialize()
     assert workflow.check_properties() == []

@@ -13,7 +13,7 @@ from tools.torch_files import read_state_dict
 
 
 def fetch(name, folder, out, **options):
-    command.fetch_weights(name, weights=str(folder), output_dir=str(out), **NARROW[name], **options)
+    command.fetch_weights(name, weights=str(folder), output_dir=str(out), sizes=NARROW[name], **options)
     return read_state_dict(out / "model.pt")
 
 

@@ -46,7 +46,7 @@ def fetched(tmp_path_factory):
         if (bundle, form) not in made:
             folder = tmp_path_factory.mktemp(f"{bundle}_{form}")
             write_files(folder / "files", bundle, form, every=every)
-            options = {"weights": str(folder / "files"), "form": form, "accept_license": True, **NARROW[bundle]}
+            options = {"weights": str(folder / "files"), "form": form, "accept_license": True, "sizes": NARROW[bundle]}
             command.fetch_weights(bundle, output_dir=str(folder / "models"), **options)
             made[bundle, form] = folder
         return made[bundle, form]

@@ -141,7 +141,7 @@ class SynthesisBlock(nn.Module):
             Features and the image, [B, ..., side, side].
         """
         if x is None:
-            x = self.constant.expand(len(ws[0]), -1, -1, -1)
+            x = self.constant.expand(ws[0].shape[0], -1, -1, -1)
         for layer, w, noise in zip(self.layers, ws, noises, strict=False):
             x = layer(x, w, noise)
         y = self.to_image(x, ws[-1])

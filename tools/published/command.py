@@ -27,7 +27,7 @@ def fetch_weights(
     accept_license: bool = False,
     download_dir: str | None = None,
     output_dir: str | None = None,
-    **sizes: Any,
+    sizes: Mapping[str, Any] | None = None,
 ) -> None:
     """Turn published weights into `models/model.pt` of a bundle that runs them.
 
@@ -44,7 +44,7 @@ def fetch_weights(
         download_dir: folder for downloads; `models/published` of the bundle without it.
         output_dir: folder for model.pt; `models` of the bundle without it.
         sizes: widths of networks that are not those published, by their ids in inference.json, such as
-            denoiser_channels.
+            "{'denoiser_channels': [32, 64]}".
     """
     forms = SOURCES.get(str(name))
     if forms is None:

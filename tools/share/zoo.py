@@ -37,6 +37,12 @@ WITHOUT_WEIGHTS = ("simulate",)
 SIMULATION_KEYS = ("bundle_root", "output_dir", "run")
 """What `inference.json` of such a bundle has; MONAI's properties describe networks."""
 
+DENOISERS = ("DiffusionModelUNet", "LatentDiffusion", "PatchUNet", "PatchUNetMaisi", "label_guided")
+"""Networks of diffusion, and what makes one."""
+
+MAISI = {"spacing": 3, "top_region_index": 4, "bottom_region_index": 4}
+"""What MAISI's U-Net may be told besides, and how many numbers each is."""
+
 INFERENCE_KEYS = ("bundle_root", "device", "network_def", "inferer", "output_dir")
 TRAIN_KEYS = (
     *("bundle_root", "device", "dataset_dir", "output_dir"),
@@ -131,8 +137,7 @@ def check_shape(folder: Path) -> list[str]:
     extra = {"label": torch.zeros(1, dtype=torch.long)} if _classes(folder) > 0 else {}
     if denoises(folder):
         extra["timesteps"] = torch.zeros(1)
-        if _settings(folder).get("classes"):
-            extra["class_labels"] = torch.zeros(1, dtype=torch.long)
+        extra |= _told(folder)
     return _tried(
         "the network is not what configs/metadata.json says",
         verify_net_in_out,
@@ -143,6 +148,23 @@ def check_shape(folder: Path) -> list[str]:
         device="cpu",
         extra_forward_args=extra,
     )
+
+
+def _told(folder: Path) -> dict[str, torch.Tensor]:
+    """What a network of diffusion is told beside a sample and a time."""
+    parser = _parser(folder, folder / "configs" / "inference.json")
+    parser["device"], parser["bundle_root"] = "cpu", str(folder)
+    network = parser.get_parsed_content("network_def")
+    told = {}
+    if getattr(network, "num_class_embeds", None):
+        told["class_labels"] = torch.zeros(1, dtype=torch.long)
+    for name, numbers in MAISI.items():
+        if getattr(getattr(network, "denoiser", network), f"include_{name}_input", False):
+            told[f"{name}_tensor"] = torch.ones(1, numbers)
+    if "control" in parser:
+        shape = _metadata(folder)["network_data_format"]["inputs"]["image"]["spatial_shape"]
+        told["labels"] = torch.zeros(1, parser.get_parsed_content("sample_channels").num_labels, *shape)
+    return told
 
 
 def check_torchscript(folder: Path, export: str = "models/verify_model.ts") -> list[str]:
@@ -257,7 +279,7 @@ def denoises(folder: Path) -> bool:
     Its attention has a shape that is not known before it runs; the model zoo leaves such networks out of its check too.
     """
     config = json.loads((folder / "configs" / "inference.json").read_text())
-    return config["network_def"]["_target_"].split(".")[-1] in ("DiffusionModelUNet", "LatentDiffusion")
+    return config["network_def"]["_target_"].split(".")[-1] in DENOISERS
 
 
 def scripts(folder: Path) -> bool:
