@@ -36,9 +36,8 @@ LAYERS = {
     "losses": (*FILES, "transforms", "layers", "networks", "engines"),
     # what bundles there are: text
     "catalogue": (*FILES, "datasets"),
-    # commands: nothing imports them, but gpu, which runs benchmark's measurements
+    # commands: nothing imports them, but gpu, which runs benchmark's measurements, and gallery, which knows what is published
     "collection": (*FILES, "io", "transforms", "engines"),
-    "gallery": (*FILES, "collection"),
     "inspect_data": (*FILES, "datasets", "io", "transforms", "data", "evaluation"),
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "datasets", "io", "transforms", "data"),
@@ -50,6 +49,7 @@ LAYERS = {
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),
     "published": (*FILES, "options", "networks", "engines"),
+    "gallery": (*FILES, "collection", "published"),
     "__main__": ("command_line",),
 }
 """Each folder and file of ``tools``, lowest first, with what it may import. A new one takes its place here."""

@@ -23,6 +23,7 @@ def test_every_bundle_is_on_it_with_a_command_that_names_its_config(page):
         has_training = (bundle.folder / "configs/train.json").is_file()
         assert (f"bundles/{bundle.name}/configs/train.json" in article) == has_training
         assert f"bundles/{bundle.name}/configs/inference.json" in article
+        assert (f"fetch_weights {bundle.name} " in article) != has_training
         shown = [*(bundle.folder / "docs").glob("*.png"), *(bundle.folder / "docs").glob("*.jpg")]
         assert article.count("<img") == len(shown)
         assert all(alt for alt in re.findall(r'<img[^>]* alt="([^"]*)"', article))

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from tools.collection import BUNDLES, Bundle, bundles
 from tools.files import whole_file
+from tools.published.sources import SOURCES
 
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 """Endings of pictures, and their types."""
@@ -55,6 +56,8 @@ def _entry(bundle: Bundle) -> dict[str, Any]:
     """What the page says of a bundle."""
     metadata, where = bundle.metadata, _shown(bundle.folder)
     commands = []
+    if bundle.name in SOURCES:
+        commands.append(("Fetch the weights", f"python -m tools fetch_weights {bundle.name} --accept_license True"))
     if (bundle.folder / "configs" / "train.json").is_file():
         commands.append(("Train", f"python -m monai.bundle run --config_file {where}/configs/train.json"))
     commands.append((_verb(bundle.kind), f"python -m monai.bundle run --config_file {where}/configs/inference.json"))
