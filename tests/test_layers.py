@@ -36,8 +36,8 @@ LAYERS = {
     "losses": (*FILES, "transforms", "layers", "networks", "engines"),
     # what bundles there are: text
     "catalogue": (*FILES, "datasets"),
-    # commands: nothing imports them, but gpu, which runs benchmark's measurements, and gallery, which knows of published
-    # weights
+    # commands: nothing imports them, but gpu, which runs benchmark's measurements, and gallery, which knows of
+    # published weights
     "collection": (*FILES, "io", "transforms", "engines"),
     "inspect_data": (*FILES, "datasets", "io", "transforms", "data", "evaluation"),
     "phantom": (*FILES, "io", "transforms", "data"),
