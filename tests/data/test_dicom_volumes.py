@@ -16,6 +16,7 @@ from tools.benchmark.configs import read_config
 from tools.data.cubes import Cubes
 from tools.data.image_sets import find_images, read_image
 from tools.data.volumes import section_datalist, volume_datalist
+from tools.engines.latents import LatentDataset
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.readers import read_volume
 
@@ -123,7 +124,8 @@ def test_every_gan_takes_series(bundle, scans, heads, tmp_path, monkeypatch):
     options = {"dataset_dir": str(dataset), "image_size": 32, "batch_size": 1, "bundle_root": str(tmp_path / "run")}
     parser = read_config(bundle, options)
     assert [item["id"] for item in parser.get_parsed_content("train_data")] == ["anna/series", "bert/series"]
-    image = parser.get_parsed_content("train#dataset")[0]["image"]
+    volumes = parser.get_parsed_content("train#dataset")
+    image = volumes.sample(0)[0] if isinstance(volumes, LatentDataset) else volumes[0]["image"]
     assert image.shape == (1, 32, 32, 32)
     assert -1 <= image.min() < image.max() <= 1
 

@@ -58,15 +58,10 @@ def generation(case: Case, device: torch.device) -> float:
 
 def generator(case: Case, device: torch.device, reference: bool) -> tuple[torch.nn.Module, Tensor]:
     """A GAN's generator with random weights, the same for both forms, and a latent."""
-    parser = read_config(
-        case.bundle,
-        {
-            **case.overrides,
-            "image_size": case.image_size,
-            "device": device,
-            "implementation": "reference" if reference else "optimised",
-        },
-    )
+    own = {"image_size": case.image_size, "device": device}
+    if "implementation" in read_config(case.bundle, {}):
+        own["implementation"] = "reference" if reference else "optimised"
+    parser = read_config(case.bundle, case.overrides | own)
     torch.manual_seed(0)
     network = parser.get_parsed_content("network").eval()
     return network, torch.randn(1, parser.get_parsed_content("latent_dim")).to(device)

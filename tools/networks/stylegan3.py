@@ -230,7 +230,7 @@ def unit_magnitude(average: Tensor, x: Tensor, decay: float | None) -> Tensor:
             if dist.is_available() and dist.is_initialized():
                 dist.all_reduce(square)
                 square /= dist.get_world_size()
-            average.lerp_(square, 1 - decay)
+            average.lerp_(square.to(average), 1 - decay)
     # a copy, for the average may move before the backward pass
     return average.clone().rsqrt()
 

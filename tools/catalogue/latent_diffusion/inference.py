@@ -50,7 +50,7 @@ def inference(bundle: LatentBundle) -> Config:
         "preprocessing": parts.compose(noise_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": sampler(),
-        **samples.engines(),
+        **samples.engines(bundle.name),
     }
 
 

@@ -63,7 +63,7 @@ class Samples(Protocol):
     def dataset(self, data: str, transform: str | None = None) -> Config:
         """Dataset of a datalist; ``transform`` refers to what follows."""
 
-    def engines(self) -> Config:
+    def engines(self, name: str) -> Config:
         """From a network's samples to files: the end of `inference.json`."""
 
 
@@ -133,8 +133,8 @@ class Labelled:
         volumes = labelled_volumes(data)
         return volumes if transform is None else {"_target_": "Dataset", "data": volumes, "transform": transform}
 
-    def engines(self) -> Config:
-        return labelled_engines(self.entry.name, self.entry.modality, prepare_noise())
+    def engines(self, name: str) -> Config:
+        return labelled_engines(name, self.entry.modality, prepare_noise())
 
 
 @dataclass(frozen=True)
@@ -202,5 +202,5 @@ class Cubes:
         follows = {} if transform is None else {"transform": transform}
         return {"_target_": "tools.data.cubes.cube_dataset", "data": data, "cubes": "@cubes", **follows}
 
-    def engines(self) -> Config:
+    def engines(self, name: str) -> Config:
         return volume_engines(self.data.intensities, prepare_noise())
