@@ -5,10 +5,10 @@ from __future__ import annotations
 from tools.catalogue.hierarchical_gan.inference import evaluate, inference
 from tools.catalogue.hierarchical_gan.metadata import facts, metadata, terms
 from tools.catalogue.hierarchical_gan.method import Method, VolumeBundle
+from tools.catalogue.hierarchical_gan.options import OPTIONS
 from tools.catalogue.hierarchical_gan.papers import CRF, CRF_GAN, HA_GAN
 from tools.catalogue.hierarchical_gan.training import learn, train
 from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT
-from tools.catalogue.options import GAN as OPTIONS
 from tools.catalogue.parts import Config
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]

@@ -14,10 +14,10 @@ from tools.catalogue.hierarchical_gan.method import (
     generator,
     trained,
 )
+from tools.catalogue.hierarchical_gan.options import OPTIONS
 from tools.catalogue.hierarchical_gan.papers import CRF_GAN, HA_GAN
 from tools.catalogue.hierarchical_gan.training import learn, train
 from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT
-from tools.catalogue.options import GAN as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.volume_parts import in_unit
 

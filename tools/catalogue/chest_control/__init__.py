@@ -5,8 +5,8 @@ from __future__ import annotations
 from tools.catalogue.chest_control.entry import CLASSES, ControlBundle
 from tools.catalogue.chest_control.inference import evaluate, inference, inpaint
 from tools.catalogue.chest_control.metadata import metadata
+from tools.catalogue.chest_control.options import OPTIONS
 from tools.catalogue.chest_control.training import train
-from tools.catalogue.options import CHEST_CONTROL as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.terms import PHANTOMS, data_license
 

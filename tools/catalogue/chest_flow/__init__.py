@@ -5,8 +5,8 @@ from __future__ import annotations
 from tools.catalogue.chest_flow.entry import ChestBundle
 from tools.catalogue.chest_flow.inference import evaluate, inference
 from tools.catalogue.chest_flow.metadata import metadata
+from tools.catalogue.chest_flow.options import OPTIONS
 from tools.catalogue.chest_flow.training import train
-from tools.catalogue.options import CHEST_FLOW as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.terms import PHANTOMS, data_license
 from tools.datasets.luna16 import LUNA16

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tools.catalogue.cyclegan.entry import TranslationBundle
 from tools.catalogue.cyclegan.inference import evaluate, inference
 from tools.catalogue.cyclegan.metadata import facts, metadata
+from tools.catalogue.cyclegan.options import OPTIONS
 from tools.catalogue.cyclegan.training import train
-from tools.catalogue.options import TRANSLATION as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.terms import PHANTOMS, data_license
 from tools.datasets.chaos import CHAOS

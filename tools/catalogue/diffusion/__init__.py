@@ -5,8 +5,8 @@ from __future__ import annotations
 from tools.catalogue.diffusion.entry import JointBundle
 from tools.catalogue.diffusion.inference import evaluate, inference
 from tools.catalogue.diffusion.metadata import metadata
+from tools.catalogue.diffusion.options import OPTIONS
 from tools.catalogue.diffusion.training import train
-from tools.catalogue.options import DIFFUSION as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.terms import PHANTOMS, data_license
 from tools.datasets.decathlon import HIPPOCAMPUS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tools.catalogue.fastgan.entry import FastGANBundle
 from tools.catalogue.fastgan.inference import evaluate, inference
 from tools.catalogue.fastgan.metadata import metadata
+from tools.catalogue.fastgan.options import OPTIONS
 from tools.catalogue.fastgan.training import train
-from tools.catalogue.options import FASTGAN as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.data import HEAD_BLEEDING
 from tools.catalogue.terms import PHANTOMS, data_license

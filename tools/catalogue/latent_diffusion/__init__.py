@@ -9,9 +9,9 @@ from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT, VolumeD
 from tools.catalogue.latent_diffusion.entry import LatentBundle
 from tools.catalogue.latent_diffusion.inference import evaluate, inference
 from tools.catalogue.latent_diffusion.metadata import metadata
+from tools.catalogue.latent_diffusion.options import OPTIONS
 from tools.catalogue.latent_diffusion.samples import Cubes, Labelled
 from tools.catalogue.latent_diffusion.training import train
-from tools.catalogue.options import LATENT_DIFFUSION as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.terms import PHANTOMS, data_license
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tools.catalogue.options import SLICE_DIFFUSION as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.pixel_diffusion.entry import SliceDiffusionBundle
 from tools.catalogue.pixel_diffusion.inference import evaluate, inference
 from tools.catalogue.pixel_diffusion.metadata import metadata
+from tools.catalogue.pixel_diffusion.options import OPTIONS
 from tools.catalogue.pixel_diffusion.training import train
 from tools.catalogue.slices.data import BRAIN_TUMOUR
 from tools.catalogue.terms import PHANTOMS, data_license

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tools.catalogue.options import PUBLISHED as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.published.entry import PublishedBundle
 from tools.catalogue.published.evaluation import evaluate
@@ -11,6 +10,7 @@ from tools.catalogue.published.latent import inference as latent_inference
 from tools.catalogue.published.maisi import MAISI
 from tools.catalogue.published.maisi import inference as maisi_inference
 from tools.catalogue.published.metadata import metadata
+from tools.catalogue.published.options import OPTIONS
 from tools.catalogue.terms import data_license
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tools.catalogue.options import STYLEGAN2 as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.data import BRAIN_TUMOUR, PANCREAS_TUMOUR
 from tools.catalogue.stylegan2.entry import StyleGAN2Bundle
 from tools.catalogue.stylegan2.inference import evaluate, inference
 from tools.catalogue.stylegan2.metadata import metadata
+from tools.catalogue.stylegan2.options import OPTIONS
 from tools.catalogue.stylegan2.training import train
 from tools.catalogue.terms import PHANTOMS, data_license
 

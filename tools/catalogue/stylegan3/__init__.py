@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tools.catalogue.options import STYLEGAN3 as OPTIONS
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.data import BRAIN_TUMOUR
 from tools.catalogue.stylegan3.entry import StyleGAN3Bundle
 from tools.catalogue.stylegan3.inference import evaluate, inference
 from tools.catalogue.stylegan3.metadata import metadata
+from tools.catalogue.stylegan3.options import OPTIONS
 from tools.catalogue.stylegan3.training import train
 from tools.catalogue.terms import PHANTOMS, data_license
 

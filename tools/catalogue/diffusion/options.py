@@ -1,0 +1,36 @@
+"""What the options of diffusion and rectified flow on labelled volumes do, a sentence each."""
+
+from __future__ import annotations
+
+OPTIONS = {
+    "train": {
+        "image_size": "rows of what the network sees, in voxels",
+        "volume_size": "slices, rows and columns of what the network sees, in voxels",
+        "iterations": "at least so many iterations, in the place of `max_epochs`",
+        "images": "scale of each image by its name: a percentile for MR, a window in HU for CT",
+        "labels": "value in the files of each class, by its name",
+        "network_channels": "width of each level of the network, of which all but the first halve the volume",
+        "num_res_blocks": "residual blocks of each level",
+        "patch": "side of the patches, in voxels, that the network takes as channels of one place; 2 saves most of its "
+        "work",
+        "prediction": "what the network predicts: the `flow`, the noise, `epsilon`, or `v`",
+        "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
+        "steps": "steps from noise to a sample, in validation and evaluation",
+        "learning_rates": "of the one update",
+        "half_life": "of the averaged network, in images",
+        "ramp_up": "share of the images seen so far to which `half_life` is limited",
+        "label_weight": "weight of the squared error in label channels, relative to that in images",
+    },
+    "inference": {
+        "num_volumes": "how many volumes are made",
+        "seed": "of the first volume; the others have the following ones",
+        "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
+        "steps": "steps from noise to a sample",
+        "field_of_view": "extent of a volume in mm, axial first",
+        "dataset_dir": "not used: volumes are made from seeds",
+    },
+    "evaluate": {
+        "reference": "what is compared with: `validation` or `training`",
+        "num_synthetic": "how many volumes are made for the comparison",
+    },
+}

@@ -1,0 +1,31 @@
+"""What the options of StyleGAN2 do, a sentence each."""
+
+from __future__ import annotations
+
+from tools.catalogue.slices.options import OF_STYLES
+from tools.catalogue.slices.options import OPTIONS as SLICES
+
+OPTIONS = {
+    "train": {
+        **SLICES["train"],
+        "iterations": "at least so many iterations, in the place of `max_epochs`",
+        "latent_dim": "size of the latent vector",
+        "style_dim": "size of a style",
+        "mapping_layers": "layers between latent vector and style: 2, or 8 as in StyleGAN2's large sets",
+        "channel_base": "channels of a resolution times its side",
+        "channel_max": "greatest number of channels of a resolution",
+        **OF_STYLES,
+        "gamma": "weight of R1; worth a search by factors of 2",
+        "path_length_weight": "weight of path lengths",
+        "style_mixing": "probability that a slice has two styles",
+        "lazy": "interval of path lengths and of R1, in iterations",
+        "ada": "adaptive augmentation: greatest probability (`limit`, 0 for none), `strengths` by transformation, ...",
+        "start_from": "`model.pt` to begin with, of any number of channels; `discriminator.pt` lies beside it",
+        "frozen": "layers of the discriminator, from the image on, that do not learn: 10 or 13 for transfer learning",
+        "half_life": "of the averaged generator, in images",
+        "ramp_up": "share of the images seen so far to which `half_life` is limited",
+        "learning_rates": "of generator and discriminator, before the correction for lazy updates",
+    },
+    "inference": {**SLICES["inference"], **OF_STYLES},
+    "evaluate": SLICES["evaluate"],
+}
