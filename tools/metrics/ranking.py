@@ -117,7 +117,7 @@ class Measure:
         name: name of the metric.
         better: direction of the metric.
         values: number by model; NaN where a model has none, infinity (of the worse sign) where its training failed.
-        draws: draws by model, equally many; models that have none keep their number.
+        draws: array of equally many draws of each model; those that have none keep their number.
     """
 
     name: str
