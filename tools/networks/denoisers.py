@@ -10,6 +10,17 @@ from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor
 
 
+def checked_patch(patch: int) -> int:
+    """Return the side of a patch in voxels.
+
+    Raises:
+        ValueError: ``patch`` is no whole number above 0.
+    """
+    if isinstance(patch, bool) or not isinstance(patch, int) or patch < 1:
+        raise ValueError(f"patch is {patch!r}, expected a whole number of voxels a side, 1 for none")
+    return patch
+
+
 class _OnPatches:
     """Mixed into one of MONAI's U-Nets: cubes of ``patch`` voxels a side become the channels of one place.
 
@@ -27,9 +38,7 @@ class _OnPatches:
         patch: int = 1,
         **options: Any,
     ) -> None:
-        if isinstance(patch, bool) or not isinstance(patch, int) or patch < 1:
-            raise ValueError(f"patch is {patch!r}, expected a whole number of voxels a side, 1 for none")
-        places = patch**spatial_dims
+        places = checked_patch(patch) ** spatial_dims
         super().__init__(
             spatial_dims=spatial_dims,
             in_channels=in_channels * places,

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from tools.networks.denoisers import checked_patch
 from tools.networks.partwise import decode_partwise
 
 
@@ -22,26 +24,36 @@ class LatentAutoencoder(nn.Module):
     Latents are the means of ``AutoencoderKL``, or what ``VQVAE`` quantises: decoding does so, and the denoiser works
     before it (Rombach et al. 2022, section 3.1: "the quantization layer is absorbed by the decoder").
 
+    With a patch, cubes of so many voxels a side become the channels of one place before the network, and voxels again
+    after it (Shi et al. 2016). Its first and last level, which have most of the work, then have patch^3 times fewer
+    places; what a latent can hold stays the same for one level less.
+
     Args:
-        network: the autoencoder.
+        network: the autoencoder, of patch^3 times as many channels as a sample has.
         num_images: number of channels that are images, the first; the others are labels.
+        patch: side of a patch in voxels; 1 gives the network voxels.
+
+    Raises:
+        ValueError: ``patch`` is no whole number above 0.
 
     Attributes:
         scale: factor of latents with which their deviation over the training set is 1, a buffer [] that is saved with
             the weights; 0 until it is measured.
     """
 
-    def __init__(self, network: nn.Module, num_images: int) -> None:
+    def __init__(self, network: nn.Module, num_images: int, patch: int = 1) -> None:
         super().__init__()
         self.network = network
         self.num_images = num_images
+        self.patch = checked_patch(patch)
         self.quantises = hasattr(network, "quantize")
         self.register_buffer("scale", torch.zeros(()))
 
     @property
     def factor(self) -> int:
         """Voxels of a sample along an axis for one of its latent."""
-        return math.prod(layer.stride[0] for layer in self.network.encoder.modules() if isinstance(layer, _ConvNd))
+        strides = (layer.stride[0] for layer in self.network.encoder.modules() if isinstance(layer, _ConvNd))
+        return self.patch * math.prod(strides)
 
     @property
     def latent_channels(self) -> int:
@@ -64,6 +76,7 @@ class LatentAutoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean and deviation of the latents of samples, without the scale; no deviation of those to be quantised."""
+        x = pixelunshuffle(x, x.ndim - 2, self.patch) if self.patch > 1 else x
         return (self.network.encode(x), None) if self.quantises else self.network.encode(x)
 
     def quantised(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +86,10 @@ class LatentAutoencoder(nn.Module):
 
     def outputs(self, z: Tensor) -> Tensor:
         """The network's outputs for latents without the scale: images, and logits of labels."""
-        return self.network.decode(self.quantised(z)[0] if self.quantises else z)
+        return self._voxels(self.network.decode(self.quantised(z)[0] if self.quantises else z))
+
+    def _voxels(self, outputs: Tensor) -> Tensor:
+        return pixelshuffle(outputs, outputs.ndim - 2, self.patch) if self.patch > 1 else outputs
 
     def sample(self, outputs: Tensor) -> Tensor:
         """Samples by the network's outputs."""
@@ -96,7 +112,9 @@ class LatentAutoencoder(nn.Module):
         z = latent / self.measured_scale
         if length == 0 or self.factor * z.shape[2] <= length:
             return self.sample(self.outputs(z))
-        return self.sample(decode_partwise(self.network, self.quantised(z)[0] if self.quantises else z, length))
+        places = -(-length // self.patch)
+        outputs = decode_partwise(self.network, self.quantised(z)[0] if self.quantises else z, places)
+        return self.sample(self._voxels(outputs))
 
     @property
     def measured_scale(self) -> Tensor:

@@ -10,7 +10,7 @@ from tools.catalogue.parts import Config
 from tools.datasets.record import Dataset
 
 NETWORKS = "tools.networks.latent_diffusion"
-SIZES = ("autoencoder_channels", "latent_channels", "codebook", "network_channels", "num_res_blocks")
+SIZES = ("autoencoder_channels", "autoencoder_patch", "latent_channels", "codebook", "network_channels", "num_res_blocks")
 """Ids of the sizes of both networks."""
 
 LATENT_CHANNELS = 4
@@ -70,8 +70,8 @@ class LatentBundle:
 
 def networks(bundle: LatentBundle) -> Config:
     """Definitions of the network that inference needs: MONAI's autoencoder and U-Net."""
-    channels = {"in_channels": bundle.samples.number, "out_channels": bundle.samples.number}
-    levels = {"spatial_dims": 3, **channels}
+    number = f"${str(bundle.samples.number).removeprefix('$')} * @autoencoder_patch ** 3"
+    levels = {"spatial_dims": 3, "in_channels": number, "out_channels": number}
     return {
         "kl_def": {
             "_target_": "AutoencoderKL",
@@ -101,6 +101,7 @@ def networks(bundle: LatentBundle) -> Config:
             "_target_": f"{NETWORKS}.LatentAutoencoder",
             "network": "$@kl_def or @vq_def",
             "num_images": bundle.samples.num_images,
+            "patch": "@autoencoder_patch",
         },
         "denoiser_def": {
             "_target_": "DiffusionModelUNet",
@@ -137,7 +138,7 @@ def sampler() -> Config:
 def noise_shape() -> Config:
     """Shape of a latent, by the sizes of volume and autoencoder."""
     return {
-        "noise_shape": "$[@latent_channels, *[n // 2 ** (len(@autoencoder_channels) - 1) for n in @volume_size]]",
+        "noise_shape": "$[@latent_channels, *[n // (@autoencoder_patch * 2 ** (len(@autoencoder_channels) - 1)) for n in @volume_size]]",
     }
 
 
@@ -155,6 +156,7 @@ def trained(bundle: LatentBundle, place: bool = False) -> Config:
     defaults = {
         **{id: samples[id] for id in bundle.samples.kept},
         **WIDTHS,
+        "autoencoder_patch": 1,
         "latent_channels": LATENT_CHANNELS,
         "codebook": 0,
         "num_res_blocks": 1,

@@ -12,6 +12,7 @@ OPTIONS = {
         "window": "grey values or HU that stand for -1 and 1",
         "validation_subsets": "subsets of LUNA16 that are for validation",
         "autoencoder_channels": "width of each level of the autoencoder, of which all but the first halve the volume",
+        "autoencoder_patch": "side in voxels of the cubes that become channels before the autoencoder; 1: none",
         "latent_channels": "channels of a latent",
         "codebook": "entries of a codebook by which latents are quantised; 0: latents are held by KL",
         "network_channels": "width of each level of the denoiser, of which all but the first halve the latent",
