@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from monai.networks.nets import DiffusionModelUNet
+from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
 from monai.networks.schedulers import RFlowScheduler
 
 from tests.losses.test_autoencoder import CHANNELS, SIZE, kl_network, labelled, vq_network
@@ -47,6 +47,39 @@ def test_latents_have_a_deviation_of_one_and_lead_back(network):
         torch.testing.assert_close(autoencoder(x)[:, :1], autoencoder.network.reconstruct(x)[:, :1])
     labels = autoencoder(x)[:, 1:]
     assert -1 <= labels.min() < labels.max() <= 1
+
+
+@torch.no_grad()
+def test_on_patches_the_network_sees_them_as_channels():
+    torch.manual_seed(0)
+    channels = 3 * 2**3
+    network = AutoencoderKL(
+        3,
+        channels,
+        channels,
+        channels=(8, 8),
+        num_res_blocks=1,
+        attention_levels=(False, False),
+        latent_channels=2,
+        norm_num_groups=4,
+        with_encoder_nonlocal_attn=False,
+        with_decoder_nonlocal_attn=False,
+    )
+    autoencoder = LatentAutoencoder(network, 1, patch=2).eval()
+    autoencoder.scale.fill_(1.0)
+    assert autoencoder.factor == 4
+    assert autoencoder.latent_shape([8, 12, 16]) == (2, 2, 3, 4)
+    x = torch.randn(2, 3, 8, 12, 16)
+    # channel c of voxel (i, j, k) in a patch becomes channel 8 c + 4 i + 2 j + k
+    patches = torch.stack([x[:, c, i::2, j::2, k::2] for c in range(3) for i in (0, 1) for j in (0, 1) for k in (0, 1)], 1)
+    latent = autoencoder.to_latent(x)
+    torch.testing.assert_close(latent, network.encode(patches)[0])
+    outputs, wanted = autoencoder.outputs(latent), network.decode(latent)
+    assert outputs.shape == x.shape
+    torch.testing.assert_close(outputs[:, 2, 1::2, ::2, 1::2], wanted[:, 8 * 2 + 4 * 1 + 2 * 0 + 1])
+    torch.testing.assert_close(autoencoder.from_latent(latent, 4), autoencoder.from_latent(latent), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="patch is 0, expected a whole number"):
+        LatentAutoencoder(network, 1, patch=0)
 
 
 def test_a_scale_that_was_measured_is_kept():
