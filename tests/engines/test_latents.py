@@ -1,5 +1,7 @@
 """From samples to latents with a scale, and from noise to samples."""
 
+import itertools
+
 import pytest
 import torch
 from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
@@ -71,7 +73,8 @@ def test_on_patches_the_network_sees_them_as_channels():
     assert autoencoder.latent_shape([8, 12, 16]) == (2, 2, 3, 4)
     x = torch.randn(2, 3, 8, 12, 16)
     # channel c of voxel (i, j, k) in a patch becomes channel 8 c + 4 i + 2 j + k
-    patches = torch.stack([x[:, c, i::2, j::2, k::2] for c in range(3) for i in (0, 1) for j in (0, 1) for k in (0, 1)], 1)
+    places = list(itertools.product(range(3), (0, 1), (0, 1), (0, 1)))
+    patches = torch.stack([x[:, c, i::2, j::2, k::2] for c, i, j, k in places], 1)
     latent = autoencoder.to_latent(x)
     torch.testing.assert_close(latent, network.encode(patches)[0])
     outputs, wanted = autoencoder.outputs(latent), network.decode(latent)

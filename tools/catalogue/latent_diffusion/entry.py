@@ -10,7 +10,14 @@ from tools.catalogue.parts import Config
 from tools.datasets.record import Dataset
 
 NETWORKS = "tools.networks.latent_diffusion"
-SIZES = ("autoencoder_channels", "autoencoder_patch", "latent_channels", "codebook", "network_channels", "num_res_blocks")
+SIZES = (
+    "autoencoder_channels",
+    "autoencoder_patch",
+    "latent_channels",
+    "codebook",
+    "network_channels",
+    "num_res_blocks",
+)
 """Ids of the sizes of both networks."""
 
 LATENT_CHANNELS = 4

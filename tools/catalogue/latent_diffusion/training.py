@@ -52,7 +52,8 @@ def train(bundle: LatentBundle) -> Config:
             },
         ),
         **samples.ids,
-        "fitting_size": "$divisible(@volume_size, len(@autoencoder_channels) + len(@network_channels) - 1, @autoencoder_patch)",
+        "fitting_size": "$divisible(@volume_size, len(@autoencoder_channels) + len(@network_channels) - 1, "
+        "@autoencoder_patch)",
         "iterations": None,
         "autoencoder_patch": 1,
         "latent_channels": LATENT_CHANNELS,
