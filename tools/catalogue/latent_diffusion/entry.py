@@ -145,7 +145,8 @@ def sampler() -> Config:
 def noise_shape() -> Config:
     """Shape of a latent, by the sizes of volume and autoencoder."""
     return {
-        "noise_shape": "$[@latent_channels, *[n // (@autoencoder_patch * 2 ** (len(@autoencoder_channels) - 1)) for n in @volume_size]]",
+        "noise_shape": "$[@latent_channels, *[n // @autoencoder_patch // 2 ** (len(@autoencoder_channels) - 1) "
+        "for n in @volume_size]]",
     }
 
 
