@@ -36,13 +36,13 @@ def wasserstein_penalty(
     """(|dD(x)/dx| - target)^2 / target^2 between real and generated images (Gulrajani et al. 2017, Eq. 3), unweighted.
 
     Args:
-        discriminate: D, images -> verdicts [B, 1].
-        real: real images [B, C, H, W].
+        discriminate: D, images -> verdicts [B, 1], or several of each image, whose sum is meant.
+        real: real images [B, C, H, W], or volumes [B, C, D, H, W].
         fake: generated images alike.
         share: share of the generated image in each mixed one, [B], in [0, 1].
         target: length that the gradient is to have.
     """
-    mixed = torch.lerp(real, fake.detach(), share.view(-1, 1, 1, 1)).requires_grad_()
+    mixed = torch.lerp(real, fake.detach(), share.view(-1, *[1] * (real.ndim - 1))).requires_grad_()
     (gradient,) = torch.autograd.grad(discriminate(mixed).sum(), mixed, create_graph=True)
     length = gradient.square().flatten(1).sum(dim=1).sqrt()
     return ((length - target) / target).square().mean()
