@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tools.engines.draws import Draws
-from tools.engines.views import RandomMirror, RandomViews
+from tools.engines.views import RandomMirror, RandomViews, warn_unseen
 from tools.transforms.channels import Channels
 from tools.transforms.views import label_channels, view
 
@@ -41,6 +41,15 @@ def test_sizes_and_spacings_vary_and_stay_within_the_volume():
     assert 0.4 < is_whole.float().mean() < 0.7
     # evenly in the logarithm below that: half of them under the root of the smallest share, 8 of 16
     assert torch.cat(shares).min() < 0.6
+
+
+def test_a_size_or_a_spacing_beyond_training_is_warned_of(caplog):
+    seen = {"sizes": [32, 64], "volume_size": [64, 64, 64], "field_of_view": [320.0, 352.0, 352.0]}
+    warn_unseen([64, 32, 48], [5.0, 11.0, 7.0], **seen)
+    assert not caplog.records
+    warn_unseen([128, 64, 64], [2.5, 5.5, 5.5], **seen)
+    assert "asked for [128, 64, 64] voxels, and was trained on 32 to 64 along an axis; for a spacing of" in caplog.text
+    assert "of 2.5 x 5.5 x 5.5 mm, and was trained on 5 x 5.5 x 5.5 to 10 x 11 x 11 (slices" in caplog.text
 
 
 def test_a_view_is_the_box_that_what_is_told_of_it_says():

@@ -59,6 +59,7 @@ NAMES = {
     "with_denoiser": "tools.engines.controlled",
     "begun_with": "tools.engines.transfer",
     "is_smaller": "tools.engines.validation",
+    "warn_unseen": "tools.engines.views",
     "model_settings": "tools.engines.weights",
     "weights_beside": "tools.engines.weights",
     "medicalnet_distance": "tools.features.medicalnet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +12,8 @@ from tools.engines.draws import Draws
 from tools.transforms.channels import Channels
 from tools.transforms.spatial import FIELD_OF_VIEW
 from tools.transforms.views import AIR, label_channels, told, view
+
+logger = logging.getLogger(__name__)
 
 
 class RandomViews:
@@ -76,6 +79,37 @@ class RandomViews:
         shares = torch.cat([label == k for k in range(len(self.channels.labels) + 1)], 1).float()
         index = view(shares, field, size, spacing, start, 0.0).argmax(1, keepdim=True)
         return label_channels(self.channels, index, batch.get("known"))
+
+
+def warn_unseen(
+    size: Sequence[int],
+    spacing: Sequence[float],
+    sizes: Sequence[int],
+    volume_size: Sequence[int],
+    field_of_view: Sequence[float],
+) -> None:
+    """Warn of a size or a spacing that `RandomViews` does not draw, at which nobody knows what a network makes.
+
+    Args:
+        size: voxels that are asked for, axial first.
+        spacing: their lengths in mm, axial first.
+        sizes: voxels that a box had along an axis in training.
+        volume_size: voxels of the volumes that boxes were taken from, axial first.
+        field_of_view: their mean extent in mm, axial first.
+    """
+    unseen = []
+    if any(not min(sizes) <= n <= max(sizes) for n in size):
+        unseen.append(f"{list(size)} voxels, and was trained on {min(sizes)} to {max(sizes)} along an axis")
+    finest = [mm / n for mm, n in zip(field_of_view, volume_size, strict=True)]
+    coarsest = [mm / min(sizes) for mm in field_of_view]
+    if any(not 0.9 * a <= mm <= 1.1 * b for a, mm, b in zip(finest, spacing, coarsest, strict=True)):
+        unseen.append(f"a spacing of {_mm(spacing)} mm, and was trained on {_mm(finest)} to {_mm(coarsest)}")
+    if unseen:
+        logger.warning("the network is asked for %s (slices, rows, columns)", "; for ".join(unseen))
+
+
+def _mm(lengths: Sequence[float]) -> str:
+    return " x ".join(f"{mm:.3g}" for mm in lengths)
 
 
 def between(finest: Tensor, coarsest: Tensor, share: Tensor) -> Tensor:

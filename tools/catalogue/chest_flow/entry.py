@@ -96,6 +96,7 @@ def trained(bundle: ChestBundle) -> Config:
         "regions": True,
         "num_classes": 0,
         "window": list(WINDOW),
+        "sizes": PAPER["sizes"],
         "data": {"field_of_view_mm": list(FIELD_OF_VIEW)},
     }
     return parts.trained(bundle.name, defaults, [*NETWORK, "window"])

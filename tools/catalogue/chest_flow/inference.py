@@ -20,6 +20,13 @@ HEIGHT = "$@trained['data']['field_of_view_mm'][0]"
 """Extent of a chest along the body in mm."""
 
 
+WARN = (
+    "$warn_unseen([*reversed(@size)], [*reversed(@spacing)], @trained['sizes'], @volume_size, "
+    "@trained['data']['field_of_view_mm'])"
+)
+"""Says so where a size or a spacing is not among those of the training."""
+
+
 def inference(bundle: ChestBundle) -> Config:
     return {
         **parts.where_inference_writes(bundle.name, 4),
@@ -77,6 +84,7 @@ def inference(bundle: ChestBundle) -> Config:
             "$print('Generated', *[f\"{@output_dir}/{item['name']}.nii.gz\" for item in @datalist], "
             "@output_dir + '/montage.png', sep='\\n  ')"
         ),
+        "initialize": ["@check", WARN, "$monai.utils.set_determinism(seed=0)"],
     }
 
 
