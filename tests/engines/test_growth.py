@@ -1,4 +1,4 @@
-"""Networks, their optimizers and the data that change from epoch to epoch, as in progressive growing."""
+"""Networks, their optimizers and the data that change on the way, as in progressive growing."""
 
 import contextlib
 import copy
@@ -13,8 +13,8 @@ from tools.engines.checkpoint import TrainingCheckpoint
 from tools.engines.ema import ExponentialMovingAverage
 from tools.engines.update import Update
 
-LEVELS = (0, 0, 1, 1, 2)
-"""Of the epochs."""
+STARTS = (0, 20, 38)
+"""Images after which each level begins: in the second and fourth epoch of three iterations."""
 
 
 class Growing(nn.Module):
@@ -45,14 +45,14 @@ class Stages:
 
     @staticmethod
     def data(level):
-        """Batches of 4, 3 and 2 rows, for epochs of three batches: one pass, two of two, a part of one of five."""
+        """Batches of 4, 3 and 2 rows, in passes of three, two and five batches."""
         rows = torch.randn(20, 4, generator=torch.Generator().manual_seed(level))
         number, size = ((3, 4), (2, 3), (5, 2))[level]
         dataset = [{"image": row} for row in rows[: number * size]]
         return torch.utils.data.DataLoader(dataset, batch_size=size, shuffle=True)
 
-    def prepare(self, trainer, epoch):
-        level = LEVELS[epoch]
+    def prepare(self, trainer, images):
+        level = sum(start <= images for start in STARTS) - 1
         critic, generator = trainer.updates
         while len(self.game.critic.layers) < level:
             self.game.critic.grow()
@@ -76,7 +76,7 @@ def run(folder, resume=None, stop_at=None, max_epochs=5, **options):
         stages.loader,
         max_epochs,
         ema=stages.average,
-        prepare_epoch=stages.prepare,
+        prepare=stages.prepare,
         train_handlers=[checkpoint],
         **options,
     )
@@ -98,19 +98,19 @@ def whole(tmp_path_factory):
     return run(tmp_path_factory.mktemp("whole"))
 
 
-def test_each_epoch_has_its_networks_and_data(whole):
+def test_each_level_has_its_networks_and_data(whole):
     found, sizes, trainer = whole
-    assert sizes == [4] * 6 + [3] * 6 + [2] * 3
+    assert sizes == [4] * 5 + [3] * 6 + [2] * 4
     assert trainer.images == sum(sizes)
     assert [len(network.layers) for network in trainer.networks.values()] == [2, 2]
     assert found.isfinite().all()
     state = trainer.updates[0].optimizer.state_dict()["state"]
-    assert [int(one["step"]) for one in state.values()] == [15] * 4 + [9] * 2 + [3] * 2
-    assert {int(one["step"]) for one in trainer.updates[1].optimizer.state_dict()["state"].values()} == {3}
+    assert [int(one["step"]) for one in state.values()] == [15] * 4 + [10] * 2 + [4] * 2
+    assert {int(one["step"]) for one in trainer.updates[1].optimizer.state_dict()["state"].values()} == {4}
 
 
 @pytest.mark.parametrize(
-    "stop_at", [4, 6, 8, 11, 12, 13], ids=lambda n: f"{n // 3} epochs" + f" and {n % 3}" * bool(n % 3)
+    "stop_at", [4, 5, 6, 8, 11, 12, 13], ids=lambda n: f"{n // 3} epochs" + f" and {n % 3}" * bool(n % 3)
 )
 def test_it_is_resumed_from_any_moment_bit_for_bit(whole, tmp_path, stop_at):
     """Also where the networks changed in between, and after a part of a pass over the data."""

@@ -17,61 +17,67 @@ from tools.losses.progressive import PGGANObjective, StyleGANObjective, at_level
 from tools.networks.pggan import PGGANGenerator, ProgressiveDiscriminator
 from tools.networks.stylegan import StyleGANGenerator
 
-SIZES = {4: 4, 8: 4, 16: 4, 32: 2}
 WIDTHS = {"channel_base": 64, "channel_max": 4}
 
 
-def schedule(max_epochs=40, phases=20.0, sizes=None, **options):
-    return GrowthSchedule(max_epochs, 32, sizes or dict.fromkeys(SIZES, 4), phases=phases, **options)
+def schedule(stay=8, fade=8, batch_size=2, largest_batch=4, **options):
+    return GrowthSchedule(3, stay, fade, batch_size, largest_batch, **options)
 
 
-def test_levels_have_the_papers_shares_of_a_run():
-    """600 thousand images at 4x4, then 600 to fade in and 600 to stay for each level, of 12 million."""
-    found = schedule(max_epochs=12_000)
-    assert found.levels == [0, 1, 2, 3]
-    assert found.starts == [0, 600, 1800, 3000]
-    for iteration, expected in (
-        (0, (0, None)),
-        (599, (0, None)),
-        (600, (1, 0.0)),
-        (900, (1, 0.5)),
-        (1200, (1, None)),
-        (1800, (2, 0.0)),
-        (3150, (3, 0.25)),
-        (3600, (3, None)),
-        (11_999, (3, None)),
+def test_levels_are_those_of_the_paper():
+    """600 thousand images at 4x4, then 600 to fade in and 600 to stay for each level."""
+    found = GrowthSchedule(4, 600_000, 600_000, 16)
+    assert found.starts == {0: 0, 1: 600_000, 2: 1_800_000, 3: 3_000_000, 4: 4_200_000}
+    for images, level, alpha in (
+        (0, 0, None),
+        (599_999, 0, None),
+        (600_000, 1, 0.0),
+        (900_000, 1, 0.5),
+        (1_200_000, 1, None),
+        (1_799_999, 1, None),
+        (1_800_000, 2, 0.0),
+        (4_350_000, 4, 0.25),
+        (4_800_000, 4, None),
+        (12_000_000, 4, None),
     ):
-        level, alpha = found.at(iteration, 12_000)
-        assert (level, alpha) == (expected[0], None if expected[1] is None else pytest.approx(expected[1]))
+        assert found.at(images) == (level, alpha)
 
 
-def test_levels_of_larger_batches_have_fewer_iterations():
-    found = GrowthSchedule(300, 16, {4: 8, 8: 8, 16: 4}, phases=6)
-    # 1, 2 and 3 phases of images: 1/8, 2/8 and 3/4 of iterations
-    assert found.starts == [0, round(300 / 9), 100]
+@pytest.mark.parametrize(("stay", "fade", "first"), [(5, 3, 0), (1, 0, 1), (4, 9, 2)])
+def test_levels_are_those_of_a_list_of_phases(stay, fade, first):
+    """Image by image against phases that are written out."""
+    found = schedule(stay, fade, first_level=first)
+    expected = [(first, None)] * stay
+    for level in range(first + 1, 4):
+        expected += [(level, n / fade) for n in range(fade)] + [(level, None)] * stay
+    expected += [(3, None)] * 50
+    assert [found.at(images) for images in range(len(expected))] == expected
 
 
-def test_a_run_may_begin_at_another_level():
-    found = schedule(40, first_side=8, phases=41.7)
-    assert found.levels == [1, 2, 3]
-    assert found.at(0, 40) == (1, None)
+def test_batches_are_those_of_the_released_code():
+    """For one GPU: 128 up to 16 pixels, then 64, 32, 16, 8 and 4 at 512."""
+    found = GrowthSchedule(7, 1, 1, 4, 128)
+    assert [found.batch_of(level) for level in range(8)] == [128, 128, 128, 64, 32, 16, 8, 4]
+    assert GrowthSchedule(3, 1, 1, 4).batch_of(0) == 4
 
 
-@pytest.mark.parametrize("max_epochs", [4, 5, 7])
-def test_every_level_has_an_epoch_at_least(max_epochs):
-    found = schedule(max_epochs)
-    assert found.starts == sorted(set(found.starts))
-    assert found.starts[-1] < max_epochs
-    assert found.at(max_epochs * 10 - 1, max_epochs * 10)[0] == 3
+@pytest.mark.parametrize("images", [1, 8, 9, 40, 41, 200])
+def test_epochs_are_as_many_as_the_images_need(images):
+    found = schedule()
+    seen = iterations = 0
+    while seen < images:
+        seen += found.batch_of(found.level(seen))
+        iterations += 1
+    assert found.epochs(images, 3) == math.ceil(iterations / 3)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_epochs": 3}, r"max_epochs is 3, expected 4 or more: one for each of the levels \[4, 8, 16, 32\]"),
-        ({"phases": 6}, "phases is 6, expected 7 or more"),
-        ({"sizes": {4: 8, 8: 8}}, r"batch_sizes has none for images of \[16, 32\]"),
-        ({"first_side": 5}, "first_side is 5"),
+        ({"first_level": 4}, "first_level is 4, expected 0 to 3"),
+        ({"stay": 0}, "stay is 0 and fade is 8"),
+        ({"fade": -1}, "fade is -1"),
+        ({"largest_batch": 1}, "batch_size is 2 and largest_batch is 1"),
     ],
 )
 def test_schedules_that_cannot_be_are_refused(options, message):
@@ -81,26 +87,30 @@ def test_schedules_that_cannot_be_are_refused(options, message):
 
 def test_real_images_are_as_blurred_as_what_fades_in():
     x = torch.randn(2, 1, 16, 16, dtype=torch.float64)
-    assert torch.equal(at_level(x, 2, None), x)
+    assert torch.equal(at_level(x, 0, None), x)
     halved = (x[:, :, ::2, ::2] + x[:, :, 1::2, ::2] + x[:, :, ::2, 1::2] + x[:, :, 1::2, 1::2]) / 4
     torch.testing.assert_close(at_level(x, 1, None), halved)
     blurred = halved.repeat_interleave(2, 2).repeat_interleave(2, 3)
     alpha = torch.tensor(0.25, dtype=torch.float64)
-    torch.testing.assert_close(at_level(x, 2, alpha), 0.75 * blurred + 0.25 * x)
+    torch.testing.assert_close(at_level(x, 0, alpha), 0.75 * blurred + 0.25 * x)
+    volume = x.unsqueeze(2).repeat_interleave(4, 2)  # the same in each of four layers
+    reduced = at_level(volume, 1, alpha)
+    assert reduced.shape == (2, 1, 2, 8, 8)
+    torch.testing.assert_close(reduced[:, :, 1], at_level(x, 1, alpha))
 
 
-def pggan(num_classes=0, max_epochs=40, **options):
+def pggan(num_classes=0, **options):
     torch.manual_seed(0)
     generator = PGGANGenerator(32, 1, num_classes, latent_dim=8, **WIDTHS)
     discriminator = ProgressiveDiscriminator(32, 1, num_classes, **WIDTHS)
-    return PGGANObjective(generator, discriminator, schedule(max_epochs, sizes=SIZES), None, num_classes, **options)
+    return PGGANObjective(generator, discriminator, schedule(), None, num_classes, **options)
 
 
-def stylegan(num_classes=0, max_epochs=40, **options):
+def stylegan(num_classes=0, **options):
     torch.manual_seed(0)
     generator = StyleGANGenerator(32, 1, num_classes, latent_dim=8, style_dim=8, mapping_layers=2, **WIDTHS)
     discriminator = ProgressiveDiscriminator(32, 1, num_classes, auxiliary=False, blur=True, **WIDTHS)
-    return StyleGANObjective(generator, discriminator, schedule(max_epochs, sizes=SIZES), None, num_classes, **options)
+    return StyleGANObjective(generator, discriminator, schedule(), None, num_classes, **options)
 
 
 def images(rows=4, classes=False):
@@ -110,9 +120,9 @@ def images(rows=4, classes=False):
 
 def test_pggans_losses():
     objective = pggan(2, penalty=7.0, drift=0.5, class_weight=3.0)
-    batch = objective.draw(images(classes=True), Draws(0, 7, iterations=200))
+    batch = objective.draw(images(classes=True), Draws(0, 7, images=10))
     assert batch["level"] == 1
-    assert batch["alpha"] == pytest.approx(objective.schedule.at(7, 200)[1])
+    assert batch["alpha"] == 0.25
     assert batch["real"].shape == (4, 1, 8, 8)
     judged = lambda image: objective.discriminator(image, batch["level"], batch["alpha"])  # noqa: E731
     fakes = [objective.generate(batch, update) for update in ("discriminator", "generator")]
@@ -135,7 +145,7 @@ def test_pggans_losses():
 
 def test_stylegans_losses():
     objective = stylegan(2, gamma=3.0)
-    batch = objective.draw(images(classes=True), Draws(0, 7, iterations=200))
+    batch = objective.draw(images(classes=True), Draws(0, 7, images=10))
     assert (batch["generator_cut"] <= 4).all()
     x = batch["real"].clone().requires_grad_()
     verdict = objective.discriminator(x, batch["level"], batch["alpha"], batch["class"])[0]
@@ -152,9 +162,9 @@ def loader(batch_size):
     return torch.utils.data.DataLoader(rows, batch_size, shuffle=True)
 
 
-def train(folder, make, resume=None, stop_at=None):
-    objective = make(max_epochs=6)
-    growing = Growing(objective.schedule, loader, {32: 0.003})
+def train(folder, make, resume=None, stop_at=None, max_epochs=8):
+    objective = make()
+    growing = Growing(objective.schedule, loader, {3: 3.0})
     adam = functools.partial(torch.optim.Adam, lr=0.001, betas=(0.0, 0.99))
     updates = [
         Update(name, {name: network}, adam(network.parameters()), loss)
@@ -167,12 +177,13 @@ def train(folder, make, resume=None, stop_at=None):
     checkpoint = TrainingCheckpoint(folder, {"model": average.module}, {}, resume=resume)
     trainer = AlternatingTrainer(
         "cpu",
-        6,
-        growing.first_loader(),
+        max_epochs,
+        loader(2),
         updates,
         objective.draw,
         ema=average,
-        prepare_epoch=growing,
+        prepare=growing,
+        epoch_length=3,
         train_handlers=[checkpoint],
     )
     seen = []
@@ -197,25 +208,45 @@ def whole(request, tmp_path_factory):
 
 
 def test_a_training_grows(whole):
-    objective, average, trainer, seen = whole[1]
-    starts = objective.schedule.starts
-    assert starts == [0, 1, 2, 3]
-    assert seen == [4] * 6 + [2] * 6
+    """In the middle of epochs, which have three iterations: 8 images, 16 and 16 in batches of 4, then batches of 2."""
+    _, average, trainer, seen = whole[1]
+    assert seen == [4] * 6 + [4] * 4 + [2] * 14
     assert average.growth.reached() == (3, None)
     adam = trainer.updates[0].optimizer
     assert adam.param_groups[0]["lr"] == 0.003
     steps = {int(state["step"]) for state in adam.state.values()}
-    assert max(steps) == 6  # since the last level began
+    assert max(steps) == 14  # since the last level began
     images = [average(torch.randn(1, 8, generator=torch.Generator().manual_seed(n))) for n in range(2)]
     assert images[0].shape == (1, 1, 32, 32)
     assert not torch.equal(*images)
 
 
-@pytest.mark.parametrize("stop_at", [3, 4, 9])
-def test_it_is_resumed_from_any_level_bit_for_bit(whole, tmp_path, stop_at):
+@pytest.mark.parametrize("stop_at", [1, 2, 5, 6, 9, 10, 11, 12])
+def test_it_is_resumed_from_anywhere_bit_for_bit(whole, tmp_path, stop_at):
+    """At the last step of a level, at the first of the next, within an epoch and between two."""
     make, (objective, average, _, seen) = whole
     train(tmp_path, make, stop_at=stop_at)
     resumed, other, _, rest = train(tmp_path, make, resume="auto")
     assert rest == seen[stop_at:]
-    for one, two in ((objective.generator, resumed.generator), (average, other)):
-        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert_equal((objective.generator, resumed.generator), (average, other))
+
+
+def test_a_run_is_prolonged_without_another_schedule(whole, tmp_path):
+    """A run of three epochs that goes on for five more is one of eight."""
+    make, (objective, average, _, _) = whole
+    train(tmp_path, make, max_epochs=3)
+    resumed, other, _, _ = train(tmp_path, make, resume="auto")
+    assert_equal((objective.generator, resumed.generator), (average, other))
+
+
+def assert_equal(*pairs):
+    for one, two in pairs:
+        assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+
+
+def test_batches_larger_than_the_data_are_refused(tmp_path):
+    growing = Growing(
+        schedule(largest_batch=16), lambda batch_size: torch.utils.data.DataLoader([1], batch_size, drop_last=True)
+    )
+    with pytest.raises(ValueError, match=r"batches of level 0 have 16 images, more than.*--growth#largest_batch"):
+        growing(None, 0)

@@ -27,6 +27,7 @@ class Draws:
         rank: number of this process.
         world_size: number of processes that share the batch.
         iterations: number of iterations of the whole run; None where it is not needed.
+        images: number of images that all processes saw before; None where it is not needed.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class Draws:
         rank: int = 0,
         world_size: int = 1,
         iterations: int | None = None,
+        images: int | None = None,
     ) -> None:
         self.seed = seed
         self.iteration = iteration
         self.iterations = iterations
+        self.images = images
         self.device = torch.device(device)
         self.rank = rank
         self.world_size = world_size

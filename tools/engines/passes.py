@@ -20,8 +20,7 @@ class Passes:
     the batches that were used already: they are loaded a second time, which gives exactly what would have come after.
 
     Args:
-        loader: batches, for instance a ``torch.utils.data.DataLoader``. Where it is replaced by another one, the pass
-            over it ends.
+        loader: batches, for instance a ``torch.utils.data.DataLoader``.
 
     Attributes:
         began: the random states with which the present pass began, see ``random_states``; None before the first.
@@ -33,6 +32,11 @@ class Passes:
         self.began: dict | None = None
         self.used = 0
         self._taken_up: dict | None = None
+
+    def replace(self, loader: Iterable) -> None:
+        """Take another loader: a pass over the former one, also one to be taken up, is over."""
+        self.loader = loader
+        self._taken_up = None
 
     def __len__(self) -> int:
         return len(self.loader)

@@ -65,6 +65,7 @@ def state_of(
         "iteration": trainer.state.iteration,
         "epoch_length": trainer.state.epoch_length,
         "images": trainer.images,
+        "prepared": trainer.prepared,
         **states,
     }
 
@@ -80,7 +81,7 @@ def restore(
     Raises:
         ValueError: the state is of other networks or optimizers, or lacks a part.
     """
-    trainer.enter_epoch(state["epoch"] if is_within(state) else max(0, state["epoch"] - 1))
+    trainer.prepare_for(state.get("prepared", 0))  # as it was for the last batch; what saved none did not grow
     parts = parts_of(trainer, evaluator, also)
     if trainer.state.epoch_length not in (None, state["epoch_length"]):
         del parts["pass"]  # of other data, or in other batches

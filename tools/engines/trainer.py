@@ -45,11 +45,11 @@ class AlternatingTrainer(SupervisedTrainer):
     SIGTERM or Ctrl-C, in any process, ends the run of all after the same iteration; handlers of ``Events.TERMINATE``
     then save it, and ``stopping`` is the signal's number.
 
-    Networks, optimizers and the loader can change from epoch to epoch, as in progressive growing (Karras et al. 2018):
-    ``prepare_epoch`` is called before each epoch, with the trainer and the number of complete epochs, and makes them
-    what they are in that epoch; by what the networks have for it, ``ExponentialMovingAverage.change``, ``set_updates``
-    and ``set_loader``. What it makes follows from that number alone, whichever epoch there was before, and where all is
-    as it should be it does nothing: a resumed run calls it before it loads a checkpoint. Epochs keep their length.
+    Networks, optimizers and the loader can change on the way, as in progressive growing (Karras et al. 2018):
+    ``prepare`` is called before each batch, with the trainer and the number of images seen so far, and makes them what
+    they are from there on; by what the networks have for it, ``ExponentialMovingAverage.change``, ``set_updates`` and
+    ``set_loader``. What it makes follows from that number alone, whatever there was before, and where all is as it
+    should be it does nothing: a resumed run calls it before it loads a checkpoint. Epochs keep their length.
 
     Args:
         device: device of the networks.
@@ -69,10 +69,11 @@ class AlternatingTrainer(SupervisedTrainer):
         train_handlers: MONAI or ignite handlers.
         network: network that inference uses; None takes the one that ``ema`` averages, or else the first of the first
             update.
-        prepare_epoch: function of trainer and epoch, see above.
+        prepare: function of trainer and number of images, see above.
 
     Attributes:
         images: number of images that were seen, in all processes together.
+        prepared: number of images for which ``prepare`` was called last, that of before the last batch.
         averages: averages of ``ema``, as a list.
         networks: all networks that are trained, by name.
     """
@@ -92,7 +93,7 @@ class AlternatingTrainer(SupervisedTrainer):
         epoch_length: int | None = None,
         train_handlers: Sequence | None = None,
         network: nn.Module | None = None,
-        prepare_epoch: Callable[[AlternatingTrainer, int], object] | None = None,
+        prepare: Callable[[AlternatingTrainer, int], object] | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}, expected one of {list(PRECISIONS)}.")
@@ -119,7 +120,8 @@ class AlternatingTrainer(SupervisedTrainer):
         self.compile = compile
         self.accumulation = accumulation
         self.averages = averages
-        self.prepare_epoch = prepare_epoch
+        self.prepare = prepare
+        self.prepared = 0
         self.images: int | None = 0  # None: resumed from an earlier version's checkpoint, which does not say
         self.passes = Passes(train_data_loader)
         self.scalers: dict[str, torch.amp.GradScaler] = {}
@@ -153,15 +155,17 @@ class AlternatingTrainer(SupervisedTrainer):
 
     def set_loader(self, loader: Iterable) -> None:
         """Take the batches of this loader from the next one on."""
-        self.data_loader = self.passes.loader = loader
+        self.data_loader = loader
+        self.passes.replace(loader)
         shield_workers(loader)
 
-    def enter_epoch(self, epoch: int) -> None:
-        """Let networks, optimizers and loader be those of an epoch, counted from 0."""
-        if self.prepare_epoch is None:
+    def prepare_for(self, images: int) -> None:
+        """Let networks, optimizers and loader be what they are after so many images."""
+        self.prepared = images
+        if self.prepare is None:
             return
         before = self._parameters()
-        self.prepare_epoch(self, epoch)
+        self.prepare(self, images)
         if [id(one) for one in self._parameters()] != [id(one) for one in before]:
             self._compile()
             self._share_weights()
@@ -217,11 +221,11 @@ class AlternatingTrainer(SupervisedTrainer):
         iteration = engine.state.iteration - 1
         total = engine.state.max_epochs * engine.state.epoch_length
         rank, world_size = rank_and_world_size()
-        draws = Draws(self.seed, iteration, engine.state.device, rank, world_size, iterations=total)
-        batch = self.draw(to_device(batchdata, engine.state.device), draws)
         size = rows(batchdata)
         images = size * world_size
         self.images = iteration * images if self.images is None else self.images
+        draws = Draws(self.seed, iteration, engine.state.device, rank, world_size, total, self.images)
+        batch = self.draw(to_device(batchdata, engine.state.device), draws)
         losses: dict[str, float] = {}
         due = [update for update in self.updates if update.is_due(iteration)]
         for update in due:
@@ -319,11 +323,16 @@ class AlternatingTrainer(SupervisedTrainer):
 
 
 class _Epochs:
-    """Handler of what a trainer does itself before and after an epoch, ahead of all other handlers."""
+    """Handler of what a trainer does itself before a batch and after an epoch, ahead of all other handlers."""
 
     def attach(self, engine: AlternatingTrainer) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, lambda trainer: trainer.enter_epoch(trainer.state.epoch - 1))
+        # at the start of an epoch there may be no pass over a loader yet, which would begin in vain
+        engine.add_event_handler(Events.EPOCH_STARTED | Events.GET_BATCH_STARTED, self.prepare)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.step_schedules)
+
+    @staticmethod
+    def prepare(engine: AlternatingTrainer) -> None:
+        engine.prepare_for(engine.images or 0)
 
     @staticmethod
     def step_schedules(engine: AlternatingTrainer) -> None:

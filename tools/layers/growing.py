@@ -17,13 +17,14 @@ def faded(before: Tensor, new: Tensor, alpha: Tensor | float) -> Tensor:
 
 
 def doubled(x: Tensor, times: int = 1) -> Tensor:
-    """Images [B, C, H, W] whose side is doubled so many times, by nearest neighbour."""
+    """Images [B, C, H, W], or volumes [B, C, D, H, W], whose sides are doubled so many times, by nearest neighbour."""
     return F.interpolate(x, scale_factor=2**times, mode="nearest") if times else x
 
 
 def halved(x: Tensor, times: int = 1) -> Tensor:
-    """Images [B, C, H, W] whose side is halved so many times, by the mean of pixels."""
-    return F.avg_pool2d(x, 2**times) if times else x
+    """Images [B, C, H, W], or volumes [B, C, D, H, W], whose sides are halved so many times, by the mean of voxels."""
+    pool = F.avg_pool2d if x.ndim == 4 else F.avg_pool3d
+    return pool(x, 2**times) if times else x
 
 
 class Growth(nn.Module):

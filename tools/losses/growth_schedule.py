@@ -3,117 +3,134 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import accumulate
 
 from torch.utils.data import DataLoader
 
+from tools.engines.processes import rank_and_world_size
 from tools.engines.trainer import AlternatingTrainer
 
 
 class GrowthSchedule:
-    """Levels over the epochs of a run: each fades in for as long as it then stays, and the last stays for the rest.
+    """Levels by the number of images that were seen, whatever the length of the run.
 
-    The paper's phases are of 600,000 images, of 12 million in the run; here they are the same shares of any run. Levels
-    begin with an epoch. In an epoch, which has as many iterations at every level, batches are of the level's own size.
+    The first level stays for a while; each of the others fades in and then stays, the last one until the run ends.
+    Which images these are, of two dimensions or three, does not matter: level n + 1 has twice the side of level n.
 
     Args:
-        max_epochs: number of epochs of the run.
-        image_size: side S of the images in the end.
-        batch_sizes: size of a batch by the side of a level.
-        first_side: side of the first level; 4 in Progressive GAN and 8 in StyleGAN.
-        phases: number of phases in the run: 20 in Progressive GAN (12 million images), 41.7 in StyleGAN (25 million).
+        last_level: number of the last level.
+        stay: images for which a level stays, 600,000 in the papers.
+        fade: images over which a level fades in, likewise.
+        batch_size: images of a batch of each process at the last level.
+        largest_batch: images of a batch that earlier levels have at most, each twice as many as the next one; None for
+            batches of one size.
+        first_level: number of the first level: 0, of 4x4 pixels, in Progressive GAN, and 1 in StyleGAN.
 
     Attributes:
-        levels: levels, where 0 is 4x4 pixels.
-        starts: first epoch of each.
+        starts: number of images after which each level begins, by its number.
 
     Raises:
-        ValueError: fewer epochs than levels, phases too few for all levels, or no batch size for one.
+        ValueError: levels, lengths or batches that cannot be.
     """
 
     def __init__(
         self,
-        max_epochs: int,
-        image_size: int,
-        batch_sizes: Mapping[int | str, int],
-        first_side: int = 4,
-        phases: float = 20.0,
+        last_level: int,
+        stay: float,
+        fade: float,
+        batch_size: int,
+        largest_batch: int | None = None,
+        first_level: int = 0,
     ) -> None:
-        sides = [first_side * 2**n for n in range((image_size // first_side).bit_length())]
-        sizes = {int(side): int(size) for side, size in batch_sizes.items()}
-        if sides[-1] != image_size:
-            raise ValueError(f"first_side is {first_side}, expected a power of two up to image_size, {image_size}")
-        if missing := [side for side in sides if side not in sizes]:
-            raise ValueError(f"batch_sizes has none for images of {missing}, only for {sorted(sizes)}")
-        if max_epochs < len(sides):
+        if not 0 <= first_level <= last_level:
+            raise ValueError(f"first_level is {first_level}, expected 0 to {last_level}, the last level")
+        if stay < 1 or fade < 0:
+            raise ValueError(f"stay is {stay} and fade is {fade}, expected images: 1 or more, and 0 or more")
+        if batch_size < 1 or (largest_batch is not None and largest_batch < batch_size):
             raise ValueError(
-                f"max_epochs is {max_epochs}, expected {len(sides)} or more: one for each of the levels {sides}"
+                f"batch_size is {batch_size} and largest_batch is {largest_batch}, expected 1 or more, and no fewer "
+                "than that, or none"
             )
-        images = [1.0, *[2.0] * (len(sides) - 2)]
-        last = phases - sum(images)
-        if last < 2:
-            raise ValueError(f"phases is {phases}, expected {sum(images) + 2:g} or more for the levels {sides}")
-        images.append(last)
-        # images in phases; an epoch has the more of them the larger its batches are
-        shares = [share / sizes[side] for share, side in zip(images, sides, strict=True)]
-        self.max_epochs = max_epochs
-        self.levels = [side.bit_length() - 3 for side in sides]
-        self.batch_sizes = [sizes[side] for side in sides]
-        self.fades = [0.0, *(1 / share for share in images[1:])]
-        ends = [round(max_epochs * end / sum(shares)) for end in accumulate(shares)]
-        self.starts = [0]
-        for place, end in enumerate(ends[:-1], start=1):  # every level has an epoch at least
-            self.starts.append(min(max(end, self.starts[-1] + 1), max_epochs - len(sides) + place))
+        self.stay = stay
+        self.fade = fade
+        self.first_level = first_level
+        self.last_level = last_level
+        self.batch_size = batch_size
+        self.largest_batch = batch_size if largest_batch is None else largest_batch
+        levels = range(first_level, last_level + 1)
+        self.starts = {level: max(0.0, (level - first_level) * (fade + stay) - fade) for level in levels}
 
-    def place(self, epoch: int) -> int:
-        """Number of an epoch's level among ``levels``."""
-        return max(place for place, start in enumerate(self.starts) if start <= epoch)
+    def level(self, images: int) -> int:
+        """Level after so many images."""
+        return max(level for level, start in self.starts.items() if start <= images)
 
-    def at(self, iteration: int, iterations: int) -> tuple[int, float | None]:
-        """Level in an iteration of so many, and the weight alpha of what it adds; None if it has faded in."""
-        epoch = iteration * self.max_epochs / iterations
-        place = self.place(int(epoch + 1e-9))
-        start, end = [*self.starts, self.max_epochs][place : place + 2]
-        fading = (end - start) * self.fades[place]
-        alpha = (epoch - start) / fading if fading else 1.0
-        return self.levels[place], None if alpha >= 1 else max(0.0, alpha)
+    def at(self, images: int) -> tuple[int, float | None]:
+        """Level after so many images, and the weight alpha of what it adds; None if it has faded in."""
+        level = self.level(images)
+        seen = images - self.starts[level]
+        return level, None if level == self.first_level or seen >= self.fade else seen / self.fade
+
+    def batch_of(self, level: int) -> int:
+        """Images of a batch of each process at a level."""
+        return min(self.batch_size * 2 ** (self.last_level - level), self.largest_batch)
+
+    def epochs(self, images: int, epoch_length: int) -> int:
+        """Number of epochs of so many iterations in which at least so many images are seen, by all processes."""
+        processes = rank_and_world_size()[1]
+        seen = iterations = 0
+        for level in self.starts:
+            end = min(images, self.starts.get(level + 1, images))
+            steps = max(0, -(-(end - seen) // (processes * self.batch_of(level))))
+            seen += steps * processes * self.batch_of(level)
+            iterations += int(steps)
+        return max(1, -(-iterations // epoch_length))
 
 
 class Growing:
-    """The trainer's ``prepare_epoch``: at a new level optimizers begin anew, and batches have the level's size.
+    """The trainer's ``prepare``: at a new level optimizers begin anew, and batches and rates are the level's own.
 
     That is once a level, when it begins; the released code does so once more when it has faded in.
 
     Args:
         schedule: schedule of the levels.
-        loader: batch size -> loader of the training data.
-        learning_rates: rates by the side of a level for each optimizer, where they are not that which it has.
+        loader: function from a batch size to a loader of the training data.
+        rates: factor of the learning rates by the number of a level, 1 for those that are not named.
     """
 
     def __init__(
         self,
         schedule: GrowthSchedule,
         loader: Callable[..., DataLoader],
-        learning_rates: Mapping[int | str, float] | None = None,
+        rates: Mapping[int | str, float] | None = None,
     ) -> None:
         self.schedule = schedule
         self.loader = loader
-        self.learning_rates = {int(side): float(rate) for side, rate in (learning_rates or {}).items()}
-        self.place = 0
+        self.rates = {int(level): float(rate) for level, rate in (rates or {}).items()}
+        self.level: int | None = None
+        self._batch: int | None = None
+        self._rates: dict[int, list[float]] = {}
 
-    def first_loader(self) -> DataLoader:
-        """The loader of the first level."""
-        return self.loader(batch_size=self.schedule.batch_sizes[0])
+    def __call__(self, trainer: AlternatingTrainer, images: int) -> None:
+        """Let a trainer be what it is after so many images.
 
-    def __call__(self, trainer: AlternatingTrainer, epoch: int) -> None:
-        place = self.schedule.place(epoch)
-        if place == self.place:
+        Raises:
+            ValueError: there are fewer images than a batch of the level has.
+        """
+        level = self.schedule.level(images)
+        if level == self.level:
             return
-        if self.schedule.batch_sizes[place] != self.schedule.batch_sizes[self.place]:
-            trainer.set_loader(self.loader(batch_size=self.schedule.batch_sizes[place]))
-        self.place = place
-        rate = self.learning_rates.get(4 * 2 ** self.schedule.levels[place])
-        for update in trainer.updates:
-            update.optimizer.state.clear()
-            for group in update.optimizer.param_groups if rate else ():
-                group["lr"] = rate
+        size = self.schedule.batch_of(level)
+        if size != self._batch:
+            loader = self.loader(batch_size=size)
+            if len(loader) == 0:
+                raise ValueError(
+                    f"batches of level {level} have {size} images, more than there are to train on, for each process. "
+                    f"Give more data, or a smaller --growth#largest_batch, down to {self.schedule.batch_size}."
+                )
+            trainer.set_loader(loader)
+            self._batch = size
+        for optimizer in {id(update.optimizer): update.optimizer for update in trainer.updates}.values():
+            optimizer.state.clear()
+            given = self._rates.setdefault(id(optimizer), [group["lr"] for group in optimizer.param_groups])
+            for group, rate in zip(optimizer.param_groups, given, strict=True):
+                group["lr"] = rate * self.rates.get(level, 1.0)
+        self.level = level

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from tools.engines.draws import Draws
 
 
-def at_level(image: Tensor, level: int, alpha: Tensor | None) -> Tensor:
-    """Real images as a level sees them: reduced to its size, and as blurred as what is generated while it fades in."""
-    image = halved(image, (image.shape[-1] // 4).bit_length() - 1 - level)
+def at_level(image: Tensor, times: int, alpha: Tensor | None) -> Tensor:
+    """Real images as a level sees them: halved so many times, and as blurred as what is generated while it fades in."""
+    image = halved(image, times)
     return image if alpha is None else faded(doubled(halved(image)), image, alpha)
 
 
@@ -31,9 +31,9 @@ def growth_drawn(
     generator: PGGANGenerator | StyleGANGenerator, schedule: GrowthSchedule, draws: Draws, like: Tensor
 ) -> tuple[int, Tensor | None]:
     """Level and alpha of an iteration, which the generator remembers."""
-    if draws.iterations is None:
-        raise ValueError("the length of the run is not known, of which the levels are shares")
-    level, alpha = schedule.at(draws.iteration, draws.iterations)
+    if draws.images is None:
+        raise ValueError("it is not known how many images were seen, by which networks grow")
+    level, alpha = schedule.at(draws.images)
     generator.growth.reach(level, alpha)
     return level, None if alpha is None else torch.tensor(alpha, dtype=like.dtype).to(like.device, non_blocking=True)
 
@@ -84,7 +84,7 @@ class PGGANObjective:
         rows = len(image)
         level, alpha = growth_drawn(self.generator, self.schedule, draws, image)
         return {
-            "real": at_level(image, level, alpha),
+            "real": at_level(image, self.schedule.last_level - level, alpha),
             "class": class_of(batch, self.num_classes),
             "level": level,
             "alpha": alpha,
@@ -152,13 +152,13 @@ class StyleGANObjective(StyleGAN2Objective):
     ) -> None:
         super().__init__(generator, discriminator, channels, num_classes, gamma, style_mixing)
         self.schedule = schedule
-        self.level = schedule.levels[0]
+        self.level = schedule.first_level
 
     def draw(self, batch: dict, draws: Draws) -> dict:
         """Draw what StyleGAN2's objective does, and bring the real images to the level of the iteration."""
         self.level, alpha = growth_drawn(self.generator, self.schedule, draws, batch["image"].float())
         drawn = super().draw(batch, draws)
-        real = at_level(drawn["real"], self.level, alpha)
+        real = at_level(drawn["real"], self.schedule.last_level - self.level, alpha)
         return drawn | {"real": real, "level": self.level, "alpha": alpha}
 
     def num_ws(self) -> int:
