@@ -42,7 +42,11 @@ LAYERS = {
     "inspect_data": (*FILES, "datasets", "io", "transforms", "data", "evaluation"),
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "datasets", "io", "transforms", "data"),
-    "privacy": (*FILES, "options", "datasets", "io", "transforms", "data", "metrics", "features", "evaluation"),
+    "privacy": (
+        *FILES,
+        *("options", "datasets", "io", "transforms", "data", "metrics", "features", "evaluation"),
+        *("engines", "collection"),
+    ),
     "split": (*FILES, "datasets", "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "usefulness": (*FILES, "options", "io", "transforms", "data", "engines", "evaluation"),

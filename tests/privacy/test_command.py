@@ -60,10 +60,15 @@ def test_a_changed_copy_is_named_shown_and_taken_out(folders, tmp_path, capsys):
     assert record["planted"]["plain"] == {"found": 1, "of": 1}
     assert 0.4 < record["share_of_copies_at_most"] < 0.6  # of 8 samples, Clopper and Pearson: 0.527
     assert list(record["spaces"]) == ["pattern", "untrained-resnet10-seed0"]
+    assert [one["attack"] for one in record["membership"]] == ["distance to the nearest sample"]  # too few for DOMIAS
+    assert (record["membership"][0]["members"], record["membership"][0]["others"]) == (30, 22)
+    assert record["spaces"]["pattern"]["close"]["count"] == 8
     with open(tmp_path / "out/suspects.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["suspect"] for row in rows] == ["True"] + ["False"] * 7
     page = (tmp_path / "out/privacy.html").read_text()
+    assert "<td>distance to the nearest sample</td><td>untrained-resnet10-seed0</td>" in page
+    assert "has samples, and the images that are asked about." in page
     assert page.count('<div class="pair') == 2
     assert page.count("data:image/png;base64,") == 2 * 2 * 3
     assert "1 of 8 samples are nearer to one of 30 training images" in capsys.readouterr().out

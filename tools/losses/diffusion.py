@@ -207,6 +207,16 @@ class DiffusionObjective:
         condition |= {} if batch["class"] is None else {"class_labels": batch["class"]}
         return self.network(self.noisy(batch), timesteps=batch["time"], **condition)
 
+    def errors(self, batch: dict) -> Tensor:
+        """Mean squared error of the prediction [B] for each row, over its channels and voxels, as far as those count:
+        what tells whether the network has seen a sample before.
+        """
+        error = (self.predict(batch).float() - self.target(batch)).square()
+        counted = torch.ones_like(error)
+        if batch["counted"] is not None:
+            counted[:, self.channels.num_images :] = batch["counted"].to(error.dtype)
+        return (error * counted).flatten(1).sum(1) / counted.flatten(1).sum(1)
+
     def denoiser_loss(self, batch: dict) -> dict[str, Tensor]:
         """|| target - prediction ||^2, the mean over channels and voxels, in the terms "image" and "label".
 

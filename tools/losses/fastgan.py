@@ -125,6 +125,12 @@ class FastGANObjective:
         image, small = (self.augment(one, batch["augment_fake"]) for one in fakes)
         return self.discriminator.see(image, small, batch["class"]).logits
 
+    def realness(self, batch: dict) -> Tensor:
+        """Mean of D's logits [B] of a loader's images, without augmentation: what tells whether it has seen them."""
+        real = real_sample(batch, self.channels)
+        small = shrunk(real, small_size(real.shape[-1]))
+        return self.discriminator.see(real, small, class_of(batch, self.generator.num_classes)).logits.mean(1)
+
     def generator_loss(self, batch: dict) -> dict[str, Tensor]:
         """-D(A G(z)), the mean over logits."""
         fakes = self.fakes(batch)

@@ -164,7 +164,15 @@ class StyleGAN2Objective:
         """D's logits [B, 1] of images as they are shown to it."""
         if self.augmentation is not None:
             image = self.augmentation(image, batch[f"{augmentation}_augmentation"])
-        return self.discriminator(image) if batch["class"] is None else self.discriminator(image, batch["class"])
+        return self.verdict_of(image, batch["class"])
+
+    def realness(self, batch: dict) -> Tensor:
+        """D's logits [B] of a loader's images, without augmentation: what tells whether it has seen them before."""
+        return self.verdict_of(real_sample(batch, self.channels), class_of(batch, self.num_classes)).flatten()
+
+    def verdict_of(self, image: Tensor, label: Tensor | None) -> Tensor:
+        """D's logits [B, 1] of images as they are."""
+        return self.discriminator(image) if label is None else self.discriminator(image, label)
 
     # --- updates ---
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import optimize, stats
 
 from tools.metrics.distances import BLOCK, Features
 
@@ -188,6 +188,7 @@ def area_under_curve(members: np.ndarray, others: np.ndarray) -> Auc:
     """AUC of a score that should be higher for members, with the interval of DeLong et al. (Biometrics 1988).
 
     The area is the share of pairs of a member and another in which the member has the higher score, ties counting half.
+    Where all pairs agree, DeLong's interval has no width: then it is the score interval of `score_interval`.
 
     Args:
         members: [n] scores of training cases, n >= 2.
@@ -199,8 +200,28 @@ def area_under_curve(members: np.ndarray, others: np.ndarray) -> Auc:
     above_others = (ranks[:n] - stats.rankdata(members)) / m  # for each member, the share of others below it
     above_members = 1 - (ranks[n:] - stats.rankdata(others)) / n  # for each other, the share of members above it
     area = float(above_others.mean())
+    if area in (0.0, 1.0):
+        return Auc(area, *score_interval(area, n, m))
     spread = 1.96 * np.sqrt(above_others.var(ddof=1) / n + above_members.var(ddof=1) / m)
     return Auc(area, max(0.0, area - spread), min(1.0, area + spread))
+
+
+def score_interval(area: float, members: int, others: int) -> tuple[float, float]:
+    """Areas that differ from the given one by at most 1.96 of their own standard deviations, so that there is a width
+    at 0 and 1 as well (Newcombe 2006, Statistics in Medicine 25:559, method 5).
+
+    The variance of an area A is A(1 - A) / nm [1 + (N - 1)((1 - A) / (2 - A) + A / (1 + A))], N = (n + m) / 2 (Hanley
+    and McNeil 1982).
+    """
+    size = (members + others) / 2 - 1
+
+    def excess(a: float) -> float:
+        variance = a * (1 - a) / (members * others) * (1 + size * ((1 - a) / (2 - a) + a / (1 + a)))
+        return (a - area) ** 2 - 1.96**2 * variance
+
+    low = 0.0 if area <= 0 else float(optimize.brentq(excess, 0.0, area - 1e-9))
+    high = 1.0 if area >= 1 else float(optimize.brentq(excess, area + 1e-9, 1.0))
+    return low, high
 
 
 def density_ratio(points: Features, synthetic: Features, reference: Features, dims: int = 8) -> np.ndarray:

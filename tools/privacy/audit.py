@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from tools.features.space import FeatureSpace
 from tools.metrics import copies
-from tools.metrics.copies import Auc, Neighbours, Share, copy_probability, nearest
+from tools.metrics.copies import Neighbours, Share, copy_probability, nearest
+from tools.metrics.membership import Membership, by_patient, membership
 from tools.privacy.images import Images, features_of, normalised
 from tools.privacy.patterns import Match, PatternSearch, coarse
 from tools.privacy.planted import planted
@@ -54,8 +55,8 @@ class InSpace:
         close: share of samples nearer than the 5 percent quantile of held-out images.
         nearer: share of samples nearer to the training than to the held-out set.
         identifiability: share of training images whose nearest sample is nearer than their nearest other.
-        by_distance: AUC of guessing who was in the training set by the distance to the nearest sample.
-        by_density: AUC of the same by DOMIAS.
+        by_distance: membership guessed by the distance to the nearest sample.
+        by_density: membership guessed by DOMIAS.
     """
 
     distances: np.ndarray
@@ -64,8 +65,8 @@ class InSpace:
     close: Share | None = None
     nearer: Share | None = None
     identifiability: Share | None = None
-    by_distance: Auc | None = None
-    by_density: Auc | None = None
+    by_distance: Membership | None = None
+    by_density: Membership | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def _in_space(
     """What the sets show as a whole, as far as they suffice."""
     if way.held_out is None:
         return InSpace(way.found.first, way.own.first, np.array([]))
-    result: dict[str, Share | Auc] = {"close": copies.close_share(way.found, way.held_out)}
+    result: dict[str, Share | Membership] = {"close": copies.close_share(way.found, way.held_out)}
     if way.name != PATTERN and min(len(synthetic), len(held_out)) >= 3:
         t, r, s = (images.features[way.name] for images in (training, held_out, synthetic))
         some_t, some_r = _equally_many(t, r, rng)
@@ -225,12 +226,16 @@ def _in_space(
         some_t, some_s = _equally_many(t, s, rng)
         own, to_samples = nearest(some_t, some_t, own=True), nearest(some_t, some_s).first
         result["identifiability"] = copies.identifiability(own, to_samples)
-        result["by_distance"] = copies.area_under_curve(-nearest(t, s).first, -nearest(r, s).first)
-        order = rng.permutation(len(r))
-        reference, asked = r[order[: len(r) // 2]], r[order[len(r) // 2 :]]
-        if min(len(reference), len(s)) >= copies.FEWEST:
-            scores = (copies.density_ratio(x, s, reference) for x in (t, asked))
-            result["by_density"] = copies.area_under_curve(*scores)
+        of_t, of_r = training.patients, held_out.patients
+        if min(len(np.unique(of_t)), len(np.unique(of_r))) >= 2:
+            found = by_patient(-nearest(t, s).first, of_t), by_patient(-nearest(r, s).first, of_r)
+            result["by_distance"] = membership(*found)
+        people = rng.permutation(np.unique(of_r))
+        is_reference = np.isin(of_r, people[: len(people) // 2])
+        reference, asked = r[is_reference], r[~is_reference]
+        if min(len(reference), len(s)) >= copies.FEWEST and len(people) >= 4:
+            found = (copies.density_ratio(x, s, reference) for x in (t, asked))
+            result["by_density"] = membership(*map(by_patient, found, (of_t, of_r[~is_reference])))
     return InSpace(way.found.first, way.own.first, way.held_out.first, **result)
 
 

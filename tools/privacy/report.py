@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from tools.evaluation.plots import COLOURS, REAL, STYLE, as_svg, png
 from tools.files import whole_file
+from tools.privacy.attacks import Attack, conclusion_of, record_of, row_of
 from tools.privacy.audit import PATTERN, Audit, Finding
 from tools.privacy.images import Images, pictures_of
 
@@ -38,16 +39,19 @@ class Report:
         sets: sets by name, "training", "synthetic" and perhaps "held-out".
         settings: settings, for the reader.
         pictures: number of pairs to show.
+        attacks: attacks that guess membership.
     """
 
     found: Audit
     sets: Mapping[str, Images]
     settings: Mapping[str, Any] = field(default_factory=dict)
     pictures: int = 20
+    attacks: tuple[Attack, ...] = ()
 
 
-def conclusion(found: Audit, sets: Mapping[str, Images]) -> str:
-    """What came out, in two or three sentences."""
+def conclusion(report: Report) -> str:
+    """What came out, in a few sentences."""
+    found, sets = report.found, report.sets
     count, training = len(sets["synthetic"]), len(sets["training"])
     if found.suspects:
         first = found.suspects[0]
@@ -68,7 +72,7 @@ def conclusion(found: Audit, sets: Mapping[str, Images]) -> str:
         if hit == 0:
             what += " So this audit, on these images, shows nothing."
     what += f" A generator that copies in up to {found.most_missed:.2g} of its images could have given this."
-    return what
+    return what + conclusion_of(report.attacks)
 
 
 def write_report(output_dir: str | os.PathLike, report: Report) -> None:
@@ -109,11 +113,11 @@ def _record(report: Report) -> dict[str, Any]:
     found, files = report.found, report.sets["synthetic"].files
     spaces = {}
     for name, space in found.spaces.items():
-        scores = asdict(space)
-        distances = {key: _quantiles(scores.pop(key)) for key in ("distances", "own", "held_out")}
-        spaces[name] = {"distances": distances} | {key: value for key, value in scores.items() if value is not None}
+        distances = {key: _quantiles(getattr(space, key)) for key in ("distances", "own", "held_out")}
+        scores = {key: getattr(space, key) for key in SCORES if getattr(space, key) is not None}
+        spaces[name] = {"distances": distances} | {key: score._asdict() for key, score in scores.items()}
     return {
-        "conclusion": conclusion(found, report.sets),
+        "conclusion": conclusion(report),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": dict(report.settings),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
@@ -127,6 +131,7 @@ def _record(report: Report) -> dict[str, Any]:
             for one in found.doubles
         ],
         "planted": {kind: {"found": hit, "of": total} for kind, (hit, total) in found.planted.items()},
+        "membership": [record_of(attack) for attack in report.attacks],
         "spaces": spaces,
     }
 
@@ -150,6 +155,7 @@ def _page(report: Report) -> str:
         pairs=[_pair(report, one) for one in shown],
         plots=[{"name": name, "svg": _plot(name, space)} for name, space in report.found.spaces.items()],
         scores=_scores(report),
+        attacks=[row_of(attack) for attack in report.attacks],
         pattern=PATTERN,
     )
 
@@ -168,8 +174,6 @@ SCORES = {
     "close": ("nearer to the training set than 95 percent of held-out images", "0.05"),
     "nearer": ("nearer to the training than to the held-out set", "0.5"),
     "identifiability": ("training images nearer to a sample than to each other (epsilon-identifiability)", "0.5"),
-    "by_distance": ("guessing membership by distance, AUC", "0.5"),
-    "by_density": ("guessing membership by density (DOMIAS), AUC", "0.5"),
 }
 """Scores of whole sets: what they say, and what independent samples have."""
 
