@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -89,7 +90,13 @@ class LatentAutoencoder(nn.Module):
         return self._voxels(self.network.decode(self.quantised(z)[0] if self.quantises else z))
 
     def _voxels(self, outputs: Tensor) -> Tensor:
-        return pixelshuffle(outputs, outputs.ndim - 2, self.patch) if self.patch > 1 else outputs
+        """Voxels of the network's outputs. Each is averaged with those before it over a patch's length, as MONAI's
+        ``SubpixelUpsample`` does it, for places would else be seen as a grid (Sugawara et al. 2018)."""
+        if self.patch == 1:
+            return outputs
+        axes = outputs.ndim - 2
+        voxels = F.pad(pixelshuffle(outputs, axes, self.patch), [self.patch - 1, 0] * axes, mode="replicate")
+        return (F.avg_pool2d if axes == 2 else F.avg_pool3d)(voxels, self.patch, stride=1)
 
     def sample(self, outputs: Tensor) -> Tensor:
         """Samples by the network's outputs."""
