@@ -28,7 +28,6 @@ LAYERS = {
     "data": (*FILES, "datasets", "io", "transforms"),
     "metrics": (*FILES, "io", "transforms"),
     "features": (*FILES, "options", "io", "transforms"),
-    "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features"),
     # networks and their training
     "layers": ("former",),
     "networks": ("layers",),
@@ -39,6 +38,9 @@ LAYERS = {
     # commands: nothing imports them, but gpu, which runs benchmark's measurements, and gallery, which knows of
     # published weights
     "collection": (*FILES, "io", "transforms", "engines"),
+    "ensemble": (*FILES, "options", "io", "engines", "collection"),
+    # what measures images, whoever makes them
+    "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features", "ensemble"),
     "inspect_data": (*FILES, "datasets", "io", "transforms", "data", "evaluation"),
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "datasets", "io", "transforms", "data"),
@@ -49,7 +51,7 @@ LAYERS = {
     ),
     "split": (*FILES, "datasets", "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
-    "usefulness": (*FILES, "options", "io", "transforms", "data", "engines", "evaluation"),
+    "usefulness": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "ensemble", "evaluation"),
     "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines"),
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),

@@ -59,7 +59,7 @@ def test_what_is_read_from_the_source_is_the_signature(words, command):
     assert inspect.getdoc(read) == inspect.getdoc(command)
 
 
-FIXED = [(words, command) for words, command in ALL if words != ["new"]]
+FIXED = [(words, command) for words, command in ALL if words not in (["new"], ["generate"], ["train_ensemble"])]
 """Commands whose options are all known beforehand."""
 
 

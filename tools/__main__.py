@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": "tools.evaluation.command:evaluate",
     "fetch_weights": "tools.published.command:fetch_weights",
     "gallery": "tools.gallery.command:gallery",
+    "generate": "tools.ensemble.command:generate",
     "gpu": "tools.gpu.command:gpu",
     "index": "tools.share.index:index",
     "inspect": "tools.share.inspection:inspect",

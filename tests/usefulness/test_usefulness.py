@@ -205,3 +205,26 @@ def test_amounts_and_patients():
     assert few == [i for i in range(6) if subjects[i] in {subjects[k] for k in few}]
     assert len({design.seed_of(arm, 0) for arm in arms_of(["a", "b"], [5, 12])}) == len(arms_of(["a", "b"], [5, 12]))
     assert Arm(design.BOTH, "gan", 5).name == "real + synthetic gan 5 patients"
+
+
+def test_a_bundle_is_as_good_as_its_images(folders, tmp_path, monkeypatch):
+    """It is asked for as many as there are real cases, after the check of whom it was trained on."""
+    asked = []
+
+    def made(sources, count, work_dir, options):
+        asked.append((sources, count, options))
+        return {name: str(folders / "made") for name in sources}
+
+    monkeypatch.setattr(command, "folders_of", made)
+    for name, subject in {"saw": "case_011", "clean": "case_000"}.items():
+        settings = {"data": {"subjects": [subject_digest(subject)]}, "bundle": "rflow_hippocampus"}
+        (tmp_path / name / "models").mkdir(parents=True)
+        save_model(tmp_path / name / "models" / "model.pt", nn.Linear(1, 1 + len(name)), settings)
+    common = ["--amounts=all", "--seeds=1", "--options={'steps': 2}"]
+    with pytest.raises(SystemExit, match="1 of 3 patients of the test were in the generator's training"):
+        run(folders, tmp_path / "out", f"--synthetic=ens={tmp_path / 'clean'}+{tmp_path / 'saw'}", *common)
+    assert asked == []
+    run(folders, tmp_path / "out", f"--synthetic=flow={tmp_path / 'clean'}", *common)
+    assert asked == [({"flow": str(tmp_path / "clean")}, 4, {"steps": 2})]
+    record = json.loads((tmp_path / "out/report.json").read_text())
+    assert record["provenance"] == ["flow: none of the 3 patients of the test is among the 1 it was trained on"]

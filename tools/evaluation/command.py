@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from tools.data.image_sets import ImageFile, find_images, pictures_apart, read_image
+from tools.ensemble.generation import folders_of
+from tools.ensemble.members import is_generator, name_of
 from tools.evaluation.comparison import compare
 from tools.evaluation.measuring import ImageReader, Measuring, cache_folder, measured
 from tools.evaluation.report import Report, write_report
@@ -48,6 +51,8 @@ def evaluate(
     cache_dir: str | None = None,
     device: str | None = None,
     seed: int = 0,
+    count: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Compare folders of synthetic images with a folder of real ones: report.json, report.csv and report.html.
 
@@ -59,6 +64,10 @@ def evaluate(
 
     What cannot be read, shows nothing (one value) or holds NaN is left out and named in the report, and so is a model
     of which fewer than two images are left.
+
+    In place of a folder of synthetic images a trained bundle may be given, by its folder, its name or its weights, or
+    several as one generator, joined by "+", such as ens=DIR+DIR: its images are made first, in equal shares, into
+    output_dir/generated.
 
     Args:
         real: folder of real images.
@@ -81,9 +90,12 @@ def evaluate(
         cache_dir: folder to keep measurements in, instead of beside the images.
         device: device on which features are computed; a GPU if there is one.
         seed: random seed of the split of the real set, of intervals, pairs and untrained networks.
+        count: number of images that a bundle makes, from seed 0 on; as many as there are real ones without it.
+        options: other ids of the inference.json of bundles, such as "{'steps': 20}".
     """
-    folders = {"real": str(real), **models_of(synthetic)}
-    images = {name: _images(name, folder) for name, folder in folders.items()}
+    folders, images = {"real": str(real)}, {"real": _images("real", str(real))}
+    folders |= folders_of(models_of(synthetic), count or len(images["real"]), Path(output_dir) / "generated", options)
+    images |= {name: _images(name, folder) for name, folder in folders.items() if name != "real"}
     true_images = _true_images(truth, {n: i for n, i in images.items() if n != "real"}) if truth is not None else {}
     totals, left_out = {name: len(files) for name, files in images.items()}, LeftOut()
     sizes = {name: sizes_of(name, files, left_out) for name, files in images.items()}
@@ -138,14 +150,14 @@ def evaluate(
 
 
 def models_of(synthetic: str | Mapping[str, str]) -> dict[str, str]:
-    """Model -> folder; the single one of ``DIR`` is called by its folder's name.
+    """Model -> folder, or what makes images; the single one of ``DIR`` is called by its folder's name.
 
     What is a folder is taken as one, whatever signs are in its name: training calls things ``epoch=10``.
     """
     if not isinstance(synthetic, Mapping):
         given = ",".join(map(str, synthetic)) if isinstance(synthetic, list | tuple) else str(synthetic)
         if "=" not in given or Path(given).is_dir():
-            name = as_text(Path(given).resolve().name)
+            name = as_text(name_of(given) if is_generator(given) else Path(given).resolve().name)
             return {"synthetic" if name in ("", "real") else name: given}
         synthetic = given
     return named_folders("synthetic", synthetic, "a folder, or a=DIR,b=DIR")

@@ -127,6 +127,13 @@ class LabelledFolder:
         if labelled:
             write(self._label(case), label.astype(np.uint8), affine, record)
 
+    def has(self, case: str) -> bool:
+        """Whether a case is there, whole; of DICOM, which is many files, that is not known and never so."""
+        if self.layout == "dicom":
+            return False
+        last = self._label(case) if len(self.classes) > 1 else self._image(case, len(self.images) - 1)
+        return last.is_file()
+
     def finish(self) -> Path | None:
         """Writes `dataset.json` of all cases that are complete; with DICOM there is none."""
         if self.layout == "dicom":

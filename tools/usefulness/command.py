@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from tools.ensemble.generation import folders_of
+from tools.ensemble.members import is_generator, members_of
 from tools.evaluation.command import models_of
 from tools.files import whole_file
 from tools.options import named_folders
@@ -36,6 +39,8 @@ def usefulness(
     batch_size: int = 8,
     workers: int = 0,
     device: str | None = None,
+    count: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Measure what synthetic images with labels are worth: report.html, report.json, dice.csv.
 
@@ -43,37 +48,45 @@ def usefulness(
     ordinary augmentation, on synthetic ones (TSTR), on both, and tested on real images of other patients; and trained
     on real and tested on synthetic ones (TRTS). Real images are given in several amounts of patients, trainings are
     repeated with several seeds. Who made the images does not matter. An interrupted run goes on with the same command.
+    Where a trained bundle is given in place of its images, these are made first, into output_dir/generated.
 
     Args:
         real: folder of real images with labels to train on: a published dataset, or in the Decathlon's or nnU-Net's
             layout.
         test: folder of real images with labels of other patients; `python -m tools split` makes both of one.
-        synthetic: folder of synthetic images with the same classes, or several as a=DIR,b=DIR.
+        synthetic: folder of synthetic images with the same classes, or a trained bundle that makes them: its folder or
+            name, its weights, an ensemble, or several as one generator, joined by "+"; several models as a=DIR,b=DIR.
         output_dir: folder for the report and for the results of single trainings.
         image_size: slices, rows and columns to which all are resized, such as 48,64,48; 1,256,256 for slices.
-        weights: weights of the generators, a=FILE,b=FILE, which say whom these were trained on: the run stops if a
-            patient of the test is among them.
+        weights: weights of the generators of folders, a=FILE,b=FILE, which say whom these were trained on: the run
+            stops if a patient of the test is among them. Bundles are looked at in any case.
         amounts: numbers of real patients, such as 5,20,all.
         seeds: number of trainings of each kind.
         steps: number of steps of each training.
         batch_size: number of samples in a batch.
         workers: number of processes that read.
         device: device to train on; a GPU if there is one.
+        count: number of images that a bundle makes; as many as there are real cases to train on without it.
+        options: other ids of the inference.json of bundles, such as "{'steps': 20}".
     """
-    for name, value in {"seeds": seeds, "steps": steps, "batch_size": batch_size}.items():
+    for name, value in {"seeds": seeds, "steps": steps, "batch_size": batch_size, "count": count}.items():
+        if name == "count" and value is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}, expected a whole number from 1")
-    folders = models_of(synthetic)
+    sources = models_of(synthetic)
     given = named_folders("weights", weights, "a=FILE,b=FILE") if weights else {}
-    if odd := [name for name in given if name not in folders]:
-        raise ValueError(f"weights has {', '.join(odd)}, expected some of {', '.join(folders)}")
+    if odd := [name for name in given if name not in sources]:
+        raise ValueError(f"weights has {', '.join(odd)}, expected some of {', '.join(sources)}")
     reader = Reader.of(real, image_size)
     tested = reader.read("test", test, workers)
-    provenance = [check_leakage(name, file, set(tested.subjects)) for name, file in given.items()]
-    provenance += [f"{name}: whom it was trained on is not known" for name in folders if name not in given]
+    files = {name: [file] for name, file in given.items()} | _own_weights(sources)
+    provenance = [check_leakage(name, file, set(tested.subjects)) for name, of in files.items() for file in of]
+    provenance += [f"{name}: whom it was trained on is not known" for name in sources if name not in files]
     trained = reader.read("real", real, workers)
     if shared := sorted(set(trained.subjects) & set(tested.subjects)):
         raise ValueError(f"{len(shared)} patients are in real and in test, such as {shared[0]}; they must be others")
+    folders = folders_of(sources, count or len(trained), Path(output_dir) / "generated", options)
     made = {name: reader.read(name, folder, workers) for name, folder in folders.items()}
     numbers = amounts_of(amounts, len(set(trained.subjects)))
     results = Results(reader.classes)
@@ -106,11 +119,17 @@ def usefulness(
         arms,
         {"real": trained, "test": tested, **made},
         provenance,
-        {"real": real, "test": test, **folders, **settings, "seeds": seeds, "device": device},
+        {"real": real, "test": test, **sources, **settings, "seeds": seeds, "device": device},
     )
     write_report(output_dir, report)
     print(conclusion(report))
     print(Path(output_dir) / "report.html")
+
+
+def _own_weights(sources: dict[str, str]) -> dict[str, list[str]]:
+    """Files of the weights of those that are generators."""
+    found = {name: members_of([source]) for name, source in sources.items() if is_generator(source)}
+    return {name: [str(member.file()) for member in members] for name, members in found.items()}
 
 
 def _sets(arm: Arm, real: LabelledSet, made: dict[str, LabelledSet], seed: int) -> list[LabelledSet]:

@@ -36,8 +36,8 @@ def check_leakage(name: str, weights: str, test_subjects: Collection[str]) -> st
     trained = settings_in(read_state_dict(path)).get("data", {}).get("subjects")
     if trained is None:
         raise ValueError(
-            f"{name}: {path} does not say which patients it was trained on; leave it out to go on without the check, "
-            "and say so where you show the result"
+            f"{name}: {path} does not say which patients it was trained on; give its images as a folder, without "
+            "weights (python -m tools generate makes one), to go on without the check, and say so with the result"
         )
     seen = sorted(subject for subject in test_subjects if subject_digest(subject) in set(trained))
     if seen:

@@ -1,0 +1,1 @@
+"""Several trained bundles, or several weights of one, as one generator."""
