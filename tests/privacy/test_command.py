@@ -80,6 +80,25 @@ def test_a_changed_copy_is_named_shown_and_taken_out(folders, tmp_path, capsys):
     assert all("s_3" not in one["label"] for one in listing["training"])
 
 
+def test_a_mirrored_double_of_another_sample_is_named_and_shown(folders, tmp_path):
+    """Of nobody in the training, so that it is no suspect."""
+    root = tmp_path / "cohort"
+    for number in range(9):
+        image = person(207, SHAPE, 1.0)[..., ::-1] if number == 2 else person(200 + number, SHAPE, 1.0)
+        save(root / f"s{number}.nii.gz", image)
+    out = tmp_path / "out"
+    options = (f"--synthetic={root}", f"--output_dir={out}", "--plant=0", "--pictures=2", "--rate=0.01")
+    main(["privacy", f"--training={folders / 'training'}", *options])
+    record = json.loads((out / "privacy.json").read_text())
+    assert record["suspects"] == record["membership"] == []
+    assert {(one["sample"], one["other"]) for one in record["doubles"]} == {("s2", "s7"), ("s7", "s2")}
+    assert all(one["how"] == "mirrored (left-right)" for one in record["doubles"])
+    page = (out / "privacy.html").read_text()
+    assert page.count('<div class="pair') == 3  # the two nearest to the training, and the double once
+    assert "<span>other sample</span>" in page
+    assert "All of 2 samples that have a double" in page
+
+
 def test_an_existing_folder_is_refused_before_anything_is_read(folders, tmp_path):
     with pytest.raises(SystemExit) as end:
         run(folders, f"--output_dir={tmp_path / 'out'}", f"--remove={tmp_path}")

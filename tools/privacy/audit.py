@@ -190,22 +190,25 @@ def _finding(index: int, ways: Sequence[_Way]) -> Finding:
 
 
 def _doubles(training: Images, synthetic: Images, ways: Sequence[_Way], limit: float) -> tuple[Finding, ...]:
-    """Samples nearer to another sample than training images of two patients are, by features.
+    """Samples nearer to another sample than training images of two patients are, in any of the comparisons.
 
     The more samples there are, the nearer is the nearest: the probability grows with their number over that of the
     training images.
     """
-    more = max(1.0, len(synthetic) / len(training)) * len(training.features)
+    more = max(1.0, len(synthetic) / len(training)) * len(ways)
     found: dict[int, Finding] = {}
-    for way in ways[1:]:
-        features = synthetic.features[way.name]
-        if len(features) < 3:
-            continue
-        among = nearest(features, features, own=True)
+    for way in ways if len(synthetic) >= 3 else ():
+        if way.search is not None:
+            search = PatternSearch(synthetic.grids, like=way.search)
+            among, matches = search.neighbours(synthetic.grids, own=True, progress=_bar("Samples to each other"))
+        else:
+            features = synthetic.features[way.name]
+            among, matches = nearest(features, features, own=True), None
         chances = np.minimum(1, more * copies.tail_probability(among.first, way.own.first))
         for i in np.flatnonzero(chances <= limit).tolist():
+            how = "" if matches is None else matches[i].how
             one = Finding(
-                i, int(among.index[i]), float(chances[i]), way.name, float(among.first[i]), float(among.ratio[i]), ""
+                i, int(among.index[i]), float(chances[i]), way.name, float(among.first[i]), float(among.ratio[i]), how
             )
             if i not in found or one.probability < found[i].probability:
                 found[i] = one

@@ -83,12 +83,19 @@ class PatternSearch:
     Args:
         training: images of the training set, from `coarse`, all of one shape, one at least.
         groups: number of the patient of each, whose other images do not count as second; each its own if None.
+        like: search whose frequencies weigh as they do here, so that distances of both can be compared; None weighs
+            them by these images.
 
     Raises:
         ValueError: no image, or images of several shapes.
     """
 
-    def __init__(self, training: Sequence[np.ndarray], groups: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        training: Sequence[np.ndarray],
+        groups: Sequence[int] | None = None,
+        like: PatternSearch | None = None,
+    ) -> None:
         shapes = {image.shape for image in training}
         if len(shapes) != 1:
             raise ValueError(f"training images of shapes {sorted(shapes)}; expected images of one shape")
@@ -96,7 +103,7 @@ class PatternSearch:
         self.groups = np.arange(len(training)) if groups is None else np.asarray(groups)
         spectra = torch.stack([self._spectrum(image) for image in training])
         mean = spectra.abs().mean(0)
-        self._white = self._smooth() / (mean + FLOOR * mean.mean())
+        self._white = self._smooth() / (mean + FLOOR * mean.mean()) if like is None else like._white
         columns = self.shape[-1] // 2 + 1
         # half of a spectrum stands for all of it, but for the first and the last column
         twice = torch.full((columns,), 2.0)

@@ -27,6 +27,9 @@ from tools.privacy.images import Images, pictures_of
 
 COLUMNS = ("sample", "training", "suspect", "probability", "by", "distance", "ratio", "how", "path", "training_path")
 
+MOST_SUSPECTS = 200
+"""Suspects that a page shows in pictures, however few were asked for; all are in `suspects.csv`."""
+
 VERSIONS = ("torch", "monai", "numpy", "scipy")
 
 
@@ -101,6 +104,12 @@ def _row(report: Report, one: Finding) -> dict[str, Any]:
     return row | {"path": sample.path, "training_path": case.path}
 
 
+def _double(report: Report, one: Finding) -> dict[str, Any]:
+    files = report.sets["synthetic"].files
+    row = {"sample": files[one.sample].id, "other": files[one.training].id}
+    return row | {key: getattr(one, key) for key in ("probability", "by", "distance", "how")}
+
+
 def _csv(report: Report) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -110,7 +119,7 @@ def _csv(report: Report) -> str:
 
 
 def _record(report: Report) -> dict[str, Any]:
-    found, files = report.found, report.sets["synthetic"].files
+    found = report.found
     spaces = {}
     for name, space in found.spaces.items():
         distances = {key: _quantiles(getattr(space, key)) for key in ("distances", "own", "held_out")}
@@ -126,10 +135,7 @@ def _record(report: Report) -> dict[str, Any]:
         "limit": found.limit,
         "share_of_copies_at_most": found.most_missed,
         "suspects": [_row(report, one) for one in found.suspects],
-        "doubles": [
-            {"sample": files[one.sample].id, "other": files[one.training].id, "probability": one.probability}
-            for one in found.doubles
-        ],
+        "doubles": [_double(report, one) for one in found.doubles],
         "planted": {kind: {"found": hit, "of": total} for kind, (hit, total) in found.planted.items()},
         "membership": [record_of(attack) for attack in report.attacks],
         "spaces": spaces,
@@ -149,10 +155,16 @@ def _page(report: Report) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     record = _record(report)
-    shown = report.found.findings[: max(report.pictures, 0)]
+    number = max(report.pictures, 0)
+    # every suspect is shown, if anything is
+    shown = report.found.findings[: max(number, min(len(report.found.suspects), MOST_SUSPECTS)) if number else 0]
     return environment.get_template("report.html.j2").render(
         record=record,
-        pairs=[_pair(report, one) for one in shown],
+        pairs=[_row(report, one) | {"pictures": _side_by_side(report, one, "training")} for one in shown],
+        doubles=[
+            _double(report, one) | {"pictures": _side_by_side(report, one, "synthetic")}
+            for one in _once(report.found.doubles)[:number]
+        ],
         plots=[{"name": name, "svg": _plot(name, space)} for name, space in report.found.spaces.items()],
         scores=_scores(report),
         attacks=[row_of(attack) for attack in report.attacks],
@@ -160,14 +172,21 @@ def _page(report: Report) -> str:
     )
 
 
-def _pair(report: Report, one: Finding) -> dict[str, Any]:
-    sides = (report.sets["synthetic"].files[one.sample], report.sets["training"].files[one.training])
-    return _row(report, one) | {
-        "pictures": [
-            {"of": of, "views": [png(v) for v in pictures_of(file).values()]}
-            for of, file in zip(("sample", "training image"), sides, strict=True)
-        ]
-    }
+def _once(doubles: Sequence[Finding]) -> list[Finding]:
+    """Doubles without those that say of the other one of a pair what was said of the first."""
+    pairs: dict[frozenset[int], Finding] = {}
+    for one in doubles:
+        pairs.setdefault(frozenset((one.sample, one.training)), one)
+    return list(pairs.values())
+
+
+def _side_by_side(report: Report, one: Finding, other: str) -> list[dict[str, Any]]:
+    """Views of a sample and of what it is like, an image of the set ``other``."""
+    sides = (report.sets["synthetic"].files[one.sample], report.sets[other].files[one.training])
+    names = ("sample", "training image" if other == "training" else "other sample")
+    return [
+        {"of": of, "views": [png(v) for v in pictures_of(file).values()]} for of, file in zip(names, sides, strict=True)
+    ]
 
 
 SCORES = {
