@@ -32,18 +32,23 @@ def sampler(**more: Any) -> Config:
     return {"_target_": "tools.engines.sampling.DiffusionSampler", "scheduler": "@scheduler", "steps": "@steps", **more}
 
 
+def updates() -> list[Config]:
+    """One update by the objective's one loss."""
+    return [
+        training_parts.update(
+            "denoiser",
+            {"denoiser": "@network"},
+            training_parts.adam("$@network.parameters()", "@learning_rates#denoiser"),
+            "$@objective.denoiser_loss",
+        )
+    ]
+
+
 def training(inferer: Config) -> Config:
-    """The section `train` from the sampler on: one update by the objective's one loss."""
+    """The section `train` from the sampler on."""
     return {
         "inferer": inferer,
-        "updates": [
-            training_parts.update(
-                "denoiser",
-                {"denoiser": "@network"},
-                training_parts.adam("$@network.parameters()", "@learning_rates#denoiser"),
-                "$@objective.denoiser_loss",
-            )
-        ],
+        "updates": updates(),
         "handlers": training_parts.training_handlers(),
         "trainer": training_parts.trainer(
             ema="@ema",

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from tools.catalogue.fastgan.entry import FastGANBundle
-from tools.catalogue.fastgan.inference import evaluate, inference
+from tools.catalogue.fastgan.entry import maker
 from tools.catalogue.fastgan.metadata import metadata
 from tools.catalogue.fastgan.options import OPTIONS
 from tools.catalogue.fastgan.training import train
 from tools.catalogue.parts import Config
+from tools.catalogue.slices.configs import slice_configs
 from tools.catalogue.slices.data import HEAD_BLEEDING
-from tools.catalogue.terms import PHANTOMS, data_license
+from tools.catalogue.slices.maker import SliceBundle, facts, terms
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
 
-def configs(bundle: FastGANBundle) -> dict[str, Config]:
-    return {"train": train(bundle), "inference": inference(bundle), "evaluate": evaluate(bundle)}
+def configs(bundle: SliceBundle) -> dict[str, Config]:
+    return slice_configs(bundle, metadata(bundle)["version"], train(bundle), maker())
 
 
-def facts(bundle: FastGANBundle) -> Config:
-    """Return what the README says of this bundle besides its entry's fields: nothing."""
-    return {}
-
-
-def terms(bundle: FastGANBundle) -> str:
-    return data_license(bundle.data.dataset.terms, PHANTOMS)
-
-
-BUNDLES = (FastGANBundle("fastgan_ich", data=HEAD_BLEEDING),)
+BUNDLES = (SliceBundle("fastgan_ich", data=HEAD_BLEEDING),)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tools.catalogue.fastgan.entry import OF_NETWORK, PHANTOM_SIZE, FastGANBundle
-from tools.catalogue.metadata import metadata as metadata_of
+from tools.catalogue.fastgan.entry import OF_NETWORK
 from tools.catalogue.parts import Config
-from tools.catalogue.slices.metadata import latent_tensor, made_tensor, slice_words
+from tools.catalogue.slices.maker import SliceBundle
+from tools.catalogue.slices.metadata import gan_metadata
 
 PAPERS = (
     "Liu B, Zhu Y, Song K, Elgammal A. Towards faster and stabilized GAN training for high-fidelity few-shot image "
@@ -15,21 +15,13 @@ PAPERS = (
 )
 
 
-def metadata(bundle: FastGANBundle) -> Config:
-    data = bundle.data
-    return metadata_of(
-        "generate",
-        {"0.1.0": f"first version: training, inference and evaluation of FastGAN on {data.what}"},
-        slice_words(
-            data,
-            "FastGAN",
-            "a light generator for small sets, which makes them of a latent vector at once, against a discriminator "
-            "that must also draw what it was shown",
-            "B. Liu, Y. Zhu, K. Song and A. Elgammal",
-            f"latent vector of {OF_NETWORK['latent_dim']} independent standard normal numbers",
-            PAPERS,
-        ),
-        latent_tensor(OF_NETWORK["latent_dim"]),
-        made_tensor(data, PHANTOM_SIZE),
-        also=("highdicom",),  # of labelled folders
+def metadata(bundle: SliceBundle) -> Config:
+    return gan_metadata(
+        bundle.data,
+        "FastGAN",
+        "a light generator for small sets, which makes them of a latent vector at once, against a discriminator "
+        "that must also draw what it was shown",
+        "B. Liu, Y. Zhu, K. Song and A. Elgammal",
+        PAPERS,
+        OF_NETWORK["latent_dim"],
     )

@@ -1,18 +1,13 @@
-"""An entry of the family, and the parts that its configs share."""
+"""What the configs of the family share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tools.catalogue import denoising_parts
 from tools.catalogue.parts import Config
-from tools.catalogue.slices.data import SliceData
+from tools.catalogue.slices.maker import SliceMaker, latent_from_seed
 
 WIDTHS, PHANTOM_WIDTHS = [64, 128, 256, 256], [32, 64, 64]
 """Widths of the network's levels, of which each but the first halves the slice, with the dataset and with phantoms."""
-
-SIZE, PHANTOM_SIZE = 256, 64
-"""Pixels a side, with the dataset and with phantoms."""
 
 STEPS = 50
 """Steps from noise to sample, by DDIM."""
@@ -24,19 +19,6 @@ OF_SCHEDULE = {"prediction": "epsilon", "num_train_timesteps": 1000, "noise_sche
 """Settings of what was learned, without which a sampler makes nothing of the weights."""
 
 SETTINGS = {**OF_NETWORK, **OF_SCHEDULE}
-
-
-@dataclass(frozen=True)
-class SliceDiffusionBundle:
-    """Diffusion on the pixels of labelled slices.
-
-    Attributes:
-        name: name of the bundle.
-        data: dataset that it is trained on.
-    """
-
-    name: str
-    data: SliceData
 
 
 def network() -> Config:
@@ -59,21 +41,13 @@ def scheduler() -> Config:
     return denoising_parts.scheduler(num_train_timesteps="@num_train_timesteps", schedule="@noise_schedule")
 
 
-def sampler() -> Config:
-    return denoising_parts.sampler(eta="@eta", guidance="@guidance")
-
-
-def sampling_options() -> Config:
-    return {"sampler": "ddim", "steps": STEPS, "eta": 0.0, "guidance": 1.0}
-
-
-def noise_from_seed() -> Config:
-    return {
-        "_target_": "tools.transforms.latent.LatentFromSeedd",
-        "latent_dim": "$[@sample_channels.number, @image_size, @image_size]",
-    }
-
-
-def prepare_noise(class_key: str) -> Config:
-    """Noise goes in, and the class of a slice, if it has one."""
-    return {"_target_": "tools.engines.generation.PrepareLatents", "class_key": class_key}
+def maker() -> SliceMaker:
+    return SliceMaker(
+        network=network(),
+        settings=SETTINGS,
+        inferer=denoising_parts.sampler(eta="@eta", guidance="@guidance"),
+        latents=latent_from_seed("$[@sample_channels.number, @image_size, @image_size]"),
+        options={"sampler": "ddim", "steps": STEPS, "eta": 0.0, "guidance": 1.0},
+        checked=("network_channels", "num_res_blocks", "prediction"),
+        before={"scheduler": scheduler()},
+    )

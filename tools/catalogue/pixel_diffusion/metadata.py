@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.catalogue.metadata import metadata as metadata_of
 from tools.catalogue.parts import Config
-from tools.catalogue.pixel_diffusion.entry import SliceDiffusionBundle
+from tools.catalogue.slices.maker import SliceBundle
 
 PAPERS = (
     "Ho J, Jain A, Abbeel P. Denoising diffusion probabilistic models. NeurIPS 2020, arXiv 2006.11239.",
@@ -16,7 +16,7 @@ PAPERS = (
 )
 
 
-def metadata(bundle: SliceDiffusionBundle) -> Config:
+def metadata(bundle: SliceBundle) -> Config:
     data = bundle.data
     channels = {str(number): name for number, name in enumerate(data.channels)}
     tensor = {

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tools.catalogue.metadata import metadata
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.data import SliceData
+from tools.catalogue.slices.maker import PHANTOM_SIZE
+
+
+def gan_metadata(
+    data: SliceData, method: str, how: str, authors: str, papers: Sequence[str], latent_dim: int
+) -> Config:
+    """Return `metadata.json` of the first version; arguments as of `slice_words`, and the size of the latent."""
+    given = f"latent vector of {latent_dim} independent standard normal numbers"
+    return metadata(
+        "generate",
+        {"0.1.0": f"first version: training, inference and evaluation of {method} on {data.what}"},
+        slice_words(data, method, how, authors, given, papers),
+        latent_tensor(latent_dim),
+        made_tensor(data, PHANTOM_SIZE),
+        also=("highdicom",),  # of labelled folders
+    )
 
 
 def slice_words(data: SliceData, method: str, how: str, authors: str, given: str, papers: Sequence[str]) -> Config:

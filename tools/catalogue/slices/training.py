@@ -1,15 +1,13 @@
-"""What `train.json` of a generator of labelled slices says of data and validation.
-
-A family puts these beside its networks, objective and updates::
-
-    "image_size": ..., **slice_options(data), ..., "train": {**training_data(data), ...}, "validate": validation(...)
-"""
+"""`train.json` of a generator of labelled slices: a family gives networks, objective and updates."""
 
 from __future__ import annotations
 
-from tools.catalogue import training_parts
+from collections.abc import Sequence
+
+from tools.catalogue import parts, training_parts
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.data import SliceData
+from tools.catalogue.slices.maker import PHANTOM_SIZE, SliceBundle, SliceMaker, prepare_latents
 
 OPTIONS = (
     *(option for option in training_parts.TRAINING_OPTIONS if option != "window"),
@@ -20,10 +18,107 @@ OPTIONS = (
 SAMPLE = ("image_size", "images", "labels", "encoding", "classes")
 """Ids of what a sample is, which go with the weights."""
 
-PHANTOM_SLICES, SLICES = {"val_slices": 16}, {"val_slices": 64}
-"""How many slices a validation makes, with phantoms and with a dataset: for the family's `training_parts.scales`."""
 
-PROVENANCE = "$data_provenance(@data_dir, @train#dataset.data, @train#store.fields_of_view())"
+def training(
+    bundle: SliceBundle,
+    version: str,
+    maker: SliceMaker,
+    *,
+    phantom: Config,
+    paper: Config,
+    options: Config,
+    checked: Sequence[str],
+    networks: Config,
+    updates: Config,
+    learned: Config | None = None,
+    also: Config | None = None,
+    trainer: Config | None = None,
+    image_size: str = "@image_size",
+) -> Config:
+    """Return the whole `train.json`.
+
+    Args:
+        bundle: the bundle.
+        version: version of the bundle.
+        maker: description of how it makes slices.
+        phantom: sizes with phantoms, besides the side of the slices and what is for all families.
+        paper: same sizes with the dataset.
+        options: further options, with their defaults.
+        checked: options that are checked, besides those of all families.
+        networks: ids from the networks' definitions to the objective and what inference needs, `models`; the averaged
+            generator is the `ema`'s.
+        updates: ids of the section `train` that say how networks learn.
+        learned: settings of ``maker`` that are what is learned, not what learns.
+        also: further parts of the training's state, kept in its checkpoints.
+        trainer: further arguments of the trainer.
+        image_size: side of the slices that are read, an expression that may check it.
+    """
+    data = bundle.data
+    later = {*phantom, *(learned or {})}
+    length = {} if "iterations" in phantom else {"iterations": None}
+    return {
+        **training_parts.where_training_writes(bundle.name),
+        **training_parts.scales(
+            phantom={"image_size": PHANTOM_SIZE, **phantom, "val_slices": 16, "num_workers": 0},
+            paper={"image_size": bundle.image_size, **paper, "val_slices": 64, "num_workers": 4},
+        ),
+        **length,
+        **{setting: value for setting, value in maker.settings.items() if setting not in later},
+        **slice_options(data),
+        **(learned or {}),
+        **maker.options,
+        "precision": "fp32",
+        "accumulation": 1,
+        **options,
+        "resume": None,
+        "save_interval": 1,
+        **parts.check(*OPTIONS, *checked),
+        "network_def": maker.network,
+        **networks,
+        "provenance": "$data_provenance(@data_dir, @train#dataset.data, @train#store.fields_of_view())",
+        "settings": {
+            "bundle": bundle.name,
+            "version": version,
+            **{id: f"@{id}" for id in (*SAMPLE, *maker.settings, "seed", "batch_size", "precision")},
+            "data": "@provenance",
+        },
+        "train": {
+            **training_data(data, image_size),
+            "inferer": maker.inferer,
+            **updates,
+            "handlers": training_parts.training_handlers(also),
+            "trainer": training_parts.trainer(
+                ema="@ema",
+                **{
+                    "max_epochs": "$@max_epochs if @iterations is None else "
+                    "epochs_for(@iterations, len(@train#dataset), @batch_size)",
+                    **(trainer or {}),
+                },
+            ),
+        },
+        "validate": validation(data, maker.latents, "$@ema.module", prepare_latents("class")),
+        **training_parts.start_training(),
+    }
+
+
+def adversaries(discriminator: Config, **average: str) -> Config:
+    """Return the ids of generator and discriminator, which may begin with the weights of others, and of the average.
+
+    Args:
+        discriminator: definition of the discriminator; the generator's stands before.
+        average: arguments of the generator's average.
+    """
+    begun = "$begun_with(@{}_def, @start_from, @sample_channels.number{}).to(@device)"
+    return {
+        "discriminator_def": discriminator,
+        "network": begun.format("network", ""),
+        "discriminator": begun.format("discriminator", ", 'discriminator.pt'"),
+        "ema": {"_target_": "tools.engines.ema.ExponentialMovingAverage", "network": "@network", **average},
+    }
+
+
+MODELS = {"model": "$@ema.module", "discriminator": "@discriminator"}
+"""What an adversarial training leaves."""
 
 
 def slice_options(data: SliceData) -> Config:

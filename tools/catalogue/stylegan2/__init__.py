@@ -5,28 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tools.catalogue.parts import Config
+from tools.catalogue.slices.configs import slice_configs
 from tools.catalogue.slices.data import BRAIN_TUMOUR, PANCREAS_TUMOUR
-from tools.catalogue.stylegan2.entry import StyleGAN2Bundle
-from tools.catalogue.stylegan2.inference import evaluate, inference
+from tools.catalogue.slices.maker import facts, terms
+from tools.catalogue.stylegan2.entry import StyleGAN2Bundle, maker
 from tools.catalogue.stylegan2.metadata import metadata
 from tools.catalogue.stylegan2.options import OPTIONS
 from tools.catalogue.stylegan2.training import train
-from tools.catalogue.terms import PHANTOMS, data_license
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
 
 def configs(bundle: StyleGAN2Bundle) -> dict[str, Config]:
-    return {"train": train(bundle), "inference": inference(bundle), "evaluate": evaluate(bundle)}
-
-
-def facts(bundle: StyleGAN2Bundle) -> Config:
-    """Return what the README says of this bundle besides its entry's fields: nothing."""
-    return {}
-
-
-def terms(bundle: StyleGAN2Bundle) -> str:
-    return data_license(bundle.data.dataset.terms, PHANTOMS)
+    return slice_configs(bundle, metadata(bundle)["version"], train(bundle), maker(bundle))
 
 
 BUNDLES = (
