@@ -35,8 +35,8 @@ LAYERS = {
     "losses": (*FILES, "transforms", "layers", "networks", "engines"),
     # what bundles there are: text
     "catalogue": (*FILES, "datasets"),
-    # commands: nothing imports them, but gpu, which runs benchmark's measurements, and gallery, which knows of
-    # published weights
+    # commands: nothing imports them, but gpu, which runs benchmark's measurements, compare, which reads configs as it
+    # does, and gallery, which knows of published weights
     "collection": (*FILES, "io", "transforms", "engines"),
     "ensemble": (*FILES, "options", "io", "engines", "collection"),
     # what measures images, whoever makes them
@@ -53,6 +53,7 @@ LAYERS = {
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "usefulness": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "ensemble", "evaluation"),
     "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines"),
+    "compare": (*FILES, "options", "transforms", "features", "engines", "evaluation", "benchmark"),
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),
     "published": (*FILES, "options", "networks", "engines"),

@@ -8,6 +8,7 @@ COMMANDS = {
     "benchmark": "tools.benchmark.command:benchmark",
     "benchmark_distances": "tools.benchmark.distances:benchmark_distances",
     "benchmark_slices": "tools.benchmark.slice_store:benchmark_slices",
+    "compare": "tools.compare.command:compare",
     "evaluate": "tools.evaluation.command:evaluate",
     "fetch_weights": "tools.published.command:fetch_weights",
     "gallery": "tools.gallery.command:gallery",

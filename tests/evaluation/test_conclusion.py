@@ -5,7 +5,8 @@ import math
 import pytest
 
 from tools.evaluation.conclusion import conclusion
-from tools.evaluation.report import _number, _space_notes
+from tools.evaluation.page import number_text
+from tools.evaluation.report import _space_notes
 from tools.evaluation.results import Metric, Score, SpaceResult
 from tools.evaluation.units import SIGNED, Unit
 from tools.metrics.layers import LayerScores
@@ -88,5 +89,5 @@ def test_values_are_shown_in_hu_where_they_are_hu():
 def test_a_note_of_several_spaces_is_said_once_and_no_number_fills_the_page():
     notes = _space_notes({"one": space(1, "rough", a=(1, 0, 2)), "two": space(1, "rough"), "three": space(1)})
     assert notes == ["one, two: rough."]
-    assert _number(-74760025493704548045291527.0) == "-7.476e+25"
-    assert _number(123456.7) == "123457"
+    assert number_text(-74760025493704548045291527.0) == "-7.476e+25"
+    assert number_text(123456.7) == "123457"

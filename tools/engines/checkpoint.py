@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import signal
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,8 @@ class TrainingCheckpoint:
         resume: None, "auto" (the newest whole checkpoint in ``directory``, a new run if there is none) or a path.
         also: further parts of the state, by name: whatever has ``state_dict`` and ``load_state_dict``, for instance
             pools of past images.
+        save_seconds: seconds after which another checkpoint is written, after any iteration; None for none but those
+            of epochs.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class TrainingCheckpoint:
         n_saved: int = 2,
         resume: str | None = None,
         also: Mapping[str, Stateful] | None = None,
+        save_seconds: float | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.models = models
@@ -82,12 +86,17 @@ class TrainingCheckpoint:
         self.n_saved = n_saved
         self.resume = resume
         self.also = dict(also or {})
+        self.save_seconds = save_seconds
+        self._saved_at = time.monotonic()
         self._saved: int | None = None  # the iteration after which the newest checkpoint was written
         self._read: dict = {}  # the checkpoint to resume from, in process 0
 
     def attach(self, engine: AlternatingTrainer) -> None:
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
+        if self.save_seconds is not None:
+            # the next one begins: all that the last one led to is done
+            engine.add_event_handler(Events.GET_BATCH_STARTED, self._save_in_time)
         engine.add_event_handler(Events.TERMINATE, self.terminated)
         if self.evaluator is not None:
             self.evaluator.add_event_handler(Events.STARTED, self._around_validation, engine)
@@ -115,6 +124,10 @@ class TrainingCheckpoint:
     def epoch_completed(self, engine: AlternatingTrainer) -> None:
         epoch = engine.state.epoch
         if epoch % self.save_interval == 0 or epoch == engine.state.max_epochs:
+            self.save(engine)
+
+    def _save_in_time(self, engine: AlternatingTrainer) -> None:
+        if time.monotonic() - self._saved_at >= self.save_seconds:
             self.save(engine)
 
     def terminated(self, engine: AlternatingTrainer) -> None:
@@ -145,7 +158,7 @@ class TrainingCheckpoint:
                 save_model(self.directory / f"{name}_last.pt", network, self.settings | {"epoch": epoch}, name)
         path = self._path(epoch, within, iteration)
         write_torch_file(path, state_of(engine, self.evaluator, self.also) | {"settings": self.settings})
-        self._saved = iteration
+        self._saved, self._saved_at = iteration, time.monotonic()
         for _, old in checkpoints(self.directory)[self.n_saved :]:
             old.unlink()
         logger.info(f"Saved {path}.")

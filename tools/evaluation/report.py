@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-import json
 import logging
 import math
 import os
@@ -17,13 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
-
+from tools.evaluation.page import csv_text, json_text, number_text, page, write_text
 from tools.evaluation.plots import histograms_plot, layers_plot, png, spectrum_picture
 from tools.evaluation.results import Comparison, Metric, Score, SetFacts, SpaceResult
 from tools.evaluation.summary import SetSummary
 from tools.evaluation.units import SIGNED, Unit
-from tools.files import whole_file
 from tools.metrics.diversity import Diversity
 from tools.metrics.layers import LayerScores
 from tools.transforms.flat import is_flat
@@ -133,9 +128,9 @@ def write_report(output_dir: str | os.PathLike, report: Report) -> None:
     """
     output_dir = Path(output_dir)
     record = report.record()
-    _write(output_dir / "report.json", json.dumps(_plain(record), indent=2, allow_nan=False) + "\n")
-    _write(output_dir / "report.csv", _csv(_rows(report)))
-    _write(output_dir / "report.html", _page(report, record))
+    write_text(output_dir / "report.json", json_text(record))
+    write_text(output_dir / "report.csv", csv_text(COLUMNS, map(astuple, _rows(report))))
+    write_text(output_dir / "report.html", _page(report, record))
     logger.info("%s", report.comparison.conclusion)
     logger.info("wrote report.json, report.csv and report.html to %s", output_dir)
 
@@ -160,19 +155,8 @@ def _rows(report: Report) -> list[Row]:
     return rows
 
 
-def _csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(["" if value is None or value != value else value for value in astuple(row)] for row in rows)
-    return text.getvalue()
-
-
 def _page(report: Report, record: Mapping[str, Any]) -> str:
     comparison, sets = report.comparison, report.sets
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     models = list(comparison.layers)
     scores = list(dict.fromkeys(metric for found in comparison.layers.values() for metric in found))
     layer_count = len(next(iter(comparison.layers[models[0]].values())).scores)
@@ -182,7 +166,8 @@ def _page(report: Report, record: Mapping[str, Any]) -> str:
         for found in space.models.values()
         for score in found.values()
     )
-    return environment.get_template("report.html.j2").render(
+    return page(
+        Path(__file__).with_name("report.html.j2"),
         title=report.title,
         date=record["date"].replace("T", " ").replace("+00:00", " UTC"),
         conclusion=comparison.conclusion,
@@ -223,7 +208,7 @@ def _summary(sets: Mapping[str, SetFacts], unit: Unit) -> str:
 
 
 def _ends(values: Sequence[float], unit: Unit) -> str:
-    low, high = (_number(value) for value in values)
+    low, high = (number_text(value) for value in values)
     return f"{low} to {high} HU" if unit.name == "HU" else f"{low} to {high}"
 
 
@@ -238,7 +223,7 @@ def _space_notes(spaces: Mapping[str, SpaceResult]) -> list[str]:
 
 def _space_table(name: str, space: SpaceResult) -> dict[str, Any]:
     metrics = [metric for metric in NAMES if any(metric in scores for scores in space.models.values())]
-    rows = [{"name": "real", "real": True, "cells": [{"value": _number(space.baseline.get(m))} for m in metrics]}]
+    rows = [{"name": "real", "real": True, "cells": [{"value": number_text(space.baseline.get(m))} for m in metrics]}]
     for model, scores in space.models.items():
         rows.append({"name": model, "cells": [_cell(metric, scores.get(metric)) for metric in metrics]})
     return {"space": name, "columns": [NAMES[m] for m in metrics], "rows": rows}
@@ -246,11 +231,11 @@ def _space_table(name: str, space: SpaceResult) -> dict[str, Any]:
 
 def _cell(metric: str, score: Score | None) -> dict[str, str]:
     if score is None:
-        return {"value": _number(None), "interval": ""}
+        return {"value": number_text(None), "interval": ""}
     if score.low is None:
-        return {"value": _number(score.value), "interval": ""}
+        return {"value": number_text(score.value), "interval": ""}
     low = max(score.low, 0.0) if metric == "fid" else score.low  # an interval knows no ends of a scale
-    return {"value": _number(score.value), "interval": f"{_number(low)} to {_number(score.high)}"}
+    return {"value": number_text(score.value), "interval": f"{number_text(low)} to {number_text(score.high)}"}
 
 
 Layers = Mapping[str, Mapping[Metric, LayerScores]]
@@ -260,8 +245,8 @@ def _layer_row(metric: Metric, layers: Layers) -> dict[str, Any]:
     found = [scores[metric] for scores in layers.values()]
     return {
         "name": _layer_name(metric),
-        "baseline": _number(found[0].baseline_average),
-        "cells": [f"{_number(of.average)} ({_number(of.average_ratio)})" for of in found],
+        "baseline": number_text(found[0].baseline_average),
+        "cells": [f"{number_text(of.average)} ({number_text(of.average_ratio)})" for of in found],
         "better": "smaller" if metric.name in SMALLER_IS_BETTER else "larger",
     }
 
@@ -274,7 +259,7 @@ def _layer_plot(metric: Metric, layers: Layers) -> dict[str, str]:
     else:
         # no baseline to divide by: the scores themselves
         svg = layers_plot({model: scores[metric].scores for model, scores in layers.items()}, "score")
-    averages = ", ".join(f"{model} {_number(scores[metric].average)}" for model, scores in layers.items())
+    averages = ", ".join(f"{model} {number_text(scores[metric].average)}" for model, scores in layers.items())
     return {"title": name, "alt": f"{name} over layers; averages: {averages}", "svg": svg}
 
 
@@ -291,8 +276,8 @@ def _diversity_rows(diversity: Mapping[str, Diversity]) -> list[dict[str, Any]]:
         {
             "name": name,
             "real": name == "real",
-            "value": _number(d.ms_ssim),
-            "std": _number(d.std),
+            "value": number_text(d.ms_ssim),
+            "std": number_text(d.std),
             "pairs": d.pairs,
         }
         for name, d in diversity.items()
@@ -304,7 +289,7 @@ def _truth_table(truth: Mapping[str, Mapping[str, float]]) -> dict[str, Any] | N
         return None
     names = list(dict.fromkeys(name for numbers in truth.values() for name in numbers))
     rows = [
-        {"name": name.replace("_", " "), "cells": [_number(numbers.get(name)) for numbers in truth.values()]}
+        {"name": name.replace("_", " "), "cells": [number_text(numbers.get(name)) for numbers in truth.values()]}
         for name in names
     ]
     note = (
@@ -319,28 +304,5 @@ def _layer_name(metric: Metric) -> str:
     return NAMES.get(metric.name, metric.name) + (f", {metric.space}" if metric.space else "")
 
 
-def _number(value: float | None) -> str:
-    """Write a number for a table: four significant figures."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.0f}" if 10_000 <= abs(value) < 10_000_000 else f"{value:.4g}"
-
-
 def _shown(value: Any) -> str:
     return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Make a value fit for JSON, which has no NaN: null says that there is no value."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")

@@ -22,14 +22,14 @@ from tools.evaluation.comparison import compare
 from tools.evaluation.report import Report, write_report
 from tools.evaluation.results import Comparison
 from tools.evaluation.settings import ComparisonSettings
-from tools.evaluation.summary import ImageSummary, sets_of, summary_of
+from tools.evaluation.summary import ImageSummary, sets_of, signed_volume, summary_of_tensor
 from tools.evaluation.units import SIGNED, Unit
 from tools.features.cache import ArrayCache
 from tools.features.space import FeatureSpace
 from tools.files import whole_file
 from tools.former import former_arguments
 from tools.metrics.diversity import Diversity, SuccessiveSimilarity, diversity_of
-from tools.transforms.flat import as_volume, spacing_of
+from tools.transforms.flat import spacing_of
 from tools.transforms.window import Window
 
 logger = logging.getLogger(__name__)
@@ -151,13 +151,8 @@ class EvaluationReport:
         return name
 
     def _keep(self, kind: str, name: str, image: torch.Tensor, spacing: Sequence[float] | None) -> None:
-        volume = as_volume(torch.as_tensor(image).detach().float(), f"a {kind} image")
-        if len(volume) != 1:
-            raise ValueError(f"a {kind} image has {len(volume)} channels, expected one; got shape {tuple(image.shape)}")
-        volume = volume[0].clamp(-1, 1)
-        array = np.asarray(volume.cpu())
-        ends = self.unit.value(float(array.min())), self.unit.value(float(array.max()))
-        summary = summary_of(array, name, self.spaces, self.comparing.layers, spacing, ends, volume.device)
+        volume = signed_volume(image, f"a {kind} image")
+        summary = summary_of_tensor(volume, name, self.spaces, self.comparing.layers, spacing, self.unit)
         self._kept[kind].save(re.sub(r"[^-.#=+A-Za-z0-9]", "_", name), summary.state())
         similarity = self._similarity.get(kind)
         if isinstance(similarity, SuccessiveSimilarity):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from tools.evaluation.units import Unit
 from tools.evaluation.views import views_of
 from tools.features.space import FeatureSpace
 from tools.metrics.layer_summary import LayerSummary
@@ -137,6 +138,36 @@ def summary_of(
         positions = space.positions(volume.shape)
         rows[space.name] = Rows(features, None if positions is None else np.asarray(positions, np.float64))
     return ImageSummary(name, volume.shape, value_range or (low, high), summary, views_of(volume, spacing), rows)
+
+
+def signed_volume(image: torch.Tensor, what: str) -> torch.Tensor:
+    """One channel of what an evaluator gives, as a volume [D, H, W] in [-1, 1], to which it is clipped.
+
+    Args:
+        image: volume [1, D, H, W], or 2D image [1, H, W], of which D is 1 then.
+        what: name of the image, for messages.
+
+    Raises:
+        ValueError: the image has more than a channel, or another number of axes.
+    """
+    volume = as_volume(torch.as_tensor(image).detach().float(), what)
+    if len(volume) != 1:
+        raise ValueError(f"{what} has {len(volume)} channels, expected one; got shape {tuple(image.shape)}")
+    return volume[0].clamp(-1, 1)
+
+
+def summary_of_tensor(
+    volume: torch.Tensor,
+    name: str,
+    spaces: Sequence[FeatureSpace],
+    layers: int | None,
+    spacing: Sequence[float] | None,
+    unit: Unit,
+) -> ImageSummary:
+    """Measure a volume of `signed_volume` on its device, see `summary_of`; its range is told in a unit."""
+    array = np.asarray(volume.cpu())
+    ends = unit.value(float(array.min())), unit.value(float(array.max()))
+    return summary_of(array, name, spaces, layers, spacing, ends, volume.device)
 
 
 class SetSummary:

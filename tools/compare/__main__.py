@@ -1,0 +1,19 @@
+"""Measures a run that is trained: ``python -m tools.compare FOLDER``, in a process of its own."""
+
+import sys
+from pathlib import Path
+
+from tools.compare.design import RunFolder
+from tools.compare.measuring import measure
+from tools.errors import mendable_message
+from tools.quiet import quiet
+
+if __name__ == "__main__":
+    quiet()
+    try:
+        measure(RunFolder(Path(sys.argv[1])))
+    except Exception as error:
+        message = mendable_message(error)
+        if message is None:
+            raise
+        raise SystemExit(message) from error
