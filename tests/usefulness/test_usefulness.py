@@ -71,6 +71,7 @@ def run(root, output_dir, *options):
 
 
 def test_the_command_fills_the_table_and_goes_on_where_it_was(folders, tmp_path, capsys, monkeypatch):
+    root = folders
     run(folders, tmp_path, "--amounts=2,all", "--seeds=2")
     assert "A segmenter trained on 4 real patients reaches a Dice of" in capsys.readouterr().out
     record = json.loads((tmp_path / "report.json").read_text())
@@ -99,6 +100,9 @@ def test_the_command_fills_the_table_and_goes_on_where_it_was(folders, tmp_path,
     run(folders, tmp_path, "--amounts=2,all", "--seeds=2")
     assert trained == []
     assert json.loads((tmp_path / "report.json").read_text())["arms"] == record["arms"]
+    # a further model needs its own trainings alone: TSTR, two with real images, and none for TRTS but that on real ones
+    run(folders, tmp_path, "--amounts=2,all", "--seeds=1", f"--synthetic=gan={root / 'made'},other={root / 'test'}")
+    assert len(trained) == 4
 
 
 def test_classes_are_known_by_their_names(folders):

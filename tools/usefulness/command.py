@@ -96,7 +96,8 @@ def usefulness(
     for seed in range(seeds):
         for number, arm in enumerate(arms, start=1):
             what = f"{arm.name}, seed {seed} ({number + seed * len(arms)} of {seeds * len(arms)})"
-            kept = _Kept(Path(output_dir) / "runs", arm, seed, settings, (trained, tested, *made.values()))
+            of_arm = [made[arm.model]] if arm.model else []
+            kept = _Kept(Path(output_dir) / "runs", arm, seed, settings, (trained, tested, *of_arm))
             dice = kept.load()
             if dice is None:
                 network = train_segmenter(
