@@ -5,4 +5,6 @@ TINY = {"base_channels": 8, "latent_dim": 16, "discriminator_channels": 16} | PH
 SLICES = {"phantoms#count": 4, "phantoms#shape": [16, 16, 16]}
 NARROW = {"channels": 4, "discriminator_channels": 4} | SLICES
 DATA = (*PHANTOMS, "num_classes", "slices")  # what a batch depends on, besides bundle and size
+STYLED = {"channel_base": 256, "channel_max": 16, "latent_dim": 16, "style_dim": 16}
+STYLED |= {"phantoms#count": 4, "phantoms#shape": [26, 40, 40]}
 CRF, HA = "crf_gan_luna16", "ha_gan_luna16"

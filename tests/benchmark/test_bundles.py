@@ -91,6 +91,7 @@ def test_what_a_bundle_does_is_read_from_its_metadata():
         "ha_gan": ("generate", 3, True),
         "cyclegan": ("translate", 2, False),
         "rflow_hippocampus": ("generate", 3, False),
+        "stylegan2 of slices": ("generate", 2, True),
     }
     for bundle in bundle_names():
         found = (kind(bundle), dimensions(bundle), has_reference(bundle))

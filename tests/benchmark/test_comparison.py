@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.benchmark.small import CRF, HA, TINY
+from tests.benchmark.small import CRF, HA, STYLED, TINY
 from tools.benchmark import comparison as comparing
 from tools.benchmark import processes
 from tools.benchmark.case import Case
@@ -107,6 +107,40 @@ def test_the_reference_is_the_original_algorithm(batch_file):
         assert calls(reference) == 3  # for D, G and the CRF
     assert "aten::conv_transpose3d" not in {event.key for event in profile.key_averages()}
     assert calls(optimised) == 2
+
+
+def test_slices_of_styles_are_the_same_and_a_mistake_would_be_seen(monkeypatch, batch_file):
+    """Of all four updates, path lengths and R1 among them, whose gradients are gradients of gradients."""
+    from tools.layers.filters import Filter
+
+    case = Case("training_difference", "stylegan2_brats", 32, 1, overrides=STYLED)
+    case = replace(case, batch=batch_file(case.bundle, 32, STYLED))
+    assert measure(case)["value"] < 1e-12
+
+    original = Filter.blurred
+    monkeypatch.setattr(Filter, "blurred", lambda self, *a, **k: original(self, *a, **k) * (1.01 if self.fused else 1))
+    assert measure(case)["value"] > 1e-3
+
+
+def test_the_reference_of_styles_is_the_plain_way(batch_file):
+    """Weights of every sample, convolutions in groups of one sample, nothing transposed, Adam as torch has it."""
+    for way in ("reference", "optimised"):
+        overrides = STYLED | {"implementation": way}
+        batch = batch_file("stylegan2_brats", 32, STYLED)
+        trainer = build_trainer("stylegan2_brats", 32, 2, "fp32", torch.device("cpu"), overrides, batch)
+        assert [update.optimizer.defaults["fused"] for update in trainer.updates] == [way == "optimised"] * 4
+        generator = trainer.networks["generator"]
+        with torch.no_grad(), torch.profiler.profile(record_shapes=True) as profile:
+            generator(torch.zeros(2, 16))
+        assert ("aten::conv_transpose2d" in {event.key for event in profile.key_averages()}) == (way == "optimised")
+        shapes = [event.input_shapes for event in profile.events() if event.name == "aten::conv2d"]
+        of_samples = [x for x, weight, *_ in shapes if x[0] == 1 and weight[2:] == [3, 3]]
+        assert len(of_samples) == (7 if way == "reference" else 0)
+
+
+def test_no_volumes_and_scans_of_bundles_that_make_slices():
+    assert comparing.abilities("stylegan2_brats") == {"training"}
+    assert comparing.abilities(CRF) == {"training", "generation", "preparation"}
 
 
 def test_translation_and_preparation_are_compared(tmp_path, monkeypatch):

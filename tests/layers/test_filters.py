@@ -58,6 +58,22 @@ def test_doubling_is_four_times_the_transpose_of_halving():
     torch.testing.assert_close(up, 4 * down, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["blurred", "halved"])
+def test_a_filter_in_one_pass_is_that_of_two_to_the_gradient_of_its_gradient(name):
+    one, two = Filter([1.0, 2.0, 4.0, 3.0]).double(), Filter([1.0, 2.0, 4.0, 3.0]).double()
+    two.fused = False
+
+    def filtered(module, x):
+        return module.blurred(x, 2, 2, gain=3) if name == "blurred" else module.halved(x, gain=3)
+
+    x = images(1, 2, 4, 6).requires_grad_()
+    torch.testing.assert_close(filtered(one, x), filtered(two, x), rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(lambda x: filtered(one, x), x)
+    assert torch.autograd.gradgradcheck(lambda x: filtered(one, x) ** 2, x)
+    with torch.no_grad():
+        torch.testing.assert_close(filtered(one, x), filtered(two, x), rtol=1e-12, atol=1e-12)
+
+
 def test_the_taps_are_those_of_the_paper():
     torch.testing.assert_close(Filter(BINOMIAL).taps, torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8)
     assert not Filter().state_dict()

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tools.benchmark.case import Case
-from tools.benchmark.configs import bundle_metadata, has_reference, kind
+from tools.benchmark.configs import bundle_metadata, dimensions, has_reference, kind
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases
 from tools.files import whole_file
 
@@ -120,7 +120,8 @@ def comparisons(
 def abilities(bundle: str) -> set[str]:
     """Return what of a bundle can be compared. Of a training without a reference the seconds and memory are told."""
     able = {"training", *USES.get(kind(bundle), ())}
-    able -= set() if has_reference(bundle) else {"generation"}  # which is compared with the reference's
+    if not has_reference(bundle) or dimensions(bundle) != 3:  # of volumes, beside the reference's
+        able -= {"generation"}
     made = bundle_metadata(bundle)["network_data_format"]["outputs"]["pred"]
     return able | ({"preparation"} if "generation" in able and made["format"] == "hounsfield" else set())
 

@@ -64,6 +64,7 @@ NAMES = {
     "weights_beside": "tools.engines.weights",
     "medicalnet_distance": "tools.features.medicalnet",
     "print_left_out": "tools.io.left_out",
+    "set_fused": "tools.layers.equalised",
     "set_implementation": "tools.layers.implementation",
     "LPIPS": "tools.losses.lpips",
     "volume_mind_loss": "tools.losses.mind",

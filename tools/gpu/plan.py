@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tools.benchmark.case import Case
-from tools.benchmark.configs import translates
+from tools.benchmark.configs import dimensions, translates
 from tools.gpu.life import train_config
 
 EQUALITY_SIZE = 64
@@ -76,10 +76,10 @@ def memory(bundles: Iterable[str], sizes: Sequence[int], batches: Sequence[int],
 
 
 def generation(bundles: Iterable[str], sizes: Sequence[int], **common: Any) -> list[Measurement]:
-    """A volume of the bundles that have a reference: whole, by that, and by slabs into a file."""
+    """A volume of the bundles that make some and have a reference: whole, by that, and by slabs into a file."""
     found = []
     for bundle in bundles:
-        if "implementation" not in train_config(bundle):
+        if "implementation" not in train_config(bundle) or dimensions(bundle) != 3:
             continue
         for size in sizes:
             case = Case("generation", bundle, size, 1, **common)

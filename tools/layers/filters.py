@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SHORT = 4
+"""Most taps along an axis for which one pass over both axes is faster than one over each."""
+
 BINOMIAL = (1.0, 3.0, 3.0, 1.0)
 """Taps of StyleGAN2's filter, whose sum is made 1."""
 
@@ -43,6 +46,8 @@ def resample(
     before, after = padding
     x = F.pad(x, (before, after, before, after))
     taps = taps.to(x.dtype).flip(*range(taps.ndim))
+    if taps.ndim == 1 and len(taps) <= SHORT:
+        taps = taps[:, None] * taps
     if taps.ndim == 2:
         return _depthwise(x, taps * gain, down)
     x = _depthwise(x, taps[None, :] * gain, (1, down))
@@ -58,12 +63,17 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int | tuple[int, int]) -> Tens
 class Filter(nn.Module):
     """A fixed low-pass filter, and what is enlarged or reduced through it.
 
+    ``fused`` takes the gradient of the gradient as what it is, a filter: torch's own goes through the channels of a
+    depthwise convolution one by one. Otherwise all is ``resample``.
+
     Args:
         taps: taps along an axis, an even number for ``doubled`` and ``halved``; their sum is made 1.
 
     Attributes:
         taps: the taps as they act, [t], a buffer that state dicts do not hold.
     """
+
+    fused = True
 
     def __init__(self, taps: Sequence[float] = BINOMIAL) -> None:
         super().__init__()
@@ -75,10 +85,68 @@ class Filter(nn.Module):
         """[B, C, H, W] -> [B, C, 2 H, 2 W]; a constant stays what it is, away from the border."""
         return resample(x, self.taps, up=2, padding=(self.size // 2, self.size // 2 - 1), gain=4)
 
-    def halved(self, x: Tensor) -> Tensor:
-        """[B, C, 2 H, 2 W] -> [B, C, H, W], a quarter of the transpose of ``doubled``."""
-        return resample(x, self.taps, down=2, padding=((self.size - 1) // 2, self.size // 2 - 1))
+    def halved(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """[B, C, 2 H, 2 W] -> [B, C, H, W], a quarter of the transpose of ``doubled`` where the gain is 1."""
+        return self._filtered(x, (self.size - 1) // 2, self.size // 2 - 1, gain, down=2)
 
     def blurred(self, x: Tensor, before: int, after: int, gain: float = 1.0) -> Tensor:
         """[B, C, H, W] -> [B, C, H + before + after + 1 - t, ...], filtered after zeros are added on each side."""
-        return resample(x, self.taps, padding=(before, after), gain=gain)
+        return self._filtered(x, before, after, gain)
+
+    def _filtered(self, x: Tensor, before: int, after: int, gain: float, down: int = 1) -> Tensor:
+        if not self.fused or before != after or self.size > SHORT:
+            return resample(x, self.taps, down=down, padding=(before, after), gain=gain)
+        taps = self.taps.to(x.dtype).flip(0)
+        return depthwise(x, taps[:, None] * taps * gain, down, before)
+
+
+def depthwise(x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+    """Correlate every channel of images [B, C, H, W] with one kernel [a, b] that does not learn."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _Correlated.apply(x, kernel, stride, padding)
+    return F.conv2d(x, _of_each(kernel, x), stride=stride, padding=padding, groups=x.shape[1])
+
+
+def _of_each(kernel: Tensor, x: Tensor) -> Tensor:
+    return kernel.to(x.dtype).expand(x.shape[1], 1, *kernel.shape)
+
+
+class _Correlated(torch.autograd.Function):
+    """``depthwise``, which is linear in the image: the gradient of its gradient is itself."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(kernel)
+        ctx.given = stride, padding, x.shape
+        return F.conv2d(x, _of_each(kernel, x), stride=stride, padding=padding, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Transposed.apply(gradient, *ctx.saved_tensors, *ctx.given), None, None, None
+
+
+class _Transposed(torch.autograd.Function):
+    """The transpose of `_Correlated`."""
+
+    @staticmethod
+    def forward(ctx, gradient: Tensor, kernel: Tensor, stride: int, padding: int, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(kernel)
+        ctx.given = stride, padding
+        image = gradient.new_empty(()).expand(shape)  # of which the gradient does not depend
+        return torch.ops.aten.convolution_backward(
+            gradient,
+            image,
+            _of_each(kernel, gradient),
+            None,
+            [stride] * 2,
+            [padding] * 2,
+            [1, 1],
+            False,
+            [0, 0],
+            shape[1],
+            [True, False, False],
+        )[0]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _Correlated.apply(gradient, *ctx.saved_tensors, *ctx.given), None, None, None, None

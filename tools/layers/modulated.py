@@ -40,9 +40,9 @@ def modulated_convolution(x: Tensor, weight: Tensor, style: Tensor, demodulate: 
     Returns:
         Features [B, O, H, W], for ``up`` 2 [B, O, 2 H + k - 2, 2 W + k - 2].
     """
-    # weights of about unit length, for the sake of half precision
+    # what comes out of about unit size, for the sake of half precision; styles are fewer than weights
     scale = 1 / math.sqrt(weight[0].numel()) if demodulate else 1.0
-    y = _convolution(x * _per_channel(style, x), weight * scale, up)
+    y = _convolution(x * _per_channel(style * scale, x), weight, up)
     return y * _per_channel(demodulation(weight, style) / scale, y) if demodulate else y
 
 

@@ -331,14 +331,15 @@ class FilteredHalving(EqualisedConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_channels, 2 H, 2 W] -> [B, out_channels, H, W]."""
-        weight, bias = self.scaled()
         if not self.fused:
+            weight, bias = self.scaled()
             border = self.padding + 1
             y = F.conv2d(self.filter.blurred(x, border, border), weight, bias)
             return y[:, :, ::2, ::2]
+        # the filter takes the factor of the weights, which costs nothing there
         if self.padding:
-            return F.conv2d(self.filter.blurred(x, 2, 2), weight, bias, stride=2)
-        return F.conv2d(self.filter.halved(x), weight, bias)
+            return F.conv2d(self.filter.blurred(x, 2, 2, gain=self.scale), self.weight, self.bias, stride=2)
+        return F.conv2d(self.filter.halved(x, gain=self.scale), self.weight, self.bias)
 
 
 class StyleGAN2Discriminator(nn.Module):

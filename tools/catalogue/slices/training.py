@@ -101,14 +101,15 @@ def training(
     }
 
 
-def adversaries(discriminator: Config, **average: str) -> Config:
+def adversaries(discriminator: Config, ready: str = "{}", **average: str) -> Config:
     """Return the ids of generator and discriminator, which may begin with the weights of others, and of the average.
 
     Args:
         discriminator: definition of the discriminator; the generator's stands before.
+        ready: expression of what is done with either network, which stands for {}.
         average: arguments of the generator's average.
     """
-    begun = "$begun_with(@{}_def, @start_from, @sample_channels.number{}).to(@device)"
+    begun = f"${ready.format('begun_with(@{}_def, @start_from, @sample_channels.number{})')}.to(@device)"
     return {
         "discriminator_def": discriminator,
         "network": begun.format("network", ""),

@@ -9,6 +9,8 @@ OPTIONS = {
     "train": {
         **SLICES["train"],
         "iterations": "at least so many iterations, in the place of `max_epochs`",
+        "implementation": "`optimised`, or `reference`: weights of each sample, filters and convolutions one by one, "
+        "for comparisons",
         "latent_dim": "size of the latent vector",
         "style_dim": "size of a style",
         "mapping_layers": "layers between latent vector and style: 2, or 8 as in StyleGAN2's large sets",

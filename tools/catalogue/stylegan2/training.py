@@ -24,6 +24,7 @@ def train(bundle: StyleGAN2Bundle) -> Config:
             "val_interval": 10,
         },
         options={
+            "implementation": "optimised",
             "gamma": "$0.0002 * @image_size ** 2 / @batch_size",
             "path_length_weight": 2.0,
             "style_mixing": 0.9,
@@ -47,11 +48,16 @@ def train(bundle: StyleGAN2Bundle) -> Config:
         checked=(
             *OF_NETWORK,
             *making.options,
-            *("iterations", "gamma", "path_length_weight", "style_mixing", "frozen"),
+            *("iterations", "implementation", "gamma", "path_length_weight", "style_mixing", "frozen"),
             *("half_life", "ramp_up", "learning_rates"),
         ),
         networks={
-            **adversaries(style_discriminator(group_size=4), half_life="@half_life", ramp_up="@ramp_up"),
+            **adversaries(
+                style_discriminator(group_size=4),
+                "set_fused({}, @implementation == 'optimised')",
+                half_life="@half_life",
+                ramp_up="@ramp_up",
+            ),
             "path_length_def": {"_target_": "tools.losses.stylegan2.PathLength", "weight": "@path_length_weight"},
             "path_length": "$@path_length_def.to(@device)",
             "augmentation_def": {
@@ -87,6 +93,7 @@ def train(bundle: StyleGAN2Bundle) -> Config:
                     "betas": "@betas",
                     "every": f"@lazy#{lazy}",
                     "eps": 1e-8,
+                    "fused": "$@implementation == 'optimised'",
                 }
                 for network, id, lazy in (
                     ("generator", "network", "path_length"),
