@@ -38,7 +38,7 @@ LAYERS = {
     # commands: nothing imports them, but gpu, which runs benchmark's measurements, compare, which reads configs as it
     # does, and gallery, which knows of published weights
     "collection": (*FILES, "io", "transforms", "engines"),
-    "ensemble": (*FILES, "options", "io", "engines", "collection"),
+    "ensemble": (*FILES, "options", "io", "data", "engines", "collection"),
     # what measures images, whoever makes them
     "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features", "ensemble"),
     "inspect_data": (*FILES, "datasets", "io", "transforms", "data", "evaluation"),
@@ -49,6 +49,7 @@ LAYERS = {
         *("options", "datasets", "io", "transforms", "data", "metrics", "features", "evaluation"),
         *("engines", "collection"),
     ),
+    "rank": (*FILES, "options", "metrics"),
     "split": (*FILES, "datasets", "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "usefulness": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "ensemble", "evaluation"),

@@ -9,6 +9,7 @@ COMMANDS = {
     "benchmark_distances": "tools.benchmark.distances:benchmark_distances",
     "benchmark_slices": "tools.benchmark.slice_store:benchmark_slices",
     "compare": "tools.compare.command:compare",
+    "coverage": "tools.evaluation.coverage:coverage",
     "evaluate": "tools.evaluation.command:evaluate",
     "fetch_weights": "tools.published.command:fetch_weights",
     "gallery": "tools.gallery.command:gallery",
@@ -23,8 +24,10 @@ COMMANDS = {
     "phantom": "tools.phantom:phantom",
     "preprocess": "tools.preprocess:preprocess",
     "privacy": "tools.privacy.command:privacy",
+    "rank": "tools.rank.command:rank",
     "split": "tools.split:split",
     "study": "tools.study.command:StudyCommands",
+    "train_ensemble": "tools.ensemble.training:train_ensemble",
     "usefulness": "tools.usefulness.command:usefulness",
     "write_bundles": "tools.catalogue.write:write_bundles",
 }

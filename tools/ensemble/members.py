@@ -163,6 +163,20 @@ def _members(source: str) -> list[Member]:
     return [Member(known[source])]
 
 
+def bundle_at(source: str) -> Bundle:
+    """The bundle in a folder, or of a name.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path, known = Path(source), _known()
+    if (path / "configs" / "metadata.json").is_file():
+        return Bundle(path.resolve().name, path.resolve())
+    if source not in known:
+        raise FileNotFoundError(f"there is no bundle {source!r}, by name or folder.{did_you_mean(source, known)}")
+    return known[source]
+
+
 def _ensemble(folder: Path) -> list[Member]:
     """Those of a folder of `train_ensemble`."""
     content = json.loads((folder / ENSEMBLE).read_text(encoding="utf-8"))

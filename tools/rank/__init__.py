@@ -1,0 +1,1 @@
+"""``python -m tools rank``: who is best, by the reports of several models."""
