@@ -3,9 +3,10 @@
 import json
 
 import pytest
+import torch
 from ignite.engine import Events
 
-from tests.engines.toys import make_data, make_game, make_trainer
+from tests.engines.toys import make_data, make_game, make_trainer, weights
 from tools.engines.budget import Budget
 from tools.engines.checkpoint import TrainingCheckpoint, checkpoints
 from tools.engines.weights import settings_in
@@ -38,12 +39,13 @@ def train(folder, seen=None, stop_after=None, earlier=None, save_seconds=None, *
         trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.iteration))
     if stop_after is not None:
 
-        @trainer.on(Events.GET_BATCH_STARTED)
+        @trainer.on(Events.ITERATION_STARTED)
         def die(engine):
-            if engine.state.iteration == stop_after:
+            if engine.state.iteration == stop_after + 1:
                 raise KeyboardInterrupt
 
     trainer.run()
+    budget.weights = weights(game.critic, game.generator)
     return budget
 
 
@@ -84,6 +86,7 @@ def test_a_killed_training_spends_what_is_left_and_is_not_charged_for_what_is_lo
     budget = train(tmp_path, seen, save_seconds=0.0, seconds=9.0, moments={"0.5": 0.5, "1": 1})
     assert seen == [6, 7, 8, 9]
     assert budget.elapsed == 9
+    assert torch.equal(budget.weights, train(tmp_path / "whole", seconds=9.0).weights)
     assert moment(tmp_path, "0.5")["iteration"] == 5  # of before
     seen.clear()
     train(tmp_path, seen, seconds=9.0)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tools.benchmark.configs import bundle_names, kind, read_config
 from tools.benchmark.training import learnable_parameters
-from tools.compare.configs import config_of, overrides_for, stages_of, train_config, unused
+from tools.compare.configs import ENDLESS, config_of, overrides_for, stages_of, train_config, unused
 from tools.compare.design import Settings
 from tools.errors import causes, did_you_mean
 from tools.evaluation.sets import FEWEST
@@ -109,7 +109,7 @@ def _prepared(
         for stage in stages_of(train_config(bundle)):
             parser[f"{stage}#handlers"] = []
             trainer = parser.get_parsed_content(f"{stage}#trainer")
-            trainer.enter_epoch(trainer.state.max_epochs - 1)  # by when networks that grow have grown
+            trainer.prepare_for(ENDLESS)  # networks that grow have grown by then
             parameters |= {id(p): p.numel() for network in trainer.networks.values() for p in network.parameters()}
         parser.get_parsed_content("validate#dataset")
         images = {section: _ids(parser, section) for section in ("train", "val")}

@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 from tools.benchmark.configs import BUNDLES
 from tools.compare.design import Run, RunFolder, Settings, moment_name
 
-ENDLESS = 10**6
+ENDLESS = 10**9
 """Epochs of a training that ends when its time is spent."""
 
 SAVE_SECONDS = 300.0

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tools.compare.design import Run, RunFolder
 from tools.compare.measuring import REAL
-from tools.compare.results import END, Results
+from tools.compare.results import END, START, Results
 from tools.evaluation.plots import COLOURS, MARKERS, STYLE
 from tools.evaluation.plots import REAL as GREY
 from tools.transforms.planes import grid, headed, resized
@@ -91,7 +91,7 @@ def progress_picture(results: Results) -> np.ndarray:
         empty = np.zeros_like(next(views[0] for views in shown if views))
         middle = 1 if any(len(views) > 1 for views in shown) else 0  # coronal, in which most is seen
         rows.append([views[middle] if views else empty for views in shown])
-    words = [f"{float(name):.1%} of the budget" if name != "0" else "untrained" for name in names]
+    words = ["untrained" if name == START else f"{float(name):.4g} of budget" for name in names]
     return headed(grid(rows, [run.bundle for run in runs]), words)
 
 

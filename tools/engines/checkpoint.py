@@ -62,7 +62,7 @@ class TrainingCheckpoint:
         resume: None, "auto" (the newest whole checkpoint in ``directory``, a new run if there is none) or a path.
         also: further parts of the state, by name: whatever has ``state_dict`` and ``load_state_dict``, for instance
             pools of past images.
-        save_seconds: seconds after which another checkpoint is written, after any iteration; None for none but those
+        save_seconds: seconds after which another checkpoint is written, within an epoch too; None for none but those
             of epochs.
     """
 
@@ -94,9 +94,6 @@ class TrainingCheckpoint:
     def attach(self, engine: AlternatingTrainer) -> None:
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
-        if self.save_seconds is not None:
-            # the next one begins: all that the last one led to is done
-            engine.add_event_handler(Events.GET_BATCH_STARTED, self._save_in_time)
         engine.add_event_handler(Events.TERMINATE, self.terminated)
         if self.evaluator is not None:
             self.evaluator.add_event_handler(Events.STARTED, self._around_validation, engine)
@@ -104,6 +101,9 @@ class TrainingCheckpoint:
 
     def start(self, engine: AlternatingTrainer) -> None:
         """Resume, or make room for a new run."""
+        if self.save_seconds is not None and not engine.has_event_handler(self._save_in_time):
+            # now that all others are attached: it runs after what they do at the end of an iteration
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._save_in_time)
         if engine.state.iteration > 0:  # goes on after an earlier run of the same trainer, as in federated rounds
             lock_folders(self.directory)
             return
@@ -127,7 +127,8 @@ class TrainingCheckpoint:
             self.save(engine)
 
     def _save_in_time(self, engine: AlternatingTrainer) -> None:
-        if time.monotonic() - self._saved_at >= self.save_seconds:
+        at_end_of_epoch = progress(engine)[1] == 0  # which is not complete yet
+        if time.monotonic() - self._saved_at >= self.save_seconds and not at_end_of_epoch:
             self.save(engine)
 
     def terminated(self, engine: AlternatingTrainer) -> None:
