@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from tools.layers.equalised import (
-    DoublingConv2d,
-    EqualisedConv2d,
+    DoublingConv,
+    EqualisedConv,
     EqualisedLinear,
-    HalvingConv2d,
+    HalvingConv,
     pixel_norm,
     set_fused,
 )
@@ -29,12 +29,12 @@ def test_a_dense_layer_is_scaled_when_it_is_called():
 
 def test_a_convolution_keeps_the_variance():
     torch.manual_seed(0)
-    layer = EqualisedConv2d(64, 64, 3)
+    layer = EqualisedConv(64, 64, 3)
     assert layer.weight.std().item() == pytest.approx(1, rel=0.02)
     assert layer(torch.randn(2, 64, 16, 16))[:, :, 1:-1, 1:-1].std().item() == pytest.approx(1, rel=0.05)
 
 
-@pytest.mark.parametrize(("kind", "bias"), [(DoublingConv2d, True), (HalvingConv2d, True), (DoublingConv2d, False)])
+@pytest.mark.parametrize(("kind", "bias"), [(DoublingConv, True), (HalvingConv, True), (DoublingConv, False)])
 def test_one_operation_computes_what_two_do(kind, bias):
     torch.manual_seed(0)
     layer = kind(3, 5, gain=1.3, bias=bias).double()
@@ -44,13 +44,45 @@ def test_one_operation_computes_what_two_do(kind, bias):
     fused = layer(x)
     torch.testing.assert_close(fused, set_fused(layer, False)(x), rtol=0, atol=1e-12)
     weight, given_bias = layer.scaled()
-    if kind is DoublingConv2d:
+    if kind is DoublingConv:
         expected = F.conv2d(x.repeat_interleave(2, 2).repeat_interleave(2, 3), weight, given_bias, padding=1)
     else:
         y = F.conv2d(x, weight, padding=1)
         expected = (y[:, :, ::2, ::2] + y[:, :, 1::2, ::2] + y[:, :, ::2, 1::2] + y[:, :, 1::2, 1::2]) / 4
         expected = expected + given_bias[:, None, None]
     torch.testing.assert_close(fused, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [DoublingConv, HalvingConv])
+def test_one_operation_computes_what_two_do_with_volumes(kind):
+    torch.manual_seed(0)
+    layer = kind(3, 5, gain=1.3, spatial_dims=3).double()
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(2, 3, 4, 8, 6, dtype=torch.float64)
+    fused = layer(x)
+    torch.testing.assert_close(fused, set_fused(layer, False)(x), rtol=0, atol=1e-12)
+    weight, bias = layer.scaled()
+    if kind is DoublingConv:
+        doubled = x.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
+        expected = F.conv3d(doubled, weight, bias, padding=1)
+    else:
+        expected = F.conv3d(x, weight, padding=1).unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+        expected = expected.mean(dim=(3, 5, 7)) + bias[:, None, None, None]
+    torch.testing.assert_close(fused, expected, rtol=0, atol=1e-12)
+    assert weight.numel() == 3 * 5 * 27
+    assert layer.scale == pytest.approx(1.3 / 81**0.5)
+
+
+def test_layers_are_for_images_and_volumes():
+    with pytest.raises(ValueError, match="spatial_dims is 4, expected 2 for images or 3 for volumes"):
+        EqualisedConv(1, 1, 3, spatial_dims=4)
+
+
+def test_the_deviation_of_volumes_is_that_of_images_of_as_many_numbers():
+    x = torch.randn(8, 3, 2, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = MinibatchDeviation(4)(x)
+    assert found.shape == (8, 4, 2, 4, 3)
+    torch.testing.assert_close(found.flatten(2, 3), MinibatchDeviation(4)(x.flatten(2, 3)), rtol=0, atol=1e-14)
 
 
 def test_pixel_norm_is_of_the_features_of_a_pixel():

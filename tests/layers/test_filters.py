@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 import torch
 
+from tools.layers.equalised import set_fused
 from tools.layers.filters import BINOMIAL, Filter, resample
 
 
@@ -77,3 +78,36 @@ def test_a_filter_in_one_pass_is_that_of_two_to_the_gradient_of_its_gradient(nam
 def test_the_taps_are_those_of_the_paper():
     torch.testing.assert_close(Filter(BINOMIAL).taps, torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8)
     assert not Filter().state_dict()
+
+
+@pytest.mark.parametrize("taps", [(1, 3, 3, 1), (1, 3, 3, 3, 1), (1, 2, 4)])
+def test_volumes_are_filtered_along_three_axes(taps):
+    """By SciPy, and by matrices as by convolutions; an odd filter need not be symmetric."""
+    module = Filter(taps).double()
+    module.taps = torch.tensor(taps, dtype=torch.float64) / sum(taps)
+    x = images(2, 3, 6, 4, 8)
+    for found, up, down, (before, after) in (
+        (module.blurred(x, 2, 1), 1, 1, (2, 1)),
+        (module.doubled(x) / 8, 2, 1, (len(taps) // 2, (len(taps) - 1) // 2)),
+        (module.halved(x), 1, 2, ((len(taps) - 1) // 2, len(taps) // 2 - 1)),
+    ):
+        expected = x.numpy()
+        for axis in (2, 3, 4):
+            spread = np.zeros([n * up if a == axis else n for a, n in enumerate(expected.shape)])
+            spread[tuple(slice(None, None, up if a == axis else 1) for a in range(5))] = expected
+            padded = np.pad(spread, [(before, after) if a == axis else (0, 0) for a in range(5)])
+            expected = scipy.signal.oaconvolve(
+                padded, module.taps.numpy().reshape([-1 if a == axis else 1 for a in range(5)]), "valid"
+            )
+            expected = expected[tuple(slice(None, None, down if a == axis else 1) for a in range(5))]
+        np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-13)
+    fused, plain = module.halved(x), set_fused(module, False).halved(x)
+    torch.testing.assert_close(fused, plain, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("taps", [(1, 3, 3, 1), (1, 3, 3, 3, 1)])
+def test_doubling_volumes_is_eight_times_the_transpose_of_halving(taps):
+    low, high = images(2, 3, 4, 3, 5), images(2, 3, 8, 6, 10, seed=1)
+    filtered = Filter(taps).double()
+    up, down = (filtered.doubled(low) * high).sum(), (low * filtered.halved(high)).sum()
+    torch.testing.assert_close(up, 8 * down, rtol=1e-12, atol=1e-12)

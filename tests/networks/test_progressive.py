@@ -176,7 +176,7 @@ def test_a_styled_layer_by_hand():
 def test_styles_and_noise_begin_as_in_the_paper():
     generator = tiny(StyleGANGenerator)
     latent = torch.randn(3, 8, dtype=torch.float64)
-    noise = [torch.randn(3, 1, side, side, dtype=torch.float64) for side in generator.synthesis.noise_sides]
+    noise = [torch.randn(3, 1, *shape, dtype=torch.float64) for shape in generator.synthesis.noise_shapes]
     assert torch.equal(generator(latent, noise=noise), generator(latent))
     assert (generator.synthesis.constant == 1).all()
     generator.mapping.average.copy_(torch.randn(8))

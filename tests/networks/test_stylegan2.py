@@ -8,8 +8,10 @@ import scipy.signal
 import torch
 
 from tools.layers.equalised import set_fused
+from tools.layers.residual import FilteredHalving
+from tools.layers.styled import StyledConv
 from tools.networks.style_mapping import mixed
-from tools.networks.stylegan2 import FilteredHalving, StyledConv2d, StyleGAN2Discriminator, StyleGAN2Generator
+from tools.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
 COUNTS = """
 64 16384 1 21713678 23406849
@@ -111,7 +113,7 @@ def test_shapes_at_every_size(side):
     with torch.device("meta"):
         generator = StyleGAN2Generator(side, 5, num_classes=3, channel_max=16)
         discriminator = StyleGAN2Discriminator(side, 5, num_classes=3, channel_max=16)
-        noise = [torch.empty(4, 1, one, one) for one in generator.synthesis.noise_sides]
+        noise = [torch.empty(4, 1, *shape) for shape in generator.synthesis.noise_shapes]
         image = generator.synthesis(torch.empty(4, generator.synthesis.num_ws, 512), noise)
         assert image.shape == (4, 5, side, side)
         assert generator.synthesis.num_ws == 2 * side.bit_length() - 4
@@ -136,7 +138,7 @@ def test_both_ways_to_compute_are_one_function_and_have_one_gradient():
     """Of images, and of what path length regularisation needs: the gradient of a gradient."""
     generator = tiny(image_channels=2).double()
     for layer in generator.modules():
-        if isinstance(layer, StyledConv2d):
+        if isinstance(layer, StyledConv):
             torch.nn.init.constant_(layer.noise_strength, 0.3)
             torch.nn.init.normal_(layer.bias)
     discriminator = StyleGAN2Discriminator(32, 2, channel_base=256, channel_max=16).double()
@@ -160,7 +162,7 @@ def test_both_ways_to_compute_are_one_function_and_have_one_gradient():
 def test_a_doubling_convolution_by_scipy():
     """Zeros between the pixels, pad (3, 2), true convolution with [1, 3, 3, 1] / 64 * 4 and with 3x3 (appendix B)."""
     torch.manual_seed(0)
-    layer = StyledConv2d(2, 3, 4, side=12, up=2).double()
+    layer = StyledConv(2, 3, 4, (12, 12), up=2).double()
     x, style = torch.randn(1, 2, 6, 6, dtype=torch.float64), torch.randn(1, 2, dtype=torch.float64)
     binomial = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64 * 4
     weight = (layer.weight * style[0][:, None, None]).detach()
@@ -206,12 +208,12 @@ def test_untrained_images_and_styles_are_of_the_expected_size():
 def test_noise_begins_without_effect_and_styles_with_one():
     generator = tiny()
     latent = torch.randn(3, 8)
-    noise = [torch.randn(3, 1, side, side) for side in generator.synthesis.noise_sides]
+    noise = [torch.randn(3, 1, *shape) for shape in generator.synthesis.noise_shapes]
     image = generator(latent)
     assert torch.equal(generator(latent, noise=noise), image)
     assert not torch.equal(image[0], image[1])
     for layer in generator.modules():
-        if isinstance(layer, StyledConv2d):
+        if isinstance(layer, StyledConv):
             torch.nn.init.constant_(layer.noise_strength, 0.5)
     assert not torch.equal(generator(latent, noise=noise), generator(latent))
     # what belongs to one sample changes that sample alone

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.layers.equalised import HE, SLOPE
-from tools.layers.filters import resample
+from tools.layers.filters import resample, resampling_matrix
 
 
 def low_pass(taps: int, cutoff: float, half_width: float, rate: float) -> Tensor:
@@ -46,23 +46,6 @@ def radial_low_pass(taps: int, cutoff: float, half_width: float, rate: float) ->
     window = np.kaiser(taps, beta)
     kernel = jinc * np.outer(window, window)
     return torch.from_numpy(kernel / kernel.sum())
-
-
-def resampling_matrix(taps: Tensor, size: int, up: int = 1, down: int = 1, before: int = 0, after: int = 0) -> Tensor:
-    """What `tools.layers.filters.resample` does along an axis of ``size`` pixels, [pixels out, size].
-
-    Args:
-        taps: filter [t].
-        size: number of pixels.
-        up: factor by which pixels become more; up - 1 zeros follow each pixel.
-        down: factor by which they become fewer.
-        before: zeros before the axis; a negative number cuts pixels off.
-        after: zeros after it.
-    """
-    number = (size * up + before + after - len(taps)) // down + 1
-    tap = down * np.arange(number)[:, None] + len(taps) - 1 - before - up * np.arange(size)[None]
-    inside = (tap >= 0) & (tap < len(taps))
-    return torch.from_numpy(np.where(inside, taps.numpy()[tap.clip(0, len(taps) - 1)], 0.0))
 
 
 class FilteredLeakyReLU(nn.Module):

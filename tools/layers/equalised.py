@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tools.layers.growing import doubled, halved
+from tools.layers.ranks import CONVOLUTION, TRANSPOSED_CONVOLUTION, check_spatial_dims
 from tools.layers.upsample import smeared
 
 HE = math.sqrt(2)
@@ -54,7 +56,7 @@ class EqualisedLinear(nn.Module):
         return F.linear(x, self.weight * self.scale, bias)
 
 
-class EqualisedConv2d(nn.Module):
+class EqualisedConv(nn.Module):
     """A convolution without stride that keeps the size, scaled at run time as `EqualisedLinear`.
 
     Args:
@@ -64,6 +66,7 @@ class EqualisedConv2d(nn.Module):
         gain: factor of the product.
         bias: True for a bias, which begins at 0.
         bias_gain: factor of the bias.
+        spatial_dims: 2 for images, 3 for volumes.
     """
 
     def __init__(
@@ -74,62 +77,72 @@ class EqualisedConv2d(nn.Module):
         gain: float = 1.0,
         bias: bool = True,
         bias_gain: float = 1.0,
+        spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.spatial_dims = check_spatial_dims(spatial_dims)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, *[kernel_size] * spatial_dims))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self.scale = gain / math.sqrt(in_channels * kernel_size**2)
+        self.scale = gain / math.sqrt(in_channels * kernel_size**spatial_dims)
         self.bias_scale = bias_gain
         self.padding = kernel_size // 2
 
     def scaled(self) -> tuple[Tensor, Tensor | None]:
-        """Weight [out, in, k, k] and bias [out], or None, as they act."""
+        """Weight [out, in, k, k], or [out, in, k, k, k], and bias [out], or None, as they act."""
         return self.weight * self.scale, None if self.bias is None else self.bias * self.bias_scale
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, out_channels, H, W]."""
+        """[B, in_channels, H, W] -> [B, out_channels, H, W]; volumes [B, in_channels, D, H, W] alike."""
         weight, bias = self.scaled()
-        return F.conv2d(x, weight, bias, padding=self.padding)
+        return CONVOLUTION[self.spatial_dims](x, weight, bias, padding=self.padding)
 
 
-class DoublingConv2d(EqualisedConv2d):
-    """A 3x3 convolution after an image was doubled by nearest neighbour.
+class DoublingConv(EqualisedConv):
+    """A convolution of side 3 after an image was doubled by nearest neighbour.
 
-    On doubled pixels neighbouring taps meet the same value: summed, they are one transposed convolution of 4x4 with
-    stride 2, the same image from 2.25 times fewer multiplications, without the doubled map. ``fused`` False makes it.
+    On doubled pixels neighbouring taps meet the same value: summed, they are one transposed convolution of side 4 with
+    stride 2, the same image from 2.25 times fewer multiplications, of volumes 3.4 times, without the doubled map.
+    ``fused`` False makes it.
     """
 
     fused = True
 
-    def __init__(self, in_channels: int, out_channels: int, gain: float = 1.0, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, 3, gain, bias)
+    def __init__(
+        self, in_channels: int, out_channels: int, gain: float = 1.0, bias: bool = True, spatial_dims: int = 2
+    ) -> None:
+        super().__init__(in_channels, out_channels, 3, gain, bias, spatial_dims=spatial_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, out_channels, 2 H, 2 W]."""
+        """[B, in_channels, H, W] -> [B, out_channels, 2 H, 2 W]; volumes alike."""
         weight, bias = self.scaled()
         if not self.fused:
-            return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, bias, padding=1)
-        return F.conv_transpose2d(x, smeared(weight).flip(2, 3).transpose(0, 1), bias, stride=2, padding=1)
+            return CONVOLUTION[self.spatial_dims](doubled(x), weight, bias, padding=1)
+        kernel = smeared(weight).flip(*range(2, weight.ndim)).transpose(0, 1)
+        return TRANSPOSED_CONVOLUTION[self.spatial_dims](x, kernel, bias, stride=2, padding=1)
 
 
-class HalvingConv2d(EqualisedConv2d):
-    """A 3x3 convolution before an image is halved by the mean of 2x2 pixels; the bias is added after that.
+class HalvingConv(EqualisedConv):
+    """A convolution of side 3 before an image is halved by the mean of 2x2 pixels; the bias is added after that.
 
-    Both are one convolution of 4x4 with stride 2, of 2.25 times fewer multiplications. ``fused`` False takes two.
+    Both are one convolution of side 4 with stride 2, of 2.25 times fewer multiplications, for volumes, which are halved
+    by the mean of 8 voxels, 3.4 times. ``fused`` False takes two.
     """
 
     fused = True
 
-    def __init__(self, in_channels: int, out_channels: int, gain: float = 1.0, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, 3, gain, bias)
+    def __init__(
+        self, in_channels: int, out_channels: int, gain: float = 1.0, bias: bool = True, spatial_dims: int = 2
+    ) -> None:
+        super().__init__(in_channels, out_channels, 3, gain, bias, spatial_dims=spatial_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, 2 H, 2 W] -> [B, out_channels, H, W]."""
+        """[B, in_channels, 2 H, 2 W] -> [B, out_channels, H, W]; volumes alike."""
         weight, bias = self.scaled()
+        convolution = CONVOLUTION[self.spatial_dims]
         if self.fused:
-            return F.conv2d(x, smeared(weight) / 4, bias, stride=2, padding=1)
-        x = F.avg_pool2d(F.conv2d(x, weight, padding=1), 2)
-        return x if bias is None else x + bias.view(-1, 1, 1)
+            return convolution(x, smeared(weight) / 2**self.spatial_dims, bias, stride=2, padding=1)
+        x = halved(convolution(x, weight, padding=1))
+        return x if bias is None else x + bias.view(-1, *[1] * self.spatial_dims)
 
 
 def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:

@@ -1,7 +1,7 @@
 """How far networks have grown (Karras et al. 2018, "Progressive growing of GANs", section 2).
 
-Level 0 is 4x4 pixels, and each level doubles the side. While a level fades in, its image is blended with that of the
-level before, by a weight alpha that goes from 0 to 1.
+Level 0 is 4x4 pixels, or 4^3 voxels, and each level doubles the side. While a level fades in, its image is blended with
+that of the level before, by a weight alpha that goes from 0 to 1.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tools.layers.ranks import MEAN_POOLING
 
 
 def faded(before: Tensor, new: Tensor, alpha: Tensor | float) -> Tensor:
@@ -22,9 +24,8 @@ def doubled(x: Tensor, times: int = 1) -> Tensor:
 
 
 def halved(x: Tensor, times: int = 1) -> Tensor:
-    """Images [B, C, H, W], or volumes [B, C, D, H, W], whose sides are halved so many times, by the mean of voxels."""
-    pool = F.avg_pool2d if x.ndim == 4 else F.avg_pool3d
-    return pool(x, 2**times) if times else x
+    """Images [B, C, H, W], or volumes [B, C, D, H, W], whose sides are halved so many times, by the mean of pixels."""
+    return MEAN_POOLING[x.ndim - 2](x, 2**times) if times else x
 
 
 class Growth(nn.Module):

@@ -41,7 +41,8 @@ class UpsampleConv3d(nn.Conv3d):
 
 
 def smeared(weight: Tensor) -> Tensor:
-    """3x3 kernels [O, I, 3, 3] convolved with ones of 2x2: [O, I, 4, 4]."""
-    padded = F.pad(weight, (1, 1, 1, 1))
-    rows = padded[..., :-1, :] + padded[..., 1:, :]
-    return rows[..., :-1] + rows[..., 1:]
+    """Kernels [O, I, 3, 3] convolved with ones of 2x2: [O, I, 4, 4]; those of volumes, [O, I, 3, 3, 3], alike."""
+    padded = F.pad(weight, [1, 1] * (weight.ndim - 2))
+    for axis in range(2, weight.ndim):
+        padded = padded.narrow(axis, 0, 4) + padded.narrow(axis, 1, 4)
+    return padded

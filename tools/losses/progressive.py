@@ -165,9 +165,9 @@ class StyleGANObjective(StyleGAN2Objective):
         """Number of layers in use."""
         return 2 * self.level + 2
 
-    def noise_sides(self) -> list[int]:
-        """Side of the noise of each layer in use."""
-        return self.generator.synthesis.noise_sides[: self.num_ws()]
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of the noise of each layer in use."""
+        return self.generator.synthesis.noise_shapes[: self.num_ws()]
 
     def synthesise(self, ws: Tensor, batch: dict, update: str) -> Tensor:
         """Images of the level."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -42,11 +43,11 @@ class PathLength(nn.Module):
         y is normal, divided by the root of the number of pixels. First a moves towards the mean length.
 
         Args:
-            image: G(w), [B, C, H, W].
+            image: G(w), [B, C, H, W], or volumes [B, C, D, H, W].
             ws: styles [B, layers, style_dim] from which it was made.
             noise: standard normal numbers like the image.
         """
-        pixels = image.shape[2] * image.shape[3]
+        pixels = math.prod(image.shape[2:])
         (slope,) = torch.autograd.grad((image * noise).sum() / pixels**0.5, ws, create_graph=True)
         length = slope.float().square().sum(dim=2).mean(dim=1).sqrt()
         self.average.lerp_(mean_over_processes(length.detach().mean()).to(self.average), self.decay)
@@ -132,16 +133,16 @@ class StyleGAN2Objective:
         latents = [draws.normal(rows, self.generator.latent_dim) for _ in range(2)]
         is_mixed, place = draws.uniform(rows), draws.uniform(rows)
         cut = torch.where(is_mixed < self.style_mixing, 1 + (place * (number - 1)).long(), number)
-        noise = draws.normal(rows, sum(side**2 for side in self.noise_sides()))
+        noise = draws.normal(rows, sum(map(math.prod, self.noise_shapes())))
         return {"latent": latents[0], "second": latents[1], "cut": cut, "noise": noise}
 
     def num_ws(self) -> int:
         """Number of layers with a style."""
         return self.generator.synthesis.num_ws
 
-    def noise_sides(self) -> list[int]:
-        """Side of the noise of each layer."""
-        return self.generator.synthesis.noise_sides
+    def noise_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of the noise of each layer."""
+        return self.generator.synthesis.noise_shapes
 
     # --- networks ---
 
@@ -155,10 +156,10 @@ class StyleGAN2Objective:
         return self.generator.synthesis(ws, self.noise(batch, update))
 
     def noise(self, batch: dict, update: str) -> list[Tensor]:
-        """Noise [B, 1, side, side] of each layer."""
-        sides = self.noise_sides()
-        layers = batch[f"{update}_noise"].split([side**2 for side in sides], dim=1)
-        return [one.view(-1, 1, side, side) for one, side in zip(layers, sides, strict=True)]
+        """Noise [B, 1, ...] of each layer, of its shape."""
+        shapes = self.noise_shapes()
+        layers = batch[f"{update}_noise"].split([*map(math.prod, shapes)], dim=1)
+        return [one.view(-1, 1, *shape) for one, shape in zip(layers, shapes, strict=True)]
 
     def verdict(self, image: Tensor, batch: dict, augmentation: str) -> Tensor:
         """D's logits [B, 1] of images as they are shown to it."""

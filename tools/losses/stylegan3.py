@@ -68,7 +68,7 @@ class StyleGAN3Objective(StyleGAN2Objective):
         left = max(0.0, 1 - draws.iteration * images / self.blur_images)
         return drawn | {"blur": self.blur * left, "decay": 0.5 ** (images / MAGNITUDE_HALF_LIFE)}
 
-    def noise_sides(self) -> list[int]:
+    def noise_shapes(self) -> list[tuple[int, ...]]:
         """No layer has noise."""
         return []
 

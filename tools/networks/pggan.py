@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from tools.layers.equalised import (
     HE,
     SLOPE,
-    DoublingConv2d,
-    EqualisedConv2d,
+    DoublingConv,
+    EqualisedConv,
     EqualisedLinear,
-    HalvingConv2d,
+    HalvingConv,
     pixel_norm,
 )
 from tools.layers.filters import Filter
@@ -42,7 +42,7 @@ class FirstBlock(nn.Module):
         super().__init__()
         self.dense = EqualisedLinear(latent_dim, 16 * channels, gain=HE / 4, bias=None)
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.conv = EqualisedConv2d(channels, channels, 3, gain=HE)
+        self.conv = EqualisedConv(channels, channels, 3, gain=HE)
 
     def forward(self, latent: Tensor) -> Tensor:
         """[B, latent_dim] -> [B, channels, 4, 4]."""
@@ -61,8 +61,8 @@ class GeneratorBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv0 = DoublingConv2d(in_channels, out_channels, gain=HE)
-        self.conv1 = EqualisedConv2d(out_channels, out_channels, 3, gain=HE)
+        self.conv0 = DoublingConv(in_channels, out_channels, gain=HE)
+        self.conv1 = EqualisedConv(out_channels, out_channels, 3, gain=HE)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_channels, H, W] -> [B, out_channels, 2 H, 2 W]."""
@@ -109,7 +109,7 @@ class PGGANGenerator(SelfDescribed):
         widths = [width_of(side, channel_base, channel_max) for side in sides_of(image_size)]
         self.first = FirstBlock(latent_dim + num_classes, widths[0])
         self.blocks = nn.ModuleList(GeneratorBlock(before, after) for before, after in pairwise(widths))
-        self.to_images = nn.ModuleList(EqualisedConv2d(width, image_channels, 1) for width in widths)
+        self.to_images = nn.ModuleList(EqualisedConv(width, image_channels, 1) for width in widths)
         self.growth = Growth(len(self.blocks))
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
@@ -154,8 +154,8 @@ class DiscriminatorBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, blur: bool = False) -> None:
         super().__init__()
-        self.conv0 = EqualisedConv2d(in_channels, in_channels, 3, gain=HE)
-        self.conv1 = HalvingConv2d(in_channels, out_channels, gain=HE)
+        self.conv0 = EqualisedConv(in_channels, in_channels, 3, gain=HE)
+        self.conv1 = HalvingConv(in_channels, out_channels, gain=HE)
         self.filter = Filter((1, 2, 1)) if blur else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -199,10 +199,10 @@ class ProgressiveDiscriminator(nn.Module):
         widths = [width_of(side, channel_base, channel_max) for side in sides_of(image_size)]
         last = widths[0]
         # by level, so that the coarsest comes first and the image goes backwards
-        self.from_images = nn.ModuleList(EqualisedConv2d(image_channels, width, 1, gain=HE) for width in widths)
+        self.from_images = nn.ModuleList(EqualisedConv(image_channels, width, 1, gain=HE) for width in widths)
         self.blocks = nn.ModuleList(DiscriminatorBlock(b, a, blur) for a, b in pairwise(widths))
         self.deviation = MinibatchDeviation(group_size)
-        self.conv = EqualisedConv2d(last + 1, last, 3, gain=HE)
+        self.conv = EqualisedConv(last + 1, last, 3, gain=HE)
         self.dense = EqualisedLinear(16 * last, last, gain=HE)
         self.out = EqualisedLinear(last, num_classes + 1 if auxiliary else max(num_classes, 1))
 

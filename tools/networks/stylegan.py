@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tools.layers.equalised import HE, SLOPE, DoublingConv2d, EqualisedConv2d, EqualisedLinear, pixel_norm
+from tools.layers.equalised import HE, SLOPE, DoublingConv, EqualisedConv, EqualisedLinear, pixel_norm
 from tools.layers.filters import Filter
 from tools.layers.growing import Growth, doubled, faded
 from tools.networks.resolutions import sides_of, width_of
@@ -66,8 +66,8 @@ class StyledLayer(nn.Module):
     def __init__(self, conv: nn.Module | None, channels: int, style_dim: int, side: int) -> None:
         super().__init__()
         self.conv = conv
-        self.filter = Filter((1, 2, 1)) if isinstance(conv, DoublingConv2d) else None
-        self.side = side
+        self.filter = Filter((1, 2, 1)) if isinstance(conv, DoublingConv) else None
+        self.shape = (side, side)
         self.noise_strength = nn.Parameter(torch.zeros(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.style = EqualisedLinear(style_dim, 2 * channels)
@@ -104,7 +104,7 @@ class Synthesis(nn.Module):
 
     Attributes:
         num_ws: number of styles, 2 log2(S) - 2, two of each level.
-        noise_sides: side of the noise of each layer.
+        noise_shapes: rows and columns of the noise of each layer.
     """
 
     def __init__(
@@ -121,11 +121,11 @@ class Synthesis(nn.Module):
         self.constant = nn.Parameter(torch.ones(widths[0], 4, 4))
         self.layers = nn.ModuleList()
         for number, (side, width) in enumerate(zip(sides, widths, strict=True)):
-            first = DoublingConv2d(widths[number - 1], width, gain=HE, bias=False) if number else None
-            second = EqualisedConv2d(width, width, 3, gain=HE, bias=False)
+            first = DoublingConv(widths[number - 1], width, gain=HE, bias=False) if number else None
+            second = EqualisedConv(width, width, 3, gain=HE, bias=False)
             self.layers.extend(StyledLayer(conv, width, style_dim, side) for conv in (first, second))
-        self.to_images = nn.ModuleList(EqualisedConv2d(width, image_channels, 1) for width in widths)
-        self.noise_sides = [layer.side for layer in self.layers]
+        self.to_images = nn.ModuleList(EqualisedConv(width, image_channels, 1) for width in widths)
+        self.noise_shapes = [layer.shape for layer in self.layers]
         self.num_ws = len(self.layers)
 
     def forward(
@@ -140,7 +140,7 @@ class Synthesis(nn.Module):
             ws: styles [B, num_ws, style_dim], of which a level needs the first 2 level + 2.
             level: number of doublings.
             alpha: weight of the last level, in [0, 1]; None if it has faded in.
-            noise: standard normal [B, 1, side, side] of every side in ``noise_sides`` up to the level; None for the
+            noise: standard normal [B, 1, side, side] of every shape in ``noise_shapes`` up to the level; None for the
                 same in all images.
 
         Returns:

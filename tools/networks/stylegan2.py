@@ -16,91 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tools.layers.equalised import HE, SLOPE, EqualisedConv2d, EqualisedLinear
-from tools.layers.filters import Filter, resample
+from tools.layers.equalised import HE, SLOPE, EqualisedConv, EqualisedLinear
+from tools.layers.filters import Filter
 from tools.layers.minibatch import MinibatchDeviation
-from tools.layers.modulated import explicit_convolution, modulated_convolution
+from tools.layers.residual import ResidualBlock
+from tools.layers.styled import StyledConv, ToImage
 from tools.networks.freezing import freeze
 from tools.networks.resolutions import check_image, sides_of, width_of
 from tools.networks.self_described import SelfDescribed
 from tools.networks.style_mapping import StyleMapping
-
-
-class StyledConv2d(nn.Module):
-    """A 3x3 convolution whose weights a style scales and which gives them the length 1; noise; bias; leaky ReLU.
-
-    To double an image, zeros are inserted between its pixels, which are filtered, and then convolved. ``fused`` puts
-    the convolution first, where there are fewer pixels, and modulates features instead of weights: the same function.
-
-    Args:
-        in_channels: channels in.
-        out_channels: channels out.
-        style_dim: size of w.
-        side: side of what comes out.
-        up: 1, or 2 to double the image.
-
-    Attributes:
-        noise: noise [side, side] for images without noise of their own, a buffer.
-    """
-
-    fused = True
-
-    def __init__(self, in_channels: int, out_channels: int, style_dim: int, side: int, up: int = 1) -> None:
-        super().__init__()
-        self.up = up
-        self.side = side
-        self.style = EqualisedLinear(style_dim, in_channels, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("noise", torch.randn(side, side))
-        self.filter = Filter() if up == 2 else None
-
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        """
-        Args:
-            x: features [B, in_channels, side / up, side / up].
-            w: styles [B, style_dim].
-            noise: standard normal numbers [B, 1, side, side]; None for the same in every image.
-
-        Returns:
-            Features [B, out_channels, side, side].
-        """
-        y = self.convolved(x, self.style(w))
-        noise = (self.noise if noise is None else noise) * self.noise_strength
-        # a gain after a leaky ReLU is the same before it
-        y = (y + (noise.to(y.dtype) + self.bias.to(y.dtype).view(-1, 1, 1))) * HE
-        y = F.leaky_relu(y, SLOPE)
-        return y.clamp(-256, 256) if y.dtype == torch.float16 else y
-
-    def convolved(self, x: Tensor, style: Tensor) -> Tensor:
-        """Features [B, out_channels, side, side] before noise, by factors of the channels in [B, in_channels]."""
-        convolve = modulated_convolution if self.fused else explicit_convolution
-        if self.up == 1:
-            return convolve(x, self.weight, style)
-        if self.fused:
-            return self.filter.blurred(convolve(x, self.weight, style, up=2), 1, 1, gain=4)
-        wide = resample(x, self.filter.taps, up=2, padding=(3, 2), gain=4)
-        return explicit_convolution(wide, self.weight.flip(2, 3), style, padding=0)
-
-
-class ToImage(nn.Module):
-    """A 1x1 convolution whose weights a style scales, without demodulation: features to an image's channels."""
-
-    fused = True
-
-    def __init__(self, in_channels: int, out_channels: int, style_dim: int) -> None:
-        super().__init__()
-        self.style = EqualisedLinear(style_dim, in_channels, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.scale = 1 / math.sqrt(in_channels)
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Features [B, in_channels, H, W] and styles [B, style_dim] -> [B, out_channels, H, W]."""
-        convolve = modulated_convolution if self.fused else explicit_convolution
-        y = convolve(x, self.weight, self.style(w) * self.scale, demodulate=False)
-        return y + self.bias.to(y.dtype).view(-1, 1, 1)
 
 
 class SynthesisBlock(nn.Module):
@@ -117,13 +41,13 @@ class SynthesisBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, image_channels: int, style_dim: int, side: int) -> None:
         super().__init__()
         self.constant = None if in_channels else nn.Parameter(torch.randn(out_channels, side, side))
-        self.conv0 = StyledConv2d(in_channels, out_channels, style_dim, side, up=2) if in_channels else None
-        self.conv1 = StyledConv2d(out_channels, out_channels, style_dim, side)
+        self.conv0 = StyledConv(in_channels, out_channels, style_dim, (side, side), up=2) if in_channels else None
+        self.conv1 = StyledConv(out_channels, out_channels, style_dim, (side, side))
         self.to_image = ToImage(out_channels, image_channels, style_dim)
         self.filter = Filter() if in_channels else None
 
     @property
-    def layers(self) -> list[StyledConv2d]:
+    def layers(self) -> list[StyledConv]:
         """The convolutions that have a style, and noise, of their own; the image takes that of the next block's."""
         return [self.conv1] if self.conv0 is None else [self.conv0, self.conv1]
 
@@ -160,7 +84,7 @@ class Synthesis(nn.Module):
 
     Attributes:
         num_ws: number of styles, 2 log2(S) - 2: one of each convolution, and one of the last image.
-        noise_sides: side of the noise of each convolution.
+        noise_shapes: rows and columns of the noise of each convolution.
     """
 
     def __init__(
@@ -178,14 +102,14 @@ class Synthesis(nn.Module):
             SynthesisBlock(before, after, image_channels, style_dim, side)
             for before, after, side in zip([0, *widths], widths, sides, strict=False)
         )
-        self.noise_sides = [layer.side for block in self.blocks for layer in block.layers]
-        self.num_ws = len(self.noise_sides) + 1
+        self.noise_shapes = [layer.shape for block in self.blocks for layer in block.layers]
+        self.num_ws = len(self.noise_shapes) + 1
 
     def forward(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """
         Args:
             ws: styles [B, num_ws, style_dim].
-            noise: standard normal [B, 1, side, side] of every side in ``noise_sides``; None for the same in all images.
+            noise: standard normal [B, 1, ...] of every shape in ``noise_shapes``; None for the same in all images.
 
         Returns:
             Images [B, image_channels, S, S].
@@ -193,11 +117,11 @@ class Synthesis(nn.Module):
         Raises:
             ValueError: another number of styles or noises.
         """
-        if ws.shape[1] != self.num_ws or (noise is not None and len(noise) != len(self.noise_sides)):
+        if ws.shape[1] != self.num_ws or (noise is not None and len(noise) != len(self.noise_shapes)):
             given = None if noise is None else len(noise)
             raise ValueError(
                 f"got {ws.shape[1]} styles and noise for {given} layers, expected {self.num_ws} and "
-                f"{len(self.noise_sides)}, or None."
+                f"{len(self.noise_shapes)}, or None."
             )
         x = image = None
         first = 0
@@ -278,70 +202,6 @@ class StyleGAN2Generator(SelfDescribed):
         return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
 
 
-class ResidualBlock(nn.Module):
-    """A resolution of the discriminator: two 3x3 convolutions, the second of which halves, beside a 1x1 that halves.
-
-    Both ways are scaled by sqrt(1/2) and added. ``fused`` halves before the 1x1 convolution, which is the same.
-
-    Args:
-        in_channels: channels in.
-        out_channels: channels out.
-        image_channels: channels of the image, for the first block, which makes features of it; 0 for another.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, image_channels: int = 0) -> None:
-        super().__init__()
-        if image_channels:
-            self.from_image = EqualisedConv2d(image_channels, in_channels, 1, gain=HE, bias_gain=HE)
-        self.conv0 = EqualisedConv2d(in_channels, in_channels, 3, gain=HE, bias_gain=HE)
-        # sqrt(2) of the leaky ReLU times sqrt(1/2)
-        self.conv1 = FilteredHalving(in_channels, out_channels, 3)
-        self.skip = FilteredHalving(in_channels, out_channels, 1, gain=math.sqrt(0.5), bias=False)
-
-    def layers(self) -> list[nn.Module]:
-        """Its layers in the order in which they are frozen."""
-        return [*self.children()]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels or image_channels, 2 H, 2 W] -> [B, out_channels, H, W]."""
-        if hasattr(self, "from_image"):
-            x = F.leaky_relu(self.from_image(x), SLOPE)
-        y = F.leaky_relu(self.conv0(x), SLOPE)
-        return F.leaky_relu(self.conv1(y), SLOPE) + self.skip(x)
-
-
-class FilteredHalving(EqualisedConv2d):
-    """A convolution of which every second pixel is taken, of an image that was filtered before.
-
-    Args:
-        in_channels: channels in.
-        out_channels: channels out.
-        kernel_size: side of the kernel, 3 or 1.
-        gain: factor of the product.
-        bias: True for a bias.
-    """
-
-    fused = True
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, gain: float = 1.0, bias: bool = True
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, gain, bias)
-        self.filter = Filter()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, 2 H, 2 W] -> [B, out_channels, H, W]."""
-        if not self.fused:
-            weight, bias = self.scaled()
-            border = self.padding + 1
-            y = F.conv2d(self.filter.blurred(x, border, border), weight, bias)
-            return y[:, :, ::2, ::2]
-        # the filter takes the factor of the weights, which costs nothing there
-        if self.padding:
-            return F.conv2d(self.filter.blurred(x, 2, 2, gain=self.scale), self.weight, self.bias, stride=2)
-        return F.conv2d(self.filter.halved(x, gain=self.scale), self.weight, self.bias)
-
-
 class StyleGAN2Discriminator(nn.Module):
     """D: is this image real? The discriminator of StyleGAN2, StyleGAN3 and EG3D.
 
@@ -380,7 +240,7 @@ class StyleGAN2Discriminator(nn.Module):
         )
         last = widths[-1]
         self.deviation = MinibatchDeviation(group_size)
-        self.conv = EqualisedConv2d(last + 1, last, 3, gain=HE, bias_gain=HE)
+        self.conv = EqualisedConv(last + 1, last, 3, gain=HE, bias_gain=HE)
         self.dense = EqualisedLinear(16 * last, last, gain=HE, bias_gain=HE)
         self.out = EqualisedLinear(last, last if num_classes else 1)
         self.mapping = StyleMapping(0, last, num_classes, 8) if num_classes else None
