@@ -76,6 +76,9 @@ COMPUTED = {
     "true from 256 on",
     "$renamed('structure_weight', @structure_weight, 'mind_weight', 0.0)": "0.0",
     "$[3 * @image_size // 4, @image_size, 3 * @image_size // 4]": "`image_size` rows, and 3/4 of it slices and columns",
+    "$(@image_size // 4).bit_length() - 1": "as often as 4 rows become `image_size`",
+    "$10 * @volume_size[0] * @volume_size[1] * @volume_size[2] / 860160": "10 at 80 x 96 x 112 voxels, in "
+    "proportion to their number",
     "$@max_epochs // 2": "half of `max_epochs`",
     "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
     "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",

@@ -20,6 +20,7 @@ from tools.catalogue import (
     published,
     stylegan2,
     stylegan3,
+    stylegan3d,
     training_parts,
 )
 from tools.catalogue.layout import as_json
@@ -41,6 +42,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     stylegan2,
     fastgan,
     stylegan3,
+    stylegan3d,
 )
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 

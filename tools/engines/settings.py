@@ -286,7 +286,7 @@ RULES: dict[str, Rule] = {
         ("style_dim", "mapping_layers", "num_layers", "r1_interval", "blur_images", "channel_base", "channel_max"),
         whole(1),
     ),
-    "width": whole(1),
+    **dict.fromkeys(("width", "network_width", "doublings"), whole(1)),
     "ramp_up": optional(number(0)),
     **dict.fromkeys(("label_weight", "reconstruction_weight"), number(0)),
     **dict.fromkeys(("num_volumes", "num_train_timesteps"), whole(1)),

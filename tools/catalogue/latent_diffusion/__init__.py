@@ -10,10 +10,10 @@ from tools.catalogue.latent_diffusion.entry import LatentBundle
 from tools.catalogue.latent_diffusion.inference import evaluate, inference
 from tools.catalogue.latent_diffusion.metadata import metadata
 from tools.catalogue.latent_diffusion.options import OPTIONS
-from tools.catalogue.latent_diffusion.samples import Cubes, Labelled
 from tools.catalogue.latent_diffusion.training import train
 from tools.catalogue.parts import Config
 from tools.catalogue.terms import PHANTOMS, data_license
+from tools.catalogue.volume_samples import Cubes, Labelled
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tools.catalogue import denoising_parts, parts
-from tools.catalogue.latent_diffusion.samples import Samples
 from tools.catalogue.parts import Config
+from tools.catalogue.volume_samples import Samples
 from tools.datasets.record import Dataset
 
 NETWORKS = "tools.networks.latent_diffusion"
