@@ -55,6 +55,9 @@ COMMON = {
     "inference": (INFERENCE, PLACES),
     "reconstruct": (INFERENCE, PLACES),
     "inpaint": (INFERENCE, PLACES),
+    "mixing": (INFERENCE, PLACES),
+    "interpolation": (INFERENCE, PLACES),
+    "projection": (INFERENCE, {}),
     "evaluate": (EVALUATE, {}),
 }
 """Config -> what all families share: what stands before their own options in a table, and what stands after."""

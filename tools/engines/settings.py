@@ -292,6 +292,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("num_volumes", "num_train_timesteps"), whole(1)),
     "val_slices": whole(2),
     "layout": one_of("nifti", "png", "dicom"),
+    **dict.fromkeys(("rows", "columns", "frames", "projection_steps"), whole(1)),
+    **{"coarse_layers": whole(0), "stops": whole(2), "film": optional(one_of("gif", "webp"))},
     "encoding": encoding,
     "prediction": one_of("epsilon", "v", "flow"),
     "sampler": optional(one_of("ddim", "ddpm", "pndm")),

@@ -101,10 +101,11 @@ def mixed(first: Tensor, second: Tensor, cut: Tensor, number: int) -> Tensor:
     """Styles of every layer, [B, number, style_dim]: the first's below a sample's cut, the second's from it on.
 
     Args:
-        first: styles [B, style_dim].
-        second: styles [B, style_dim].
+        first: styles [B, style_dim], or those of all layers, [B, number, style_dim].
+        second: styles likewise.
         cut: number of layers, [B], that get the first.
         number: number of layers.
     """
     is_first = torch.arange(number, device=first.device) < cut[:, None]
-    return torch.where(is_first[:, :, None], first[:, None], second[:, None])
+    first, second = (ws if ws.ndim == 3 else ws[:, None] for ws in (first, second))
+    return torch.where(is_first[:, :, None], first, second)

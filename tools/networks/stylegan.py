@@ -221,10 +221,13 @@ class StyleGANGenerator(SelfDescribed):
             Images [B, image_channels, S, S], as the level that training has reached makes them, enlarged by nearest
             neighbour.
         """
-        level, alpha = self.growth.reached()
-        ws = self.styles(self.mapping(latent, label), truncation, cutoff)
-        return doubled(self.synthesis(ws, level, alpha, noise), self.synthesis.num_ws // 2 - 1 - level)
+        return self.from_styles(self.styles(self.mapping(latent, label), truncation, cutoff), noise)
 
     def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
         """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
         return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
+
+    def from_styles(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+        """Images [B, image_channels, S, S] of styles [B, num_ws, style_dim] as ``styles`` gives them."""
+        level, alpha = self.growth.reached()
+        return doubled(self.synthesis(ws, level, alpha, noise), self.synthesis.num_ws // 2 - 1 - level)

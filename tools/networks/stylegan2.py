@@ -195,11 +195,15 @@ class StyleGAN2Generator(SelfDescribed):
         Returns:
             Images [B, image_channels, S, S].
         """
-        return self.synthesis(self.styles(self.mapping(latent, label), truncation, cutoff), noise)
+        return self.from_styles(self.styles(self.mapping(latent, label), truncation, cutoff), noise)
 
     def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
         """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
         return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
+
+    def from_styles(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+        """Images [B, image_channels, S, S] of styles [B, num_ws, style_dim] as ``styles`` gives them."""
+        return self.synthesis(ws, noise)
 
 
 class StyleGAN2Discriminator(nn.Module):

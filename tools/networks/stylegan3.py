@@ -359,8 +359,12 @@ class StyleGAN3Generator(SelfDescribed):
         Returns:
             Images [B, image_channels, S, S].
         """
-        return self.synthesis(self.styles(self.mapping(latent, label), truncation, cutoff))
+        return self.from_styles(self.styles(self.mapping(latent, label), truncation, cutoff))
 
     def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
         """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
         return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
+
+    def from_styles(self, ws: Tensor) -> Tensor:
+        """Images [B, image_channels, S, S] of styles [B, num_ws, style_dim] as ``styles`` gives them."""
+        return self.synthesis(ws)

@@ -7,6 +7,35 @@ OF_STYLES = {
     "truncated_layers": "layers, from the coarsest on, of which that holds; null: all",
 }
 
+OF_STYLE_PICTURES = {
+    "mixing": {
+        "seed": "of the first row; further rows, then the columns, have the following ones",
+        "rows": "samples that give coarse styles",
+        "columns": "samples that give fine styles",
+        "coarse_layers": "layers, from the coarsest on, whose styles are the row's",
+        "channel": "image or label that is shown",
+        "class_label": "number of the class of all slices, for weights that know classes",
+        **OF_STYLES,
+    },
+    "interpolation": {
+        "seed": "of the first sample; the others have the following ones",
+        "stops": "samples between which styles are interpolated",
+        "steps": "slices of the picture from one sample to the next",
+        "frames": "frames of the film from one sample to the next; 12 take a second",
+        "film": "`gif` or `webp`; null: none",
+        "class_label": "number of the class of all slices, for weights that know classes",
+        **OF_STYLES,
+    },
+}
+
+OF_PROJECTION = {
+    "reference": "where the slices come from: `validation` or `training`",
+    "num_real": "how many slices are projected",
+    "class_label": "number of the class of all slices, for weights that know classes",
+    "projection_steps": "steps of each projection; 1000 in the paper",
+    "lpips": "two files of weights for LPIPS in the place of pixels at several scales: torchvision's VGG16, and heads",
+}
+
 OPTIONS = {
     "train": {
         "image_size": "pixels a side of the slices",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue.slices.options import OF_STYLES
+from tools.catalogue.slices.options import OF_PROJECTION, OF_STYLE_PICTURES, OF_STYLES
 from tools.catalogue.slices.options import OPTIONS as SLICES
 
 OPTIONS = {
@@ -29,5 +29,7 @@ OPTIONS = {
         "learning_rates": "of generator and discriminator, before the correction for lazy updates",
     },
     "inference": {**SLICES["inference"], **OF_STYLES},
+    **OF_STYLE_PICTURES,
+    "projection": OF_PROJECTION,
     "evaluate": SLICES["evaluate"],
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue.slices.options import OF_STYLES
+from tools.catalogue.slices.options import OF_STYLE_PICTURES, OF_STYLES
 from tools.catalogue.slices.options import OPTIONS as SLICES
 from tools.catalogue.stylegan2.options import OPTIONS as STYLEGAN2
 
@@ -34,5 +34,6 @@ OPTIONS = {
         "learning_rates": "of generator and discriminator, the latter before the correction for the lazy update",
     },
     "inference": STYLEGAN2["inference"],
+    **OF_STYLE_PICTURES,
     "evaluate": STYLEGAN2["evaluate"],
 }
