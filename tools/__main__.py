@@ -12,6 +12,7 @@ COMMANDS = {
     "coverage": "tools.evaluation.coverage:coverage",
     "evaluate": "tools.evaluation.command:evaluate",
     "fetch_weights": "tools.published.command:fetch_weights",
+    "filter_samples": "tools.filter_samples.command:filter_samples",
     "gallery": "tools.gallery.command:gallery",
     "generate": "tools.ensemble.command:generate",
     "gpu": "tools.gpu.command:gpu",

@@ -9,8 +9,8 @@ import pytest
 
 from tests.privacy.test_patterns import person
 from tools.__main__ import main
-from tools.privacy.images import case_of, patients_of
-from tools.privacy.removal import copy_without
+from tools.data.removal import case_of, copy_without
+from tools.privacy.images import patients_of
 
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
 SHAPE = (16, 16, 16)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.ensemble.generation import TABLE, write_cohort
+from tools.data.removal import TABLE
+from tools.ensemble.generation import write_cohort
 from tools.ensemble.members import members_of
 from tools.options import listed
 

@@ -15,14 +15,12 @@ from typing import Any
 from monai.bundle import ConfigParser
 from monai.utils import set_determinism
 
+from tools.data.removal import COHORT, TABLE
 from tools.ensemble.members import STRIDE, Member, is_generator, members_of, shares
 from tools.files import whole_file
 from tools.io.labelled_folder import LabelledFolder
 
 logger = logging.getLogger(__name__)
-
-TABLE, COHORT = "samples.csv", "cohort.json"
-"""Files in the folder of a cohort: which member made which sample, and what was asked for."""
 
 
 @dataclass(frozen=True)

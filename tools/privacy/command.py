@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from tools.data.image_sets import read_image
+from tools.data.removal import copy_without
 from tools.features.spaces import make_spaces
 from tools.options import listed
 from tools.privacy.attacks import attacks_of
 from tools.privacy.audit import audit
 from tools.privacy.images import find_set, normalised, read_set
-from tools.privacy.removal import copy_without
 from tools.privacy.report import Report, conclusion, write_report
 from tools.privacy.white_box import bundle_of, white_box
 from tools.transforms.flat import is_flat

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from tools.data.image_sets import ImageFile, find_images, pictures_apart, read_image
+from tools.data.removal import case_of
 from tools.datasets.published import dataset_of_ids
 from tools.evaluation.measuring import resized
 from tools.evaluation.views import views_of
@@ -29,9 +29,6 @@ FEATURE_SIDE = 48
 
 ENDS = (0.5, 99.5)
 """Percentiles of an image's own values that become -1 and 1."""
-
-CHANNEL = re.compile(r"_\d{4}$")
-"""End of the id of one of several images of a case in nnU-Net's layout."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,6 @@ def normalised(image: np.ndarray) -> np.ndarray:
     if high <= low:
         raise ValueError("it shows nothing: one value everywhere")
     return ((image - low) / (high - low) * 2 - 1).clip(-1, 1).astype(np.float32)
-
-
-def case_of(identifier: str) -> str:
-    """The case that an image belongs to: its id without the number of the channel that nnU-Net writes."""
-    return CHANNEL.sub("", identifier)
 
 
 def patients_of(cases: Sequence[str]) -> np.ndarray:
