@@ -36,7 +36,7 @@ LAYERS = {
     # what bundles there are: text
     "catalogue": (*FILES, "datasets"),
     # commands: nothing imports them, but gpu, which runs benchmark's measurements, compare, which reads configs as it
-    # does, and gallery, which knows of published weights
+    # does, and gallery, which knows of published weights and shows volumes as a study does
     "collection": (*FILES, "io", "transforms", "engines"),
     "ensemble": (*FILES, "options", "io", "data", "engines", "collection"),
     # what measures images, whoever makes them
@@ -59,7 +59,7 @@ LAYERS = {
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),
     "published": (*FILES, "options", "networks", "engines"),
-    "gallery": (*FILES, "collection", "published"),
+    "gallery": (*FILES, "options", "io", "transforms", "data", "evaluation", "collection", "study", "published"),
     "__main__": ("command_line",),
 }
 """Each folder and file of ``tools``, lowest first, with what it may import. A new one takes its place here."""

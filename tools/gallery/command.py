@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader
 
 from tools.collection import BUNDLES, Bundle, bundles
 from tools.files import whole_file
+from tools.gallery.pages import made_by, write_samples
+from tools.options import named_folders
 from tools.published.sources import SOURCES
 
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -25,31 +27,60 @@ REPORTS = ("report.json", "eval/report.json")
 """Where an evaluation of a bundle may lie in its folder."""
 
 
-def gallery(output_dir: str = "gallery", folder: str | None = None) -> None:
+def gallery(
+    output_dir: str = "gallery",
+    folder: str | None = None,
+    samples: str | None = None,
+    generate: int = 0,
+    most: int = 4,
+    longest: int = 128,
+) -> None:
     """Write gallery.html: all bundles with pictures, commands and, where they were evaluated, numbers.
 
     The page needs no network and no other file. Its bundles can be searched by what they make, modality, anatomy,
     method and data. Numbers are those of a report that `evaluate.json` wrote into the bundle's folder.
 
+    Samples of a bundle can be scrolled in three planes, with their labels over them: those of the folders that are
+    given, or those that its `inference.json` wrote into its `eval`. Each becomes a page of its own in `samples`, which
+    works from the disk, without a network and without the gallery.
+
     Args:
         output_dir: folder for the page.
         folder: folder of bundles; this collection's without it.
+        samples: folders of samples by bundle, such as rflow_hippocampus=out.
+        generate: number of samples that each bundle with weights makes first, if it makes them from seeds and none are
+            given; 0 makes none.
+        most: number of samples of a bundle that are shown.
+        longest: number of voxels along a side of a volume that are shown; larger ones are shown coarser.
     """
+    if min(most, generate) < 0 or longest < 16:
+        raise ValueError(f"got most {most}, generate {generate} and longest {longest}, expected 0, 0 and 16 or more")
     found = bundles(folder)
     if not found:
         raise FileNotFoundError(
             f"there is no bundle in {folder or BUNDLES}; expected folders with configs/metadata.json"
         )
-    entries = [_entry(bundle) for bundle in found]
+    given = named_folders("samples", samples, "BUNDLE=DIR") if samples else {}
+    if strangers := sorted(set(given) - {bundle.name for bundle in found}):
+        raise ValueError(f"samples are of {', '.join(strangers)}, but there is no such bundle; name it as its folder")
+    output = Path(output_dir)
+    folders = {bundle.name: given.get(bundle.name) or made_by(bundle, output, generate) for bundle in found}
+    shown = {
+        bundle.name: write_samples(bundle, folders[bundle.name], output, most, longest)
+        for bundle in found
+        if folders[bundle.name] is not None
+    }
+    entries = [_entry(bundle) | {"samples": shown.get(bundle.name, [])} for bundle in found]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     kinds = {entry["kind"]: KINDS.get(entry["kind"], entry["kind"]) for entry in entries}
     page = environment.get_template("gallery.html.j2").render(bundles=entries, kinds=kinds)
-    path = Path(output_dir) / "gallery.html"
+    path = output / "gallery.html"
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
-    print(f"{len(entries)} bundles are on {path}")
+    number = sum(map(len, shown.values()))
+    print(f"{len(entries)} bundles are on {path}" + (f", with {number} samples to scroll through" if number else ""))
 
 
 def _entry(bundle: Bundle) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 
 const viewer = (() => {
   const { texts, display } = JSON.parse(document.getElementById("content").textContent);
-  const PLANES = ["axial", "coronal", "sagittal"];
-  const PRESETS = { lung: [1500, -600], mediastinum: [400, 40], abdomen: [350, 50], bone: [1800, 400], brain: [80, 40] };
+  const { PLANES, PRESETS } = planes;
   const FULL = [display.high - display.low, (display.high + display.low) / 2];
   const STEP_PX = 6; // of a finger's drag, for a slice
   const SCROLL_PX = 30; // of a touchpad, for a slice; a wheel's notch, which is more, is one slice
   const at = (id) => document.getElementById(id);
-  const [depth, rows, columns] = display.shape || [1, 1, 1];
+  const shape = display.shape || [1, 1, 1];
+  const [depth, rows, columns] = shape;
   const count = { axial: depth, coronal: rows, sagittal: columns };
 
   let volumes = [];
@@ -20,28 +20,11 @@ const viewer = (() => {
   let level = FULL[1];
   let wanted = false;
 
-  // head or front at the top, as the patient is looked at
-  function section(volume, index) {
-    if (plane === "axial") return [rows, columns, (y, x) => (index * rows + y) * columns + x];
-    if (plane === "coronal") return [depth, columns, (y, x) => ((depth - 1 - y) * rows + index) * columns + x];
-    return [depth, rows, (y, x) => ((depth - 1 - y) * rows + x) * columns + index];
-  }
-
-  function greys() {
-    const table = new Uint8ClampedArray(display.levels + 1);
-    const step = (display.high - display.low) / display.levels;
-    for (let i = 0; i <= display.levels; i++) {
-      table[i] = Math.round((((display.low + i * step - level) / Math.max(width, step)) + 0.5) * 255);
-    }
-    return table;
-  }
-
   function draw() {
     wanted = false;
-    const table = greys();
-    const [dz, dy, dx] = display.spacing;
+    const table = planes.greys(display, width, level);
     canvases.forEach((canvas, i) => {
-      const [h, w, place] = section(volumes[i], slices[plane]);
+      const [h, w, place] = planes.section(plane, slices[plane], shape);
       canvas.width = w;
       canvas.height = h;
       const context = canvas.getContext("2d");
@@ -55,8 +38,9 @@ const viewer = (() => {
         }
       }
       context.putImageData(picture, 0, 0);
-      const [my, mx] = plane === "axial" ? [dy, dx] : plane === "coronal" ? [dz, dx] : [dz, dy];
-      fit(canvas, h * my, w * mx);
+      const [my, mx] = planes.pixel(plane, display.spacing);
+      planes.fit(canvas, canvas.parentElement, h * my, w * mx);
+      canvas.style.objectFit = "fill";
     });
     at("slice").max = count[plane] - 1;
     at("slice").value = slices[plane];
@@ -65,17 +49,6 @@ const viewer = (() => {
       ? texts.width_level.replace("{width}", Math.round(width)).replace("{level}", Math.round(level))
       : "";
     mark();
-  }
-
-  // voxels are not always squares: the canvas is as tall and wide as the body, within its frame
-  function fit(canvas, height, width) {
-    const frame = canvas.parentElement;
-    const scale = Math.min((frame.clientHeight - 8) / height, (frame.clientWidth - 8) / width);
-    canvas.style.flex = "none";
-    canvas.style.margin = "auto";
-    canvas.style.width = `${Math.max(1, width * scale)}px`;
-    canvas.style.height = `${Math.max(1, height * scale)}px`;
-    canvas.style.objectFit = "fill";
   }
 
   function mark() {
