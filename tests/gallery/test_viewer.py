@@ -169,11 +169,15 @@ def driver():
     browser.quit()
 
 
-def wait(driver, script):
+def wait(driver, script, frame=None):
+    """Until a script is true, in a frame that a selector names."""
     from selenium.common.exceptions import WebDriverException
 
     for _ in range(600):
         with contextlib.suppress(WebDriverException):  # while a frame is loading there is nothing to ask
+            driver.switch_to.default_content()
+            if frame is not None:
+                driver.switch_to.frame(driver.find_element("css selector", frame))
             if found := driver.execute_script(f"return {script}"):
                 return found
         time.sleep(0.05)
@@ -244,7 +248,5 @@ def test_a_sample_opens_above_the_gallery(driver, written):
     driver.execute_script("document.querySelector('a[data-sample]').click()")
     frame = "document.querySelector('dialog[open] iframe').src.endsWith('samples/rflow_hippocampus/s0.html')"
     wait(driver, frame)
-    driver.switch_to.frame(0)
-    wait(driver, "document.body && document.body.dataset.ready")
-    driver.switch_to.default_content()
+    wait(driver, "document.body && document.body.dataset.ready", "dialog iframe")
     assert errors(driver) == []
