@@ -53,8 +53,8 @@ def write_samples(
         longest: number of voxels along a side at the most.
 
     Returns:
-        For each its "name", the "page" below the gallery's folder, and a "picture" as a data URL. A sample that cannot
-        be read is named in a warning and left out.
+        A "name" for each, the "page" below the gallery's folder, and a "picture" as a data URL. A sample that cannot be
+        read is named in a warning and left out.
 
     Raises:
         FileNotFoundError: there is no such folder, or nothing in it, unless it is the bundle's own `eval`.

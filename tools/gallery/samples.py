@@ -47,7 +47,7 @@ class Sample:
     Attributes:
         images: voxels of each image by its name, all of one shape.
         windows: lowest and highest value to show, by the image's name.
-        hounsfield: whether values are HU, by the image's name.
+        hounsfield: True by the image's name where values are HU.
         label: classes uint8 of one shape with the images, or None.
         spacing: voxel size (D, H, W) in mm.
         reduced: number of voxels along each axis that one stands for.
