@@ -148,6 +148,17 @@ def tiny_phantoms(bundle):
     return {key: value for key, value in tiny(bundle, ".").items() if key.startswith("phantoms")}
 
 
+def takes_data(bundle):
+    """Whether inference needs data: volumes to translate, or scans to paint into."""
+    return "phantoms" in json.loads(Path(config_file(bundle, "inference")).read_text())
+
+
+def asked(bundle, **options):
+    """What inference of a small bundle is given: seeds unless it translates, data if it needs some, few steps."""
+    data = tiny_phantoms(bundle) if takes_data(bundle) else {}
+    return ({} if translates(bundle) else options) | data | few_steps(bundle)
+
+
 def copy_phantoms(trained, folder):
     """The phantoms of a bundle that was trained, for another training below ``folder``: writing them takes seconds."""
     (phantoms,) = trained.glob("phantoms*")

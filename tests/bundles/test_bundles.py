@@ -25,11 +25,13 @@ from tests.processes import in_two_processes
 from tests.tiny import (
     REPOSITORY,
     TINY,
+    asked,
     config_file,
     copy_phantoms,
     few_steps,
     labels,
     makes_slices,
+    takes_data,
     tiny,
     tiny_phantoms,
     train_config,
@@ -62,7 +64,7 @@ def test_properties(bundle, trained, kind, names, tmp_path):
     copy_phantoms(trained, tmp_path)
     overrides = tiny(bundle, tmp_path)
     if kind == "infer":
-        overrides = {"bundle_root": str(tmp_path)} | (tiny_phantoms(bundle) if translates(bundle) else {})
+        overrides = {"bundle_root": str(tmp_path)} | (tiny_phantoms(bundle) if takes_data(bundle) else {})
     if "evaluate" in names:  # the network's size comes with the weights
         overrides = {
             k: v for k, v in overrides.items() if k in ("bundle_root", "batch_size") or k.startswith("phantoms")
@@ -160,7 +162,7 @@ def test_generation_with_labels(bundle, trained, tmp_path):
     """A folder that MONAI reads as the Decathlon's: volumes that follow from their seeds, with the classes' labels."""
     if not labels(bundle):
         pytest.skip("this bundle makes volumes without labels")
-    options = {"bundle_root": str(trained), "device": "cpu", **few_steps(bundle)}
+    options = {"bundle_root": str(trained), "device": "cpu", **asked(bundle)}
     run(config_file=config_file(bundle, "inference"), num_volumes=2, seed=4, output_dir=str(tmp_path), **options)
     config = train_config(bundle)
     classes = {"background": 0} | {name: number for number, name in enumerate(config["labels"], start=1)}
@@ -187,7 +189,9 @@ def test_generation_with_labels(bundle, trained, tmp_path):
         extent = np.array(image.header.get_zooms()) * image.shape
         assert extent[::-1] == pytest.approx(settings["data"]["field_of_view_mm"], rel=1e-4)
         values = np.asarray(image.dataobj)
-        assert 0 <= values.min() < values.max() <= 1000
+        scale = next(iter(config["images"].values()))
+        low, high = scale if isinstance(scale, list) else (0, 1000)
+        assert low <= values.min() < values.max() <= high
         assert label is image or np.isin(np.asarray(label.dataobj), [*classes.values()]).all()
         assert f"seed {seed}" in str(image.header["descrip"])
         images.append(values)
@@ -213,8 +217,8 @@ def test_inference_without_weights_says_what_to_do(bundle, trained, tmp_path):
 
 def test_translation(bundle, trained, tmp_path):
     """Each study of the held-out phantoms becomes a CT in HU on the grid of its MR, whatever the batch."""
-    if not translates(bundle):
-        pytest.skip("this bundle generates volumes: test_generation")
+    if "modalities" not in train_config(bundle):
+        pytest.skip("this bundle does not translate one modality into another")
     options = {"bundle_root": str(trained), "output_dir": str(tmp_path), "device": "cpu", **tiny_phantoms(bundle)}
     run(config_file=config_file(bundle, "inference"), **options)
     paths = sorted(tmp_path.glob("*.nii.gz"))
@@ -234,6 +238,26 @@ def test_translation(bundle, trained, tmp_path):
     run(config_file=config_file(bundle, "inference"), **options | together)
     again = np.asarray(nibabel.load(tmp_path / "together" / paths[0].name).dataobj)
     assert np.abs(again - np.asarray(nibabel.load(paths[0]).dataobj)).max() <= 1
+
+
+def test_translation_by_condition(bundle, trained, tmp_path):
+    """Each held-out volume under each condition, on its own grid; the conditions differ in what they make."""
+    if "condition_column" not in train_config(bundle):
+        pytest.skip("this bundle has no condition that is a number")
+    options = {"bundle_root": str(trained), "output_dir": str(tmp_path), "device": "cpu", **tiny_phantoms(bundle)}
+    run(config_file=config_file(bundle, "inference"), conditions=[0.6, 1.5], **options)
+    grids = {path.name: nibabel.load(path) for path in (trained / "phantoms").rglob("*.nii.gz")}
+    paths = sorted(tmp_path.glob("*.nii.gz"))
+    assert [path.name.rpartition("_ventricles")[2] for path in paths] == ["0.6_t1.nii.gz", "1.5_t1.nii.gz"] * 2
+    made = [nibabel.load(path) for path in paths]
+    for path, volume in zip(paths, made, strict=True):
+        given = grids[path.name.rpartition("_ventricles")[0] + ".nii.gz"]
+        assert volume.shape == given.shape
+        assert np.allclose(volume.affine, given.affine, atol=1e-3)
+        values = np.asarray(volume.dataobj)
+        assert 0 <= values.min() < values.max() <= 1000
+    assert not np.array_equal(*(np.asarray(volume.dataobj) for volume in made[:2]))
+    assert (tmp_path / "montage.png").is_file()
 
 
 def test_reconstruction(bundle, trained, tmp_path):
@@ -265,7 +289,7 @@ def test_evaluation(bundle, trained, tmp_path):
     assert "untrained" in space
     assert report["spaces"][space]["models"][bundle]["fid"]["value"] >= 0
     assert set(report["layers"][bundle]) >= {"kl_256", "kl_3", "correlation", "intersection", "spectral_correlation"}
-    if translates(bundle):
+    if "modalities" in train_config(bundle):  # from one to the other
         assert f"fid [{space}]" in report["layers"][bundle]
         assert report["truth"]["translation"]["mae_body"] > 0
     with (tmp_path / "report.csv").open() as file:
@@ -305,7 +329,8 @@ def test_two_processes_train_as_one(bundle, trained, tmp_path):
         }
         for place, optimizer in optimizers_of(train_config(bundle))
     }
-    if makes_slices(bundle):  # of which there may be an odd number: as many iterations for one process as for two
+    # of slices, stacks and nodules there may be an odd number: as many iterations for one process as for two
+    if makes_slices(bundle) or {"margins", "outer"} & train_config(bundle).keys():
         plain["train#trainer#epoch_length"] = 4
     (tmp_path / "plain.json").write_text(json.dumps(plain))
     look = {"run": [*train_config(bundle)["run"], f"$torch.save({state}, {saved})"]}
@@ -314,7 +339,9 @@ def test_two_processes_train_as_one(bundle, trained, tmp_path):
     copy_phantoms(trained, together)
     copy_phantoms(trained, alone)
     # a pool of past images belongs to a process
-    own = {"batch_size": 2, "objective#pool_size": 0} if translates(bundle) else {"batch_size": 1}
+    own = {"batch_size": 2} if translates(bundle) else {"batch_size": 1}
+    if "pool_size" in train_config(bundle)["objective"]:
+        own |= {"objective#pool_size": 0}
     if "gamma" in train_config(bundle):  # groups are of a process's own rows
         own |= {"discriminator_def#group_size": 1, "gamma": 1, "half_life": 100}
     if "path_length_weight" in train_config(bundle):  # of half of a process's rows

@@ -12,7 +12,7 @@ import torch
 from monai.bundle import ConfigParser, ckpt_export, onnx_export
 
 from tests.share.helpers import untrained
-from tests.tiny import REPOSITORY, TINY, config_file, denoises, train_config, translates
+from tests.tiny import REPOSITORY, TINY, config_file, denoises, train_config
 from tools.__main__ import main
 from tools.catalogue.write import bundles
 from tools.share.torchscript import normalised
@@ -35,8 +35,9 @@ def made(bundle, **overrides):
 
 def inputs(bundle, batch):
     metadata = json.loads((REPOSITORY / config_file(bundle, "metadata")).read_text())
-    channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
-    return torch.randn([batch, channels, 32, 32] if translates(bundle) else [batch, TINY["latent_dim"]])
+    given = metadata["network_data_format"]["inputs"]["image"]
+    sides = [32 if side == "32*n" else side for side in given["spatial_shape"]]
+    return torch.randn([batch, given["num_channels"], *sides] if sides else [batch, TINY["latent_dim"]])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.share.helpers import LISTED, LISTED_WITH_LABELS, as_options, packed, served
-from tests.tiny import REPOSITORY, few_steps, labels, tiny, tiny_phantoms, train_config, translates
+from tests.tiny import REPOSITORY, asked, few_steps, labels, tiny, tiny_phantoms, train_config, translates
 from tools import collection
 from tools.share.archive import check_archive
 from tools.share.zoo import scripts
@@ -30,7 +30,9 @@ NETWORKS = {
     "denoisers": ("denoisers", *GENERATES),
     "fastgan": ("fastgan", *GENERATES),
     "hierarchical_gan": GENERATES,
+    "nodule_gan": ("nodule_gan", *GENERATES),
     "latent_diffusion": ("latent_diffusion", "partwise", *GENERATES),
+    "slice_gan": ("slice_gan", *GENERATES),
     "stylegan2": ("freezing", "resolutions", "style_mapping", "stylegan2", *GENERATES),
     "stylegan3": ("freezing", "resolutions", "style_mapping", "stylegan2", "stylegan3", *GENERATES),
 }
@@ -59,8 +61,7 @@ def volumes(folder):
 
 
 def inference_options(bundle):
-    given = tiny_phantoms(bundle) if translates(bundle) else {"num_volumes": 1, "seed": 4}
-    return as_options(given | few_steps(bundle))
+    return as_options(asked(bundle, num_volumes=1, seed=4))
 
 
 def test_inference_from_its_folder_and_from_elsewhere(bundle, downloaded, machine, tmp_path):
@@ -81,7 +82,7 @@ def test_inference_from_its_folder_and_from_elsewhere(bundle, downloaded, machin
     for name, values in here.items():
         assert np.array_equal(values, there[name])
     if not translates(bundle):
-        (made,) = collection.generate(bundle, n=1, seed=4, folder=folder.parent, **few_steps(bundle))
+        (made,) = collection.generate(bundle, n=1, seed=4, folder=folder.parent, **asked(bundle))
         image = made["image"][0].numpy()
         if labels(bundle):  # written in the unit of its window, MR from 0 to 1000
             (scale,) = {str(scale): scale for scale in train_config(bundle)["images"].values()}.values()

@@ -73,6 +73,7 @@ COMPUTED = {
     "$@ckpt_dir + '/model.pt'": "`models/model.pt`",
     "$weights_beside(@ckpt_path, 'encoders')": "`encoders.pt` beside `ckpt_path`",
     "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')": "a GPU if there is one",
+    "$os.path.join(@data_dir, 'participants.csv')": "`participants.csv` of the data",
     "$os.path.join(@data_dir, 'labels.csv')": "`labels.csv` of the data",
     "$renamed('plain', @plain, 'implementation', 'optimised', {True: 'reference', False: 'optimised'})": "`optimised`",
     "$renamed('lean', @lean, 'checkpointing', @implementation == 'optimised' and @image_size >= 256)": ""
@@ -90,6 +91,8 @@ COMPUTED = {
     "$10.0 if @rotation else 0.0": "0; 10 for R",
     "$@batch_size * 200000 // 32": "200,000 with batches of 32, in proportion to them",
     "$@batch_size * 10000 // 32": "10,000 with batches of 32, in proportion to them",
+    "$[*@trained['diameters']]": "those that were trained on",
+    "$sum(@margins) / 2": "the mean of `margins` of the training",
     "$len(@real)": "as many as there are real ones",
     "$[*@images][0]": "the first",
     "$torch.device(@device).type == 'cuda'": "true on a GPU",

@@ -15,9 +15,11 @@ from tools.catalogue import (
     fastgan,
     ha_gan,
     latent_diffusion,
+    nodule_gan,
     parts,
     pixel_diffusion,
     published,
+    slice_gan,
     stylegan2,
     stylegan3,
     stylegan3d,
@@ -43,6 +45,8 @@ FAMILIES: tuple[ModuleType, ...] = (
     fastgan,
     stylegan3,
     stylegan3d,
+    nodule_gan,
+    slice_gan,
 )
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 

@@ -68,7 +68,7 @@ def _refuse_contradictions(path: Path, found: dict[str, dict[str, int]]) -> None
 
 def _rows(path: Path) -> list[tuple[int, str, str]]:
     """(line, id, label) of every row, both without spaces around them; "" for what a row lacks."""
-    text = _text(path)
+    text = table_text(path)
     header = text.partition("\n")[0]
     names = {separator: next(csv.reader([header], delimiter=separator), []) for separator in SEPARATORS}
     separator = next((s for s, n in names.items() if set(COLUMNS) <= {name.strip() for name in n}), None)
@@ -88,7 +88,8 @@ def _rows(path: Path) -> list[tuple[int, str, str]]:
     return rows
 
 
-def _text(path: Path) -> str:
+def table_text(path: Path) -> str:
+    """Text of a table in UTF-8, with or without a byte order mark, or in UTF-16 with one."""
     content = path.read_bytes()
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:

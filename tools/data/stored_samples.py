@@ -34,7 +34,7 @@ from tools.transforms.digest import chain_digest
 from tools.transforms.samples import SCALE
 from tools.transforms.spatial import FIELD_OF_VIEW
 
-READ = ("id", "subject", "image", "label", "label_by", "label_values", "known", "class", "slices", "names")
+READ = ("id", "subject", "image", "label", "label_by", "label_values", "known", "class", "slices", "names", "centre")
 """Keys of an item that a chain of transforms sees: what else an item says changes nothing that is kept."""
 
 SOURCES = ("image", "label", "slices")

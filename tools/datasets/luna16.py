@@ -14,6 +14,7 @@ from pathlib import Path
 from tools.datasets.record import IMAGE_ROLES, Dataset, Images, Labels, Sphere
 
 ANNOTATIONS = "annotations.csv"
+COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 
 
 def annotations(folder: Path) -> Mapping[str, list[Sphere]] | None:
@@ -25,20 +26,27 @@ def annotations(folder: Path) -> Mapping[str, list[Sphere]] | None:
         ValueError: a row has no series, or no centre and diameter; it is named.
     """
     tables = sorted(folder.rglob(ANNOTATIONS), key=lambda path: (len(path.parts), path))
-    if not tables:
-        return None
+    return read_annotations(tables[0]) if tables else None
+
+
+def read_annotations(table: Path) -> dict[str, list[Sphere]]:
+    """Nodules of a table in the form of LUNA16's, by the id of their series, in mm of RAS.
+
+    Raises:
+        ValueError: a row has no series, or no centre and diameter; it is named.
+    """
     found: dict[str, list[Sphere]] = {}
-    with open(tables[0], newline="", encoding="utf-8-sig") as file:
+    with open(table, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         for row in rows:
             try:
-                x, y, z, diameter = (float(row[name]) for name in ("coordX", "coordY", "coordZ", "diameter_mm"))
-                nodules = found.setdefault(row["seriesuid"], [])
+                x, y, z, diameter = (float(row[name]) for name in COLUMNS[1:])
+                nodules = found.setdefault(row[COLUMNS[0]], [])
             except (KeyError, TypeError, ValueError):
                 diameter = math.nan
             if not (diameter > 0 and math.isfinite(x + y + z + diameter)):
                 raise ValueError(
-                    f"{tables[0]}, line {rows.line_num}: expected seriesuid, coordX, coordY, coordZ in mm of LPS and "
+                    f"{table}, line {rows.line_num}: expected seriesuid, coordX, coordY, coordZ in mm of LPS and "
                     f"diameter_mm above 0, got {dict(row)}"
                 )
             nodules.append((-x, -y, z, diameter))

@@ -98,7 +98,8 @@ def life(bundle: str, folder: Path, device: str) -> Iterator[Step]:
     epoch = small | {"max_epochs": 1}
     yield run("train", ["train"], epoch, ["models/checkpoint_epoch=1.pt"])
     yield run("resume", ["train"], small | {"max_epochs": 2, "resume": "auto"}, ["models/checkpoint_epoch=2.pt"])
-    given = phantoms if translates(bundle) else {"num_volumes": 2}
+    infers = ConfigParser.load_config_file(BUNDLES / bundle / "configs" / "inference.json")
+    given = ({} if translates(bundle) else {"num_volumes": 2}) | (phantoms if "phantoms" in infers else {})
     made = ["eval/**/*.nii.gz", "eval/montage.png"]
     yield run("inference", ["inference"], given | {"ckpt_path": f"{folder}/models/model_last.pt"}, made)
     yield run("evaluate", ["train", "evaluate"], phantoms, ["eval/report.html"])

@@ -54,18 +54,19 @@ class NoduleGenerator(SelfDescribed):
         """
         Args:
             image: [B, 4, D, H, W]: the crop in [-1, 1], the hole, above 0.5 inside, the diameter's share, and noise, as
-                `tools.transforms.holes.painting_input` gives it. Sides are multiples of 16.
+                `tools.transforms.holes.painting_input` gives it. Sides are
+                multiples of 16, at least 32.
 
         Returns:
             The crop with what was painted into the hole, [B, 1, D, H, W] in [-1, 1].
 
         Raises:
-            ValueError: a side is no multiple of 16.
+            ValueError: a side is none of these.
         """
-        if image.shape[2] % 16 != 0 or image.shape[3] % 16 != 0 or image.shape[4] % 16 != 0:
+        depth, height, width = image.shape[2], image.shape[3], image.shape[4]
+        if depth % 16 != 0 or height % 16 != 0 or width % 16 != 0 or min(depth, height, width) < 32:
             raise ValueError(
-                f"crops of {image.shape[2]} x {image.shape[3]} x {image.shape[4]} are halved 4 times; give sides that "
-                "16 divides"
+                f"crops of {depth} x {height} x {width} are halved 4 times; give sides that 16 divides, 32 or more"
             )
         crop = image[:, :1]
         inside = image[:, 1:2] > 0.5

@@ -1,7 +1,9 @@
 """Brain phantoms on disk in the layout of GSP, so that phantoms and the real scans take the same path.
 
 ``Sub0001_Ses1/Sub0001_Ses1_Scan_01_ANAT1.nii.gz``, one session for each subject, int16. Beside these ``labels.csv``
-(``id,label``: 1 with lesions, 0 without) is for conditional training, and ``phantom.json`` says how all was made.
+(``id,label``: 1 with lesions, 0 without) is for conditional training, ``participants.csv`` (``id,ventricles``) for a
+condition that is a number, the radius of the lateral ventricles, the mean of both relative to the reference patient's,
+and ``phantom.json`` says how all was made.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tools.data.phantoms.brain import DEFAULT_SHAPE, BrainPhantom, brain_t1
-from tools.data.phantoms.folder import checked_settings, is_affected, numbered, write_folder
+from tools.data.phantoms.brain import DEFAULT_SHAPE, STREAMS, BrainPhantom, brain_t1
+from tools.data.phantoms.brain_anatomy import BrainAnatomy
+from tools.data.phantoms.fields import streams
+from tools.data.phantoms.folder import checked_settings, is_affected, numbered, write_csv, write_folder
 from tools.data.phantoms.shapes import affine_of
 from tools.io.nifti import write_nifti
 
@@ -71,6 +75,12 @@ def phantom_volume(seed: int, number: int, shape: Sequence[int], affected: bool)
     return brain_t1([seed, number], shape, lesions=lesions)
 
 
+def ventricles(seed: int, number: int) -> float:
+    """Radius of the lateral ventricles of subject ``number``, the mean of both relative to the reference patient's."""
+    drawn = streams([seed, number], *STREAMS)["anatomy"]
+    return round(sum(BrainAnatomy.draw(drawn).ventricles) / 2, 4)
+
+
 def _write(folder: Path, settings: dict[str, Any], progress: bool) -> list[dict]:
     volumes = []
     subjects = subject_numbers(settings["count"])
@@ -89,10 +99,12 @@ def _write(folder: Path, settings: dict[str, Any], progress: bool) -> list[dict]
                 "section": "validation" if validation else "training",
                 "label": int(bool(phantom.lesions)),
                 "spacing": phantom.spacing,
+                "ventricles": ventricles(settings["seed"], number),
                 "lesions": [
                     {"centre_mm": [round(c, 3) for c in lesion.centre], "diameter_mm": round(lesion.diameter, 3)}
                     for lesion in phantom.lesions
                 ],
             }
         )
+    write_csv(folder / "participants.csv", ["id", "ventricles"], [[v["id"], v["ventricles"]] for v in volumes])
     return volumes
