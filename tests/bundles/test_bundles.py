@@ -208,7 +208,8 @@ def test_generation_with_labels(bundle, trained, tmp_path):
 
 
 def test_inference_without_weights_says_what_to_do(bundle, trained, tmp_path):
-    data = {"dataset_dir": str(trained / "phantoms" / "Test_Sets")} if translates(bundle) else {"num_volumes": 1}
+    given = trained / "phantoms" / ("Test_Sets" if "modalities" in train_config(bundle) else "")
+    data = {"dataset_dir": str(given)} if translates(bundle) else {"num_volumes": 1}
     with pytest.raises(RuntimeError) as error:
         run(config_file=config_file(bundle, "inference"), bundle_root=str(tmp_path), image_size=32, **data)
     assert "no weights at" in str(error.value.__cause__)

@@ -39,7 +39,7 @@ def with_conditions(
 
     Raises:
         FileNotFoundError: there is no such table.
-        ValueError: it has no such column, a number lies beyond the bounds, or no volume has one.
+        ValueError: no such column, a number beyond the bounds, or no volume with one.
     """
     known = _numbers(Path(table), column)
     found, lacking = [], {}
