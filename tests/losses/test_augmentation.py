@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2
@@ -9,10 +10,12 @@ from scipy.stats import chi2
 from tools.engines.draws import Draws
 from tools.losses.adaptive_augmentation import AdaptiveAugmentation
 from tools.losses.augmentation import STRENGTHS, Augmentation
+from tools.losses.octave_bands import HALF_BAND, POWER, balanced, band_filters
 
 NONE = dict.fromkeys(STRENGTHS, 0.0)
 IDENTITY = [0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
 FLIP, TURN, DOWN, RIGHT, MAP, NOISE, CUTOUT, GREY = 0, 1, 2, 3, slice(4, 10), 10, slice(12, 15), 15
+BANDS = slice(19, 27)
 """Places of parameters."""
 
 
@@ -34,7 +37,7 @@ def images(rows=3, side=16, smooth=False):
 
 def parameters(rows=3, changes=()):
     """Those of nothing, but for changes (place, value)."""
-    given = torch.tensor([*IDENTITY, 1, 1, 0, 0], dtype=torch.float32).repeat(rows, 1)
+    given = torch.tensor([*IDENTITY, 1, 1, 0, 0, *[1] * 8], dtype=torch.float32).repeat(rows, 1)
     for place, value in changes:
         given[:, place] = torch.as_tensor(value, dtype=torch.float32)
     return given
@@ -153,6 +156,68 @@ def test_inversion_is_a_sign():
     assert (drawn[:, GREY] < 0).float().mean().item() == pytest.approx(0.5, abs=0.04)
 
 
+def test_gains_of_one_change_nothing():
+    x = images(side=48).float()
+    found = only().amplify(x, torch.ones(3, 8))
+    torch.testing.assert_close(found, x, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("number", "strongest"), [(1, 0), (11, 1), (24, 2), (63, 3)])
+def test_gains_change_the_bands_of_images_alone(number, strongest):
+    """A wave, which mirroring goes on with, is multiplied by what the bands let pass of its frequency."""
+    side, gains = 64, [[0.5, 2.0, 3.0, 0.25], [1.0, 1.0, 1.0, 4.0]]
+    wave = (math.pi * number / (side - 1) * torch.arange(side, dtype=torch.float64)).cos()
+    frequency = number / (side - 1) / 2
+    half = [
+        0.5 + 9 / 16 * math.cos(a) - 1 / 16 * math.cos(3 * a)
+        for a in (2 * math.pi * frequency * 2**k for k in (0, 1, 2))
+    ]
+    passed = [1, half[0], half[0] * half[1], half[0] * half[1] * half[2]]
+    shares = [passed[3], passed[2] - passed[3], passed[1] - passed[2], passed[0] - passed[1]]
+    assert max(range(4), key=shares.__getitem__) == strongest
+    given = parameters(3, [(BANDS, [*gains[0], *gains[1]])])
+    for x in (wave.expand(3, 3, side, side), wave[:, None].expand(3, 3, side, side)):
+        found = only()(x, given)
+        assert torch.equal(found[:, 2], x[:, 2])
+        for channel in range(2):
+            factor = sum(gain * share for gain, share in zip(gains[channel], shares, strict=True))
+            # along the other axis it is constant, of the lowest band
+            torch.testing.assert_close(found[:, channel], x[:, channel] * factor * gains[channel][0], rtol=0, atol=1e-6)
+
+
+def test_bands_add_up_and_keep_power():
+    filters = band_filters()
+    expected = torch.zeros(43, dtype=torch.float64)
+    expected[21] = 1
+    torch.testing.assert_close(filters.sum(0), expected, rtol=0, atol=1e-15)
+    wavelet = np.array([1 + 3**0.5, 3 + 3**0.5, 3 - 3**0.5, 1 - 3**0.5]) / (4 * 2**0.5)  # sym2
+    np.testing.assert_allclose(np.correlate(wavelet, wavelet, "full") / 2, HALF_BAND, atol=1e-15)
+    passed = np.array([1.0])
+    for level in range(3):  # P(z) P(z^2) P(z^4)
+        spread = np.zeros(6 * 2**level + 1)
+        spread[:: 2**level] = HALF_BAND
+        passed = np.convolve(passed, spread)
+    np.testing.assert_allclose(filters[0].numpy(), passed, atol=1e-15)
+    factors = 2 ** torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for row, found in zip(factors.tolist(), balanced(factors), strict=True):
+        gain = np.ones(4)
+        for band in range(4):
+            step = np.ones(4)
+            step[band] = row[band]
+            gain = gain * step / np.sqrt((np.array(POWER) * step**2).sum())
+        np.testing.assert_allclose(found.numpy(), gain, rtol=1e-12)
+
+
+def test_each_band_is_drawn_by_itself_and_each_image_has_its_own():
+    augmentation = only(bands=1.0)
+    drawn = augmentation.draw(uniforms(4000, augmentation), 0.3)[:, BANDS].view(-1, 2, 4)
+    expected = 4000 * (1 - 0.7**4)
+    seen = (drawn[:, 0] != 1).any(1).sum().item()
+    assert (seen - expected) ** 2 / (4000 * 0.7**4 * (1 - 0.7**4)) < chi2.ppf(0.9999, df=1)
+    assert torch.equal((drawn[:, 0] != 1).any(1), (drawn[:, 1] != 1).any(1))
+    assert not torch.equal(drawn[:, 0], drawn[:, 1])
+
+
 def test_noise_and_cutout():
     x = images(side=64)
     found = only()(x, parameters(3, [(NOISE, 0.1), (NOISE + 1, 7.0)]))
@@ -193,7 +258,7 @@ def test_each_happens_as_often_as_its_probability_says(name, happened, share, st
 
 def test_r1_through_all_transformations_has_the_gradient_of_its_differences():
     """Twice differentiable: torch's own sampling is not."""
-    augmentation = Augmentation(2, 1, STRENGTHS | {"noise": 1.0, "cutout": 1.0}).double()
+    augmentation = Augmentation(2, 1, STRENGTHS | {"bands": 1.0, "noise": 1.0, "cutout": 1.0}).double()
     x = images(side=12)
     drawn = augmentation.draw(uniforms(3, augmentation), 0.9)
     assert (drawn[:, MAP] != torch.tensor([1.0, 0, 0, 0, 1, 0])).any(1).all()

@@ -193,3 +193,9 @@ class _Transposed(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         return _Correlated.apply(gradient, *ctx.saved_tensors, *ctx.given), None, None, None, None
+
+
+def mirrored(place: Tensor, side: int) -> Tensor:
+    """Whole coordinates in [0, side) of those beyond, by reflection about the pixels at the border."""
+    place = place.abs() % (2 * side - 2)
+    return torch.minimum(place, 2 * side - 2 - place)

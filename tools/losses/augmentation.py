@@ -1,9 +1,8 @@
-"""What a discriminator's images go through so that few of them suffice: geometry, grey values, noise, a cutout.
+"""What a discriminator's images go through so that few of them suffice: geometry, grey values, bands, noise, a cutout.
 
 Karras et al. 2020, "Training generative adversarial networks with limited data", appendix B, for images of any number
 of channels of two kinds: what changes grey values leaves labels alone, and what moves pixels moves them in all channels
-alike. Hue and saturation have no meaning here, and filters of octave bands are left out. Every step is linear in the
-image, so that R1 can be taken through it.
+alike. Hue and saturation have no meaning here. Every step is linear in the image, so that R1 can be taken through it.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ import torch.nn.functional as F
 from scipy.signal import firwin
 from torch import Tensor, nn
 
-from tools.layers.filters import Filter, resample
+from tools.layers.filters import Filter, mirrored, resample
+from tools.losses import octave_bands
 
 STRENGTHS = {
     **dict.fromkeys(
         ("flip", "turn", "shift", "scale", "rotate", "stretch", "translate", "brightness", "contrast"), 1.0
     ),
-    **dict.fromkeys(("invert", "noise", "cutout"), 0.0),
+    **dict.fromkeys(("invert", "bands", "noise", "cutout"), 0.0),
 }
 """Factor of the probability of each transformation, in their order: the paper's "bgc" without luma flips."""
 
@@ -42,6 +42,7 @@ class Augmentation(nn.Module):
     | brightness | x + b in images | N(0, 0.2) |
     | contrast | c x in images | 2^N(0, 0.5) |
     | invert | -x in images | a coin |
+    | bands | each of four octave bands of images by a factor of its own, power kept | 2^N(0, 1) |
     | noise | x + N(0, s) in images | s = 0.1 of a half-normal number |
     | cutout | 0 in a square of half the side | uniform centre |
 
@@ -77,6 +78,7 @@ class Augmentation(nn.Module):
         self.images = images
         self.labels = labels
         self.rotate_max = rotate_max
+        self.register_buffer("bands", octave_bands.band_filters(), persistent=False)
         self.filter = Filter(firwin(12, 0.5, window=("kaiser", 4.0)))
 
     def draw(self, uniforms: Tensor, probability: float) -> Tensor:
@@ -87,10 +89,10 @@ class Augmentation(nn.Module):
             probability: p, to be multiplied by the factors.
 
         Returns:
-            Parameters [B, 15 + 2 images]: flip (0 or 1), quarter turns, shift of rows and of columns as a share of the
+            Parameters [B, 15 + 6 images]: flip (0 or 1), quarter turns, shift of rows and of columns as a share of the
             side; the six numbers of the map from where a pixel goes to where it comes from, of an image from -1 to 1;
             standard deviation of noise, and a seed for it; 1 for a cutout, and its centre in rows and columns as a
-            share of the side; factors of grey values, and what is added to them.
+            share of the side; factors of grey values, what is added to them, and the gains of each image's bands.
         """
         columns = iter(uniforms.double().unbind(1))
 
@@ -131,19 +133,24 @@ class Augmentation(nn.Module):
             factor = torch.where(is_inverted & (uniform() < 0.5), -factor, factor)
             factors.append(factor)
             shifts.append(shift * factor)
-        drawn = [*moved, *inverse[:, :2].flatten(1).unbind(1), *noise, *cutout, *factors, *shifts]
+        is_banded = [is_on("bands") for _ in range(octave_bands.NUMBER)]
+        gains = []
+        for _ in range(self.images):
+            chosen = torch.stack([torch.where(banded, torch.exp2(normal(1.0)), 1.0) for banded in is_banded], dim=1)
+            gains += octave_bands.balanced(chosen).unbind(1)
+        drawn = [*moved, *inverse[:, :2].flatten(1).unbind(1), *noise, *cutout, *factors, *shifts, *gains]
         return torch.stack(drawn, dim=1).float()
 
     @property
     def number(self) -> int:
         """Uniform numbers that a row needs."""
-        return 27 + 3 * self.images
+        return 27 + octave_bands.NUMBER + (3 + octave_bands.NUMBER) * self.images
 
     def forward(self, x: Tensor, parameters: Tensor) -> Tensor:
         """
         Args:
             x: images and labels [B, images + labels, S, S].
-            parameters: parameters [B, 15 + 2 images] as ``draw`` gives them, on the CPU.
+            parameters: parameters [B, 15 + 6 images] as ``draw`` gives them, on the CPU.
 
         Returns:
             Images and labels alike.
@@ -155,12 +162,14 @@ class Augmentation(nn.Module):
             raise ValueError(
                 f"got {tuple(x.shape)}, expected square images of {self.images} + {self.labels} channels [B, C, S, S]"
             )
-        moved, inverse, noise, cutout, factors, shifts = parameters.split([4, 6, 2, 3, self.images, self.images], 1)
+        sizes = [4, 6, 2, 3, self.images, self.images, octave_bands.NUMBER * self.images]
+        moved, inverse, noise, cutout, factors, shifts, gains = parameters.split(sizes, 1)
         identity = torch.tensor([1.0, 0, 0, 0, 1, 0])
         steps = (
             (moved.ne(0).any(1), self.move, moved),
             (inverse.ne(identity).any(1), self.map, inverse),
             ((factors.ne(1) | shifts.ne(0)).any(1), self.grey, torch.cat([factors, shifts], 1)),
+            (gains.ne(1).any(1), self.amplify, gains),
             (noise[:, 0] != 0, self.add_noise, noise),
             (cutout[:, 0] != 0, self.cut, cutout),
         )
@@ -214,6 +223,13 @@ class Augmentation(nn.Module):
         image = torch.addcmul(shifts, x[:, : self.images], factors)
         return torch.cat([image, x[:, self.images :]], dim=1) if self.labels else image
 
+    def amplify(self, x: Tensor, gains: Tensor) -> Tensor:
+        """Gains of the octave bands of each image channel, [B, 4 images]; labels stay."""
+        gains = gains.to(x.device, non_blocking=True).unflatten(1, (self.images, octave_bands.NUMBER))
+        with torch.autocast(x.device.type, enabled=False):
+            image = octave_bands.with_gains(x[:, : self.images], gains, self.bands)
+        return torch.cat([image, x[:, self.images :]], dim=1) if self.labels else image
+
     def add_noise(self, x: Tensor, noise: Tensor) -> Tensor:
         """Noise of a standard deviation, from a seed, [B, 2], in image channels."""
         added = torch.zeros_like(x)
@@ -230,12 +246,6 @@ class Augmentation(nn.Module):
         is_near = [(place - centre[:, None]).abs() < 0.25 for centre in cutout[:, 1:].unbind(1)]
         inside = is_near[0][:, None, :, None] & is_near[1][:, None, None, :]
         return x.masked_fill(inside.to(x.device, non_blocking=True), 0)
-
-
-def mirrored(place: Tensor, side: int) -> Tensor:
-    """Whole coordinates in [0, side) of those beyond, by reflection about the pixels at the border."""
-    place = place.abs() % (2 * side - 2)
-    return torch.minimum(place, 2 * side - 2 - place)
 
 
 def scaling(x: Tensor, y: Tensor) -> Tensor:
