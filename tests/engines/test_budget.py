@@ -102,6 +102,7 @@ def test_two_stages_spend_one_budget(tmp_path):
     assert len(seen) == 3
     assert (second.seen, second.share) == (20, 1)
     assert [moment(tmp_path / "second", name)["images"] for name in ("0.5", "1")] == [12, 20]
+    assert moment(tmp_path / "second", "1")["iteration"] == 5
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,12 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from tools.benchmark.case import Case
 from tools.benchmark.comparison import TABLES, comparisons, failures, markdown
 from tools.benchmark.comparison import compare as compare_implementations
 from tools.benchmark.configs import bundle_names
+from tools.benchmark.limit import has_bf16
+from tools.benchmark.limit import write as write_limits
 from tools.benchmark.machine import describe_machine, describe_versions
 from tools.benchmark.options import chosen_device, further_entries, names, number, numbers
 from tools.benchmark.processes import FAILED, OK, Outcome, run_cases, schedule
@@ -44,6 +47,7 @@ def benchmark(
     differences: bool = True,
     profile: bool = False,
     reference: bool = True,
+    limit: bool = False,
     plain: bool | None = None,
 ) -> None:
     """Measure what training costs: learnable parameters, peak memory, iterations per second, beside the paper's values.
@@ -83,6 +87,9 @@ def benchmark(
         profile: True makes a comparison also say what the time of both is spent in: output_dir/profile_*.txt.
         reference: False leaves the reference implementation out of a comparison, which would take hours, or more memory
             than there is, where only the optimised one's seconds and memory are wanted.
+        limit: True measures instead what a training step could reach: the rate of its own convolutions alone, in the
+            same run, the share of it that the step reaches, and what the rest is; in fp32, and in bf16 where the
+            device multiplies in it: output_dir/limit.md and .json. Nothing else should run on the machine.
         plain: former name of ``reference``, which goes with the next version.
     """
     bundles, tables = names("bundles", bundles, bundle_names()), names("tables", tables, TITLES)
@@ -127,6 +134,12 @@ def benchmark(
             sys.exit("\n  ".join([f"{len(failed)} of {len(rows)} comparisons failed, messages are above:", *failed]))
         return
 
+    if limit:
+        failed = _limits(bundles, image_sizes, speed_batch_size, settings, folder, about, torch_device)
+        if failed:
+            sys.exit("\n  ".join([f"{len(failed)} cases failed, messages are above:", *failed]))
+        return
+
     # of all, whatever is asked for: a bundle that cannot be built at a size is an error before anything runs
     parameters = {
         Key("parameters", size, None, bundle): [Outcome(OK, learnable_parameters(bundle, size, overrides))]
@@ -151,6 +164,34 @@ def benchmark(
     if failed:
         lines = [f"  {k.table} of {k.bundle} at {k.image_size}, batch {k.batch_size}" for k in failed]
         sys.exit("\n".join([f"{len(failed)} of {len(outcomes)} values failed, the messages are above:", *lines]))
+
+
+def _limits(
+    bundles: Sequence[str],
+    image_sizes: Sequence[int],
+    batch_size: int,
+    settings: Mapping[str, Any],
+    folder: Path,
+    about: Mapping[str, Any],
+    device: torch.device,
+) -> list[str]:
+    """Measure every bundle at every size in every precision that the device has; return those that failed."""
+    precisions = ["fp32", *(["bf16"] if has_bf16(device) else [])]
+    cases = [
+        Case("limit", bundle, size, batch_size, **{**settings, "precision": precision})
+        for size in image_sizes
+        for bundle in bundles
+        for precision in precisions
+    ]
+    found: dict[str, tuple[Case, Outcome]] = {}
+    write_limits(folder, [], about)  # a folder that cannot be written to shows now
+    with tqdm(total=len(cases), unit="case", desc="limit") as bar, logging_redirect_tqdm():
+        for case, outcome in run_cases(cases):
+            found[f"{case}, {case.precision}"] = case, outcome
+            write_limits(folder, [*found.values()], about)
+            bar.update()
+    print(write_limits(folder, [*found.values()], about))
+    return [name for name, (_, outcome) in found.items() if outcome.status == FAILED]
 
 
 def _memory_note(outcomes: Mapping[Key, Sequence[Outcome]], on_gpu: bool) -> str:

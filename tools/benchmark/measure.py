@@ -22,6 +22,7 @@ from tools.benchmark.equality import (
     translation_difference,
 )
 from tools.benchmark.inference import generation, preparation, translation
+from tools.benchmark.limit import measure_limit
 from tools.benchmark.profiling import profiled
 from tools.benchmark.training import build_trainer
 from tools.engines.trainer import AlternatingTrainer
@@ -53,7 +54,7 @@ MEASURES: dict[str, Callable[[Case, torch.device], float]] = {
 }
 
 
-def measure(case: Case) -> dict[str, float]:
+def measure(case: Case) -> dict[str, Any]:
     """The case's "value": MB for "memory", iterations per second for "speed", else what the measure says.
 
     With it come "before" and, but for "memory", "peak": MB that the process held before anything of the bundle was
@@ -67,6 +68,8 @@ def measure(case: Case) -> dict[str, float]:
     if case.table in MEASURES:
         value = MEASURES[case.table](case, device)
         return {"value": value, "before": before / MB, "peak": peak_memory(device) / MB}
+    if case.table == "limit":
+        return measure_limit(case, device) | {"before": before / MB, "peak": peak_memory(device) / MB}
     overrides = case.overrides | ({"implementation": "reference"} if case.reference else {})
     trainer = build_trainer(
         case.bundle, case.image_size, case.batch_size, case.precision, device, overrides, case.batch

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-TRAINING = ("memory", "speed", "training_difference", "device_training_difference")
+TRAINING = ("memory", "speed", "limit", "training_difference", "device_training_difference")
 """Tables of `Case` for which a batch is trained on."""
 
 OK, OUT_OF_MEMORY, FAILED = "ok", "out of memory", "failed"

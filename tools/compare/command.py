@@ -13,7 +13,17 @@ from typing import Any
 
 from tools.benchmark.options import number
 from tools.compare.checks import entrants
-from tools.compare.design import Run, Settings, check_clock, moments_of, run_folders, runs_of, seconds_of, seeds_of
+from tools.compare.design import (
+    Run,
+    Settings,
+    check_clock,
+    folder_of,
+    moments_of,
+    run_folders,
+    runs_of,
+    seconds_of,
+    seeds_of,
+)
 from tools.compare.report import write_report
 from tools.compare.results import check_folder, gathered
 from tools.compare.running import Ended, Interrupted, Processes, run_all
@@ -105,7 +115,8 @@ def compare(
     threads = None if threads is None else number("threads", threads)
     check_folder(folder, settings)
     data_root = folder / ("data" if part is None else f"data_{part}_of_{of}")
-    found = entrants(listed(bundles), settings, data_root)
+    is_open = any(not folder_of(folder, run).is_measured for run in runs)
+    found = entrants(listed(bundles), settings, data_root) if is_open else []
     common = {"processes": processes, "threads": threads, "device": device}
     failed = _run(runs, found, settings, folder, processes, Processes(threads), common, part is None)
     if part is None:
@@ -159,7 +170,9 @@ def _run(
     before = signal.signal(signal.SIGTERM, lambda *_: _interrupt())
     failed = []
     try:
-        for done, ended in enumerate(run_all(runs, found, settings, folder, at_a_time, processes, common), start=1):
+        for done, ended in enumerate(
+            run_all(runs if found else [], found, settings, folder, at_a_time, processes, common), start=1
+        ):
             logger.info("%d of %d runs: %s %s", done, len(runs), ended.run.name, ended.problem or "is done")
             if ended.problem:
                 failed.append(ended)

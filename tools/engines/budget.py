@@ -43,6 +43,7 @@ class Budget:
     Attributes:
         elapsed: seconds that were trained, of both stages.
         seen: images that were trained on, of both stages.
+        iterations: iterations of both stages.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Budget:
         self.moments = dict(moments or {})
         self.clock = CLOCKS[clock]
         self.earlier = earlier
-        self._own = {"elapsed": 0.0, "seen": 0}
+        self._own = {"elapsed": 0.0, "seen": 0, "iterations": 0}
         self._began: float | None = None
         self._kept: set[str] = set()
 
@@ -87,6 +88,10 @@ class Budget:
     @property
     def seen(self) -> int:
         return self._own["seen"] + (0 if self.earlier is None else self.earlier.seen)
+
+    @property
+    def iterations(self) -> int:
+        return self._own["iterations"] + (0 if self.earlier is None else self.earlier.iterations)
 
     @property
     def share(self) -> float:
@@ -107,7 +112,7 @@ class Budget:
         if self._began is not None:
             self._own["elapsed"] += self.clock() - self._began
             self._began = None
-        self._own["seen"] = engine.images
+        self._own["seen"], self._own["iterations"] = engine.images, engine.state.iteration
         at_end_of_epoch = engine.state.epoch_length and engine.state.iteration % engine.state.epoch_length == 0
         self._look(engine, terminate=not at_end_of_epoch)  # the epoch ends first, with its schedules
 
@@ -123,6 +128,6 @@ class Budget:
 
     def _keep(self, engine: AlternatingTrainer, name: str) -> None:
         if rank_and_world_size()[0] == 0:
-            facts = {"iteration": engine.state.iteration, "images": self.seen, "seconds": round(self.elapsed, 3)}
+            facts = {"iteration": self.iterations, "images": self.seen, "seconds": round(self.elapsed, 3)}
             save_model(self.directory / f"{name}.pt", self.models["model"], {**self.settings, "moment": facts}, "model")
         self._kept.add(name)
