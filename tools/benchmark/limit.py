@@ -80,7 +80,7 @@ class Recorder(TorchDispatchMode):
     """A mode that counts the convolutions of all that runs in it.
 
     Attributes:
-        calls: how often each was called.
+        calls: number of times that each was called.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Found:
     Attributes:
         seconds: seconds of a training step.
         operations: multiplications and additions of a step, in all its operators.
-        convolutions: those of its convolutions.
+        convolutions: multiplications and additions of its convolutions.
         alone: seconds of all its convolutions, forward and both backward passes, each alone and at its fastest.
         parts: share of the step's time by kind of work, as profiled.
     """
