@@ -105,6 +105,15 @@ def test_the_command_fills_the_table_and_goes_on_where_it_was(folders, tmp_path,
     assert len(trained) == 4
 
 
+def test_of_some_ways_the_report_says_what_it_can(folders, tmp_path, capsys):
+    run(folders, tmp_path, "--amounts=all", "--seeds=1", "--ways=tstr", "--precision=bf16")
+    said = capsys.readouterr().out
+    assert "On the images of gan alone it reaches" in said
+    assert "beside" not in said
+    record = json.loads((tmp_path / "report.json").read_text())
+    assert [row["way"] for row in record["arms"]] == ["TRTR", "TSTR"]
+
+
 def test_classes_are_known_by_their_names(folders):
     reader = Reader.of(str(folders / "real"), (16, 16, 16))
     assert reader.classes == ("core", "rim")
@@ -118,6 +127,8 @@ def test_classes_are_known_by_their_names(folders):
     [
         (["--image_size=16,16,12"], "each divisible by 8"),
         (["--amounts=5,many"], "amounts has 'many'"),
+        (["--ways=tstr,rtrt"], "ways has rtrt, expected some of trtr, augmented, tstr, both, trts"),
+        (["--precision=fp8"], "precision is 'fp8', expected fp32 or bf16"),
         (["--seeds=0"], "seeds is 0, expected a whole number from 1"),
         (["--weights=other=x.pt"], "weights has other, expected some of gan"),
         (["--weights=gan=/nowhere/model.pt"], "there are no weights at"),

@@ -16,7 +16,18 @@ from tools.ensemble.members import is_generator, members_of
 from tools.evaluation.command import models_of
 from tools.files import whole_file
 from tools.options import named_folders
-from tools.usefulness.design import AUGMENTED, BOTH, ON_SYNTHETIC, SYNTHETIC, Arm, amounts_of, arms_of, chosen, seed_of
+from tools.usefulness.design import (
+    AUGMENTED,
+    BOTH,
+    ON_SYNTHETIC,
+    SYNTHETIC,
+    Arm,
+    amounts_of,
+    arms_of,
+    chosen,
+    seed_of,
+    ways_of,
+)
 from tools.usefulness.provenance import check_leakage
 from tools.usefulness.report import Report, conclusion, write_report
 from tools.usefulness.results import Results
@@ -41,6 +52,8 @@ def usefulness(
     device: str | None = None,
     count: int | None = None,
     options: Mapping[str, Any] | None = None,
+    ways: str | Sequence[str] | None = None,
+    precision: str = "fp32",
 ) -> None:
     """Measure what synthetic images with labels are worth: report.html, report.json, dice.csv.
 
@@ -68,7 +81,12 @@ def usefulness(
         device: device to train on; a GPU if there is one.
         count: number of images that a bundle makes; as many as there are real cases to train on without it.
         options: other ids of the inference.json of bundles, such as "{'steps': 20}".
+        ways: rows of the table, some of trtr, augmented, tstr, both, trts; all without it.
+        precision: of the trainings, fp32 or bf16.
     """
+    if precision not in ("fp32", "bf16"):
+        raise ValueError(f"precision is {precision!r}, expected fp32 or bf16")
+    wanted = ways_of(ways)
     for name, value in {"seeds": seeds, "steps": steps, "batch_size": batch_size, "count": count}.items():
         if name == "count" and value is None:
             continue
@@ -91,8 +109,8 @@ def usefulness(
     numbers = amounts_of(amounts, len(set(trained.subjects)))
     results = Results(reader.classes)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    arms = arms_of(list(made), numbers)
-    settings = {"image_size": list(reader.image_size), "steps": steps, "batch_size": batch_size}
+    arms = arms_of(list(made), numbers, wanted)
+    settings = {"image_size": list(reader.image_size), "steps": steps, "batch_size": batch_size, "precision": precision}
     for seed in range(seeds):
         for number, arm in enumerate(arms, start=1):
             what = f"{arm.name}, seed {seed} ({number + seed * len(arms)} of {seeds * len(arms)})"
@@ -109,6 +127,7 @@ def usefulness(
                     arm.way == AUGMENTED,
                     device,
                     what,
+                    precision,
                 )
                 on = made[arm.model] if arm.way == ON_SYNTHETIC else tested
                 dice = dice_of(network, on, len(reader.classes), device)

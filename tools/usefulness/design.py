@@ -13,6 +13,10 @@ REAL, AUGMENTED, SYNTHETIC, BOTH, ON_SYNTHETIC = "TRTR", "TRTR augmented", "TSTR
 trained on real, tested on synthetic ones."""
 
 
+WAYS = {"trtr": REAL, "augmented": AUGMENTED, "tstr": SYNTHETIC, "both": BOTH, "trts": ON_SYNTHETIC}
+"""What each is called where some are chosen."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """One training, but for its seed.
@@ -33,17 +37,34 @@ class Arm:
         return " ".join(filter(None, (self.way, self.model, f"{self.amount} patients" if self.amount else "")))
 
 
-def arms_of(models: Sequence[str], amounts: Sequence[int]) -> list[Arm]:
-    """All arms: each way for each amount of real patients and each model, those without synthetic images first.
+def ways_of(given: str | Sequence[str] | None) -> list[str]:
+    """The ways that are asked for, such as ``trtr,tstr``; all without any. TRTR is always among them.
+
+    Raises:
+        ValueError: a name that is none of `WAYS`.
+    """
+    if given is None:
+        return list(WAYS.values())
+    words = given.split(",") if isinstance(given, str) else list(given)
+    words = [str(word).strip().lower() for word in words]
+    if odd := [word for word in words if word not in WAYS]:
+        raise ValueError(f"ways has {', '.join(odd)}, expected some of {', '.join(WAYS)}")
+    return [way for word, way in WAYS.items() if word in words or way == REAL]
+
+
+def arms_of(models: Sequence[str], amounts: Sequence[int], ways: Sequence[str] = tuple(WAYS.values())) -> list[Arm]:
+    """Arms: each way for each amount of real patients and each model, those without synthetic images first.
 
     Args:
         models: names of the synthetic sets.
         amounts: numbers of real patients, the greatest of which is all of them.
+        ways: ways that are wanted.
     """
     arms = [Arm(way, amount=amount) for way in (REAL, AUGMENTED) for amount in amounts]
     arms += [Arm(SYNTHETIC, model) for model in models]
     arms += [Arm(BOTH, model, amount) for model in models for amount in amounts]
-    return arms + [Arm(ON_SYNTHETIC, model, max(amounts)) for model in models]
+    arms += [Arm(ON_SYNTHETIC, model, max(amounts)) for model in models]
+    return [arm for arm in arms if arm.way in ways]
 
 
 def amounts_of(given: str | int | Sequence[str | int], patients: int) -> list[int]:

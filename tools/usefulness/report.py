@@ -71,18 +71,21 @@ def conclusion(report: Report) -> str:
     real = Arm(design.REAL, amount=most)
     sentences = [f"A segmenter trained on {most} real patients reaches a Dice of {shown(results.of(real))}."]
     for model in report.models:
-        alone = Arm(design.SYNTHETIC, model)
-        text = (
-            f"On the images of {model} alone it reaches {shown(results.of(alone))}, "
-            f"{shown(results.ratio(alone, real))} of that"
-        )
-        gain = results.difference(Arm(design.BOTH, model, least), Arm(design.REAL, amount=least))
-        ordinary = results.difference(Arm(design.BOTH, model, least), Arm(design.AUGMENTED, amount=least))
-        text += (
-            f"; beside {least} real patients they change it by {shown(gain, '+')}, and by {shown(ordinary, '+')} "
-            "against ordinary augmentation of these."
-        )
-        sentences.append(text)
+        alone, both = Arm(design.SYNTHETIC, model), Arm(design.BOTH, model, least)
+        augmented = Arm(design.AUGMENTED, amount=least)
+        parts = []
+        if alone in report.arms:
+            ratio = shown(results.ratio(alone, real))
+            parts.append(f"On the images of {model} alone it reaches {shown(results.of(alone))}, {ratio} of that")
+        if both in report.arms:
+            gain = results.difference(both, Arm(design.REAL, amount=least))
+            text = f"beside {least} real patients they change it by {shown(gain, '+')}"
+            if augmented in report.arms:
+                ordinary = results.difference(both, augmented)
+                text += f", and by {shown(ordinary, '+')} against ordinary augmentation of these"
+            parts.append(text if parts else f"The images of {model}: {text}")
+        if parts:
+            sentences.append("; ".join(parts) + ".")
     return " ".join(sentences)
 
 
@@ -168,6 +171,8 @@ def _plot(report: Report) -> str:
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         axes = figure.subplots()
         for number, (name, arms) in enumerate(curves.items()):
+            if not set(arms) <= set(report.arms):
+                continue
             found = [results.of(arm) for arm in arms]
             colour = REAL if number == 0 else COLOURS[(number - 1) % len(COLOURS)]
             spread = [[f.value - f.low for f in found], [f.high - f.value for f in found]]
@@ -176,6 +181,8 @@ def _plot(report: Report) -> str:
             values = [f.value for f in found]
             axes.errorbar(places, values, spread, marker=marker, color=colour, label=name, markersize=4, capsize=2)
         for number, model in enumerate(report.models):
+            if Arm(design.SYNTHETIC, model) not in report.arms:
+                continue
             value = results.of(Arm(design.SYNTHETIC, model)).value
             colour = COLOURS[(number + 1) % len(COLOURS)]
             axes.axhline(value, color=colour, linestyle="--", label=f"{model} alone")

@@ -28,6 +28,7 @@ def train_segmenter(
     augmented: bool = False,
     device: str | torch.device = "cpu",
     progress: str = "",
+    precision: str = "fp32",
 ) -> UNet:
     """A U-Net trained for a number of steps.
 
@@ -41,6 +42,7 @@ def train_segmenter(
         augmented: True moves samples and changes their contrast, see `RandomSamples`.
         device: device to train on.
         progress: name of the training on a progress bar.
+        precision: "fp32", or "bf16" for convolutions in half of the time where the processor has it.
 
     Returns:
         The network, in evaluation mode.
@@ -52,16 +54,24 @@ def train_segmenter(
         torch.manual_seed(seed)
         network = UNet(
             first.ndim - 2, first.shape[1], classes + 1, channels=CHANNELS, strides=(2, 2, 2), num_res_units=2
-        ).to(device)
+        ).to(device, memory_format=_layout(first.ndim))
+    half = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
     loss = DiceCELoss(to_onehot_y=True, softmax=True)
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     for _ in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=None):
         drawn = [_draw(sets[int(rng.integers(len(sets)))], rng, change) for _ in range(batch_size)]
         image, label = (torch.stack(part).to(device) for part in zip(*drawn, strict=True))
         optimizer.zero_grad(set_to_none=True)
-        loss(network(image), label).backward()
+        with half:
+            outputs = network(image.contiguous(memory_format=_layout(image.ndim)))
+        loss(outputs.float(), label).backward()
         optimizer.step()
     return network.eval()
+
+
+def _layout(axes: int) -> torch.memory_format:
+    """Channels last, in which convolutions are faster on a CPU too."""
+    return torch.channels_last_3d if axes == 5 else torch.channels_last
 
 
 def _draw(of: LabelledSet, rng: np.random.Generator, change: RandomSamples | None) -> tuple[Tensor, Tensor]:
