@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -54,7 +55,13 @@ def filtered(tmp_path_factory):
     root = tmp_path_factory.mktemp("filter")
     write(root / "real", {f"real_{seed}": body(seed) for seed in range(40)})
     good = {f"good_{seed}": body(100 + seed) for seed in range(4)}
-    write(root / "made", good | {f"bad_{number}": body(7, bad) for number, bad in enumerate(BAD)})
+    write(root / "elsewhere", good | {f"bad_{number}": body(7, bad) for number, bad in enumerate(BAD)})
+    (root / "made").mkdir()
+    for name in ("imagesTr", "labelsTr"):
+        (root / "made" / name).mkdir()
+        for path in (root / "elsewhere" / name).iterdir():
+            (root / "made" / name / path.name).symlink_to(path)
+    shutil.copy(root / "elsewhere" / "dataset.json", root / "made")
     table = "sample,member\n" + "".join(f"{name},1\n" for name in ("good_0", "bad_1"))
     (root / "made" / "samples.csv").write_text(table)
     (root / "made" / "cohort.json").write_text("{}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -107,5 +108,6 @@ def _below(item: Mapping[str, Any], folder: Path) -> str:
     """Path of the first image below the folder, without its ending."""
     given = item["image"]
     first = next(iter(given.values())) if isinstance(given, Mapping) else given if isinstance(given, str) else given[0]
-    path = Path(first).resolve().relative_to(folder.resolve()).as_posix()
+    # files may be links to elsewhere
+    path = Path(os.path.relpath(os.path.abspath(first), os.path.abspath(folder))).as_posix()
     return path[: -len(volume_suffix(path) or Path(path).suffix) or None]
