@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tools.engines.projection import Projector, distance_of_scales, noise_correlation, save_projections
-from tools.networks.stylegan2 import StyledConv2d, StyleGAN2Generator
+from tools.layers.styled import StyledConv
+from tools.networks.stylegan2 import StyleGAN2Generator
 from tools.networks.stylegan3 import StyleGAN3Generator
 from tools.transforms.channels import Channels
 
@@ -17,7 +18,7 @@ def generator():
     torch.manual_seed(0)
     network = StyleGAN2Generator(32, 2, latent_dim=8, style_dim=8, channel_base=256, channel_max=16)
     for layer in network.modules():
-        if isinstance(layer, StyledConv2d):
+        if isinstance(layer, StyledConv):
             torch.nn.init.constant_(layer.noise_strength, 0.05)
     return network
 
@@ -91,7 +92,7 @@ def test_files(generator, found, tmp_path):
     assert picture.is_file()
     saved = torch.load(tmp_path / "patient_slice007.pt", weights_only=True)
     assert saved["w"].shape == (8,)
-    assert [len(one) for one in saved["noise"]] == generator.synthesis.noise_sides
+    assert [one.shape for one in saved["noise"]] == generator.synthesis.noise_shapes
     report = json.loads((tmp_path / "projections.json").read_text())
     assert report["patient_slice007"].keys() == {"distance", "of_mean_style"}
 

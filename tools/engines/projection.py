@@ -114,7 +114,7 @@ class Projector:
         seed: int = 0,
         label: int | None = None,
     ) -> None:
-        if not hasattr(network.synthesis, "noise_sides"):
+        if not hasattr(network.synthesis, "noise_shapes"):
             raise ValueError(f"a {type(network).__name__} has no noise maps: projection is StyleGAN2's")
         if steps < 1 or samples < 2:
             raise ValueError(f"steps is {steps} and samples {samples}, expected 1 or more, and 2 or more")
@@ -177,8 +177,8 @@ class Projector:
             )
         w = mean.clone().requires_grad_()
         noise = [
-            torch.randn(1, 1, side, side, generator=generator).to(mean).requires_grad_()
-            for side in self.network.synthesis.noise_sides
+            torch.randn(1, 1, *shape, generator=generator).to(mean).requires_grad_()
+            for shape in self.network.synthesis.noise_shapes
         ]
         optimizer = torch.optim.Adam([w, *noise], betas=(0.9, 0.999))
         for step in range(self.steps):
