@@ -3,6 +3,10 @@
 "Progressive growing of GANs for improved quality, stability, and variation", ICLR 2018. All levels are there from the
 beginning; how many of them take part is said when the networks are called. Images are [B, channels, S, S], S a power of
 two from 32 to 1024, in [-1, 1] up to what the generator overshoots: it has no last activation.
+
+With ``spatial_dims`` 3 they are Eklund's for volumes ("Feeding the zombies: synthesizing brain volumes using a 3D
+progressive growing GAN", arXiv 1912.05357): [B, channels, S, S, S], S from 8 to 256, all kernels and blocks of pixels
+with an axis more. His have a latent of 128, at most 128 channels, and no minibatch deviation.
 """
 
 from __future__ import annotations
@@ -36,17 +40,19 @@ class FirstBlock(nn.Module):
     Args:
         latent_dim: size of the latent, with its class.
         channels: feature maps.
+        spatial_dims: 2 for images, 3 for volumes, whose first features are of 4^3 voxels.
     """
 
-    def __init__(self, latent_dim: int, channels: int) -> None:
+    def __init__(self, latent_dim: int, channels: int, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.dense = EqualisedLinear(latent_dim, 16 * channels, gain=HE / 4, bias=None)
+        self.shape = [4] * spatial_dims
+        self.dense = EqualisedLinear(latent_dim, 4**spatial_dims * channels, gain=HE / 4, bias=None)
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.conv = EqualisedConv(channels, channels, 3, gain=HE)
+        self.conv = EqualisedConv(channels, channels, 3, gain=HE, spatial_dims=spatial_dims)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """[B, latent_dim] -> [B, channels, 4, 4]."""
-        x = self.dense(latent).unflatten(1, (-1, 4, 4)) + self.bias.view(-1, 1, 1)
+        """[B, latent_dim] -> [B, channels, 4, 4], or [B, channels, 4, 4, 4]."""
+        x = self.dense(latent).unflatten(1, [-1, *self.shape]) + self.bias.view(-1, *[1] * len(self.shape))
         x = pixel_norm(F.leaky_relu(x, SLOPE))
         return pixel_norm(F.leaky_relu(self.conv(x), SLOPE))
 
@@ -57,12 +63,13 @@ class GeneratorBlock(nn.Module):
     Args:
         in_channels: channels in.
         out_channels: channels out.
+        spatial_dims: 2 for images, 3 for volumes.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.conv0 = DoublingConv(in_channels, out_channels, gain=HE)
-        self.conv1 = EqualisedConv(out_channels, out_channels, 3, gain=HE)
+        self.conv0 = DoublingConv(in_channels, out_channels, gain=HE, spatial_dims=spatial_dims)
+        self.conv1 = EqualisedConv(out_channels, out_channels, 3, gain=HE, spatial_dims=spatial_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_channels, H, W] -> [B, out_channels, 2 H, 2 W]."""
@@ -80,6 +87,7 @@ class PGGANGenerator(SelfDescribed):
         latent_dim: size of the latent.
         channel_base: channels of a resolution times its side.
         channel_max: greatest number of channels of a resolution.
+        spatial_dims: 2 for images, 3 for volumes.
 
     Attributes:
         growth: level that training has reached.
@@ -95,6 +103,7 @@ class PGGANGenerator(SelfDescribed):
         latent_dim: int = 512,
         channel_base: int = 16384,
         channel_max: int = 512,
+        spatial_dims: int = 2,
     ) -> None:
         super().__init__()
         self.built_with = {
@@ -106,10 +115,12 @@ class PGGANGenerator(SelfDescribed):
         }
         self.latent_dim = latent_dim
         self.num_classes = num_classes
-        widths = [width_of(side, channel_base, channel_max) for side in sides_of(image_size)]
-        self.first = FirstBlock(latent_dim + num_classes, widths[0])
-        self.blocks = nn.ModuleList(GeneratorBlock(before, after) for before, after in pairwise(widths))
-        self.to_images = nn.ModuleList(EqualisedConv(width, image_channels, 1) for width in widths)
+        widths = [width_of(side, channel_base, channel_max) for side in sides_of(image_size, spatial_dims)]
+        self.first = FirstBlock(latent_dim + num_classes, widths[0], spatial_dims)
+        self.blocks = nn.ModuleList(GeneratorBlock(before, after, spatial_dims) for before, after in pairwise(widths))
+        self.to_images = nn.ModuleList(
+            EqualisedConv(width, image_channels, 1, spatial_dims=spatial_dims) for width in widths
+        )
         self.growth = Growth(len(self.blocks))
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
@@ -132,7 +143,7 @@ class PGGANGenerator(SelfDescribed):
             label: class indices [B], if there are classes.
 
         Returns:
-            Images [B, image_channels, side, side] with a side of 4 * 2^level.
+            Images [B, image_channels, side, side] with a side of 4 * 2^level; volumes alike.
         """
         if self.num_classes:
             latent = torch.cat([latent, one_hot(label, self.num_classes).to(latent.dtype)], dim=1)
@@ -150,12 +161,13 @@ class DiscriminatorBlock(nn.Module):
         in_channels: channels in.
         out_channels: channels out.
         blur: True if images are filtered by [1, 2, 1] before they are halved, as in StyleGAN.
+        spatial_dims: 2 for images, 3 for volumes.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, blur: bool = False) -> None:
+    def __init__(self, in_channels: int, out_channels: int, blur: bool = False, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.conv0 = EqualisedConv(in_channels, in_channels, 3, gain=HE)
-        self.conv1 = HalvingConv(in_channels, out_channels, gain=HE)
+        self.conv0 = EqualisedConv(in_channels, in_channels, 3, gain=HE, spatial_dims=spatial_dims)
+        self.conv1 = HalvingConv(in_channels, out_channels, gain=HE, spatial_dims=spatial_dims)
         self.filter = Filter((1, 2, 1)) if blur else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -178,7 +190,8 @@ class ProgressiveDiscriminator(nn.Module):
         channel_base: channels of a resolution times its side.
         channel_max: greatest number of channels of a resolution.
         blur: True if images are filtered before they are halved.
-        group_size: samples among which the minibatch's deviation is taken.
+        group_size: samples among which the minibatch's deviation is taken; 0 for none of it, as Eklund has it.
+        spatial_dims: 2 for images, 3 for volumes.
     """
 
     def __init__(
@@ -191,19 +204,23 @@ class ProgressiveDiscriminator(nn.Module):
         channel_max: int = 512,
         blur: bool = False,
         group_size: int = 4,
+        spatial_dims: int = 2,
     ) -> None:
         super().__init__()
         self.image_channels = image_channels
+        self.spatial_dims = spatial_dims
         self.num_classes = num_classes
         self.auxiliary = auxiliary
-        widths = [width_of(side, channel_base, channel_max) for side in sides_of(image_size)]
+        widths = [width_of(side, channel_base, channel_max) for side in sides_of(image_size, spatial_dims)]
         last = widths[0]
         # by level, so that the coarsest comes first and the image goes backwards
-        self.from_images = nn.ModuleList(EqualisedConv(image_channels, width, 1, gain=HE) for width in widths)
-        self.blocks = nn.ModuleList(DiscriminatorBlock(b, a, blur) for a, b in pairwise(widths))
-        self.deviation = MinibatchDeviation(group_size)
-        self.conv = EqualisedConv(last + 1, last, 3, gain=HE)
-        self.dense = EqualisedLinear(16 * last, last, gain=HE)
+        self.from_images = nn.ModuleList(
+            EqualisedConv(image_channels, width, 1, gain=HE, spatial_dims=spatial_dims) for width in widths
+        )
+        self.blocks = nn.ModuleList(DiscriminatorBlock(b, a, blur, spatial_dims) for a, b in pairwise(widths))
+        self.deviation = MinibatchDeviation(group_size) if group_size else nn.Identity()
+        self.conv = EqualisedConv(last + bool(group_size), last, 3, gain=HE, spatial_dims=spatial_dims)
+        self.dense = EqualisedLinear(4**spatial_dims * last, last, gain=HE)
         self.out = EqualisedLinear(last, num_classes + 1 if auxiliary else max(num_classes, 1))
 
     def forward(
@@ -227,7 +244,7 @@ class ProgressiveDiscriminator(nn.Module):
             ValueError: the images have another number of channels, or another side.
         """
         level = len(self.blocks) if level is None else level
-        check_image(image, self.image_channels, 4 * 2**level)
+        check_image(image, self.image_channels, 4 * 2**level, self.spatial_dims)
         x = self._features(image, level)
         for number in reversed(range(level)):
             x = self.blocks[number](x)
