@@ -22,6 +22,8 @@ TINY = {
     "discriminator_channels": 64,
     "sub_encoder_channels": 64,
     "channels": 8,
+    "hidden_channels": 16,
+    "code_channels": 16,
     "network_channels": [8, 16],
     "sizes": [16, 32],
     "save_interval": 1,
@@ -79,6 +81,7 @@ def family(bundle):
 WHOLE_LIFE = {
     "crf_gan": "crf_gan_luna16",
     "ha_gan": "ha_gan_gsp",
+    "auto_encoding_gan": "alpha_gan_hippocampus",
     "autoencoder": "ldm_hippocampus",
     "cyclegan": "cyclegan_mri2ct_inout",
     "diffusion": "rflow_hippocampus",

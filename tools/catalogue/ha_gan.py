@@ -19,7 +19,7 @@ from tools.catalogue.hierarchical_gan.papers import CRF_GAN, HA_GAN
 from tools.catalogue.hierarchical_gan.training import learn, train
 from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT
 from tools.catalogue.parts import Config
-from tools.catalogue.volume_parts import in_unit
+from tools.catalogue.volume_parts import reconstruction_engines, volumes_to_reconstruct
 
 __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
@@ -80,38 +80,19 @@ def reconstruct(bundle: VolumeBundle) -> Config:
             "sub_encoder": "@sub_encoder_def",
         },
         "network": "$set_implementation(@network_def).to(@device)",
-        "datalist": "$[item | ({'label': @class_label} if @num_classes > 0 else {}) "
-        "for item in volume_datalist(@dataset_dir)]",
-        "preprocessing": parts.compose(
+        **volumes_to_reconstruct(
+            "$[item | ({'label': @class_label} if @num_classes > 0 else {}) for item in volume_datalist(@dataset_dir)]",
             bundle.data.original_preprocessing,
-            {
-                "_target_": "ScaleIntensityRanged",
-                "keys": "image",
-                "a_min": "$@window[0]",
-                "a_max": "$@window[1]",
-                "b_min": -1.0,
-                "b_max": 1.0,
-                "clip": True,
-            },
         ),
-        **parts.one_by_one("@datalist"),
-        "inferer": {"_target_": "SimpleInferer"},
-        **parts.inference_engines(
-            load={
+        **reconstruction_engines(
+            bundle.data.intensities,
+            {
                 "load_weights": parts.load_model("@ckpt_path", "$@network.generator"),
                 "load_encoders": parts.load_model("@encoders_path", "$@network.encoders"),
             },
-            making=in_unit(bundle.data.intensities),
-            writing=parts.save_volume("reconstruction", by_id=True),
-            showing=[
-                parts.montage("reconstruction.png", "@window", provenance="@origin"),
-                parts.montage("input.png", [-1, 1], pred_key="image"),
-                parts.progress("Reconstruction"),
-            ],
-            prepare_batch="$monai.engines.PrepareBatchExtraInput({'label': 'label'}) if @num_classes > 0 "
+            "$monai.engines.PrepareBatchExtraInput({'label': 'label'}) if @num_classes > 0 "
             "else monai.engines.default_prepare_batch",
         ),
-        **parts.start_inference("$print('Reconstructed', len(@dataset), 'volumes in', @output_dir)"),
     }
 
 

@@ -78,6 +78,7 @@ NAMES = {
     "medicalnet_distance": "tools.features.medicalnet",
     "print_left_out": "tools.io.left_out",
     "set_fused": "tools.layers.equalised",
+    "doublable": "tools.networks.volume_gan",
     "set_implementation": "tools.layers.implementation",
     "LPIPS": "tools.losses.lpips",
     "volume_mind_loss": "tools.losses.mind",

@@ -43,3 +43,46 @@ def in_unit(intensities: str) -> list[Config]:
         parts.to_ras(),
         parts.state_unit(intensities),
     ]
+
+
+def volumes_to_reconstruct(datalist: str, preprocessing: str) -> Config:
+    """Volumes of a folder in [-1, 1] for a network that takes them: from `datalist` to `inferer`."""
+    scaled = {
+        "_target_": "ScaleIntensityRanged",
+        "keys": "image",
+        "a_min": "$@window[0]",
+        "a_max": "$@window[1]",
+        "b_min": -1.0,
+        "b_max": 1.0,
+        "clip": True,
+    }
+    return {
+        "datalist": datalist,
+        "preprocessing": parts.compose(preprocessing, scaled),
+        **parts.one_by_one("@datalist"),
+        "inferer": {"_target_": "SimpleInferer"},
+    }
+
+
+def reconstruction_engines(intensities: str, load: Config, prepare_batch: str) -> Config:
+    """From reconstructed volumes to NIfTI files on their voxels, to the end of the config.
+
+    Args:
+        intensities: format of the values, a key of `parts.UNITS`.
+        load: id -> loader of weights.
+        prepare_batch: expression for what hands a batch to the network.
+    """
+    return {
+        **parts.inference_engines(
+            load=load,
+            making=in_unit(intensities),
+            writing=parts.save_volume("reconstruction", by_id=True),
+            showing=[
+                parts.montage("reconstruction.png", "@window", provenance="@origin"),
+                parts.montage("input.png", [-1, 1], pred_key="image"),
+                parts.progress("Reconstruction"),
+            ],
+            prepare_batch=prepare_batch,
+        ),
+        **parts.start_inference("$print('Reconstructed', len(@dataset), 'volumes in', @output_dir)"),
+    }

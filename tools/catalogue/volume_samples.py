@@ -17,7 +17,7 @@ from tools.catalogue.diffusion.training import files
 from tools.catalogue.hierarchical_gan.volumes import VolumeData
 from tools.catalogue.labelled_parts import labelled_engines
 from tools.catalogue.parts import Config
-from tools.catalogue.volume_parts import volume_engines
+from tools.catalogue.volume_parts import reconstruction_engines, volume_engines, volumes_to_reconstruct
 
 
 class Samples(Protocol):
@@ -38,6 +38,7 @@ class Samples(Protocol):
     compared: expression from the evaluator's output to generated and real images.
     image_of_sample: expression from a sample to its image.
     reported: further arguments of the report on an evaluation.
+    intensities: format of the values, as MONAI's metadata names it.
     """
 
     ids: Config
@@ -56,6 +57,7 @@ class Samples(Protocol):
     compared: str
     image_of_sample: str
     reported: Config
+    intensities: str
 
     def files(self, section: str) -> str:
         """Expression for the datalist of "training" or "validation"."""
@@ -65,6 +67,12 @@ class Samples(Protocol):
 
     def engines(self, name: str) -> Config:
         """From a network's samples to files: the end of `inference.json`."""
+
+    def reconstruction(self, name: str, load: Config) -> Config:
+        """From given samples, through an autoencoder, to files: `reconstruct.json` after its network.
+
+        ``load`` has the loaders of its weights.
+        """
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ class Labelled:
     fields_of_view = "@volumes.fields_of_view()"
     compared = "$lambda output: tuple([item[key][:1] for item in output] for key in ('pred', 'label'))"
     image_of_sample = "$lambda sample: sample[:1].clamp(-1, 1)"
+    intensities = "magnitude"
 
     @property
     def ids(self) -> Config:
@@ -136,6 +145,32 @@ class Labelled:
     def engines(self, name: str) -> Config:
         return labelled_engines(name, self.entry.modality, prepare_noise())
 
+    def reconstruction(self, name: str, load: Config) -> Config:
+        return {
+            "section": "validation",
+            "datalist": f"$case_datalist({self.entry.record}, @dataset_dir, @section, [*@sample_channels.images], "
+            "labelled=True)",
+            "preprocessing": self.preprocessing | {"image_size": "@volume_size"},
+            "dataset": {
+                "_target_": "tools.data.volume_samples.VolumeSamples",
+                "data": "@datalist",
+                "transform": "@preprocessing",
+                "channels": "@sample_channels",
+                "store_dir": None,
+            },
+            "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
+            "inferer": {"_target_": "SimpleInferer"},
+            **labelled_engines(
+                name,
+                self.entry.modality,
+                {"_target_": "tools.engines.latents.PrepareSamples", "channels": "@sample_channels"},
+                load=load,
+                picture="reconstruction.png",
+                desc="Reconstruction",
+                place={"field_of_view": "field_of_view_mm", "name_key": "id"},
+            ),
+        }
+
 
 @dataclass(frozen=True)
 class Cubes:
@@ -155,6 +190,10 @@ class Cubes:
     fields_of_view = "@cubes.fields_of_view(@volumes)"
     compared = "$monai.handlers.from_engine(['pred', 'label'])"
     image_of_sample = "$lambda sample: sample.clamp(-1, 1)"
+
+    @property
+    def intensities(self) -> str:
+        return self.data.intensities
 
     @property
     def ids(self) -> Config:
@@ -204,3 +243,9 @@ class Cubes:
 
     def engines(self, name: str) -> Config:
         return volume_engines(self.data.intensities, prepare_noise())
+
+    def reconstruction(self, name: str, load: Config) -> Config:
+        return {
+            **volumes_to_reconstruct("$volume_datalist(@dataset_dir)", self.data.original_preprocessing),
+            **reconstruction_engines(self.data.intensities, load, "$monai.engines.default_prepare_batch"),
+        }

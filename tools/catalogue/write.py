@@ -24,6 +24,7 @@ from tools.catalogue import (
     stylegan3,
     stylegan3d,
     training_parts,
+    volume_gan,
 )
 from tools.catalogue.layout import as_json
 from tools.catalogue.names import with_imports
@@ -47,6 +48,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     stylegan3d,
     nodule_gan,
     slice_gan,
+    volume_gan,
 )
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 

@@ -227,9 +227,17 @@ class AlternatingTrainer(SupervisedTrainer):
         draws = Draws(self.seed, iteration, engine.state.device, rank, world_size, total, self.images)
         batch = self.draw(to_device(batchdata, engine.state.device), draws)
         losses: dict[str, float] = {}
-        due = [update for update in self.updates if update.is_due(iteration)]
-        for update in due:
+        due = []
+        for update in self.updates:
+            if not update.is_due(iteration):
+                continue
+            if update.rests is not None:
+                rests = update.rests(batch)
+                losses[f"{update.name}/rests"] = float(rests)
+                if rests:
+                    continue
             losses |= self._run(update, batch, size)
+            due.append(update)
         for average in self.averages:
             if any(average.source[0] in update.networks.values() for update in due):
                 average.update(images, self.images)

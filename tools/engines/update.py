@@ -43,6 +43,8 @@ class Update:
         schedule: optimizer -> schedule of its learning rate, for instance a ``torch.optim.lr_scheduler.LambdaLR`` with
             all other arguments given. The trainer steps it after every epoch, and checkpoints have its state.
         start: first iteration in which the update runs, counted from 0, for a loss that begins late.
+        rests: batch -> whether the update is left out of an iteration in which it is due, the same in all processes.
+            The trainer logs it, 1 or 0, as "<update>/rests".
 
     Attributes:
         schedule: schedule of the learning rate, None for a rate that stays.
@@ -60,6 +62,7 @@ class Update:
         one_by_one: bool = False,
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
         start: int = 0,
+        rests: Callable[[dict], bool] | None = None,
     ) -> None:
         self.name = name
         self.networks = dict(networks)
@@ -70,6 +73,7 @@ class Update:
         self.gain = every if gain is None else gain
         self.max_grad_norm = max_grad_norm
         self.one_by_one = one_by_one
+        self.rests = rests
         self.schedule = None if schedule is None else schedule(optimizer)
         if every < 1:
             raise ValueError(f"update '{name}': every is {every}, expected 1 or more.")
@@ -116,3 +120,41 @@ def lazy_adam(
     share = every / (every + 1)
     first, second = (float(beta) ** share for beta in betas)
     return Adam(params, lr=lr * share, betas=(first, second), **options)
+
+
+class RepeatedAdam(Adam):
+    """Adam that takes several steps on one gradient: as many as the key "repeats" of a group of parameters says.
+
+    So do some auto-encoding GANs, whose code calls the optimizer of the generator twice.
+
+    Args:
+        params: groups of parameters, dictionaries, as for ``torch.optim.Adam``.
+        lr: learning rate of each step.
+        betas: decay rates of the moments.
+        repeats: number of steps of the groups that do not say theirs.
+        options: further arguments of ``torch.optim.Adam``.
+
+    Raises:
+        ValueError: a number of steps below 1.
+    """
+
+    def __init__(
+        self, params: Iterable, lr: float, betas: Sequence[float] = (0.9, 0.999), repeats: int = 1, **options: Any
+    ) -> None:
+        super().__init__(params, lr=lr, betas=tuple(betas), **options)
+        for group in self.param_groups:
+            if group.setdefault("repeats", repeats) < 1:
+                raise ValueError(f"repeats is {group['repeats']}, expected 1 or more.")
+
+    def step(self, closure: Callable | None = None) -> Any:
+        """Take all steps; with a closure it is evaluated once."""
+        loss = super().step(closure)
+        for number in range(1, max(group["repeats"] for group in self.param_groups)):
+            waiting = [p for group in self.param_groups if group["repeats"] <= number for p in group["params"]]
+            gradients = [p.grad for p in waiting]
+            for parameter in waiting:  # without a gradient Adam leaves them alone
+                parameter.grad = None
+            super().step()
+            for parameter, gradient in zip(waiting, gradients, strict=True):
+                parameter.grad = gradient
+        return loss

@@ -8,18 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """``nn.BatchNorm2d`` with two differences; its state dict is the same.
-
-    - Running statistics begin at 0 and are divided by what has gone into them, 1 - 0.9^n after n batches, as Adam's
-      moments are. Torch begins with a variance of 1, of which 43% are left after 8 batches: of a network that was
-      trained for so long, ten such layers leave nothing.
-    - Several processes (torch.distributed) take the statistics of the batch that they share. Torch's own
-      ``SyncBatchNorm`` needs GPUs.
-
-    Args:
-        channels: number of channels.
-    """
+class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """What the classes of this module have besides those of torch, for inputs [B, C, ...]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -46,7 +36,8 @@ class BatchNorm2d(nn.BatchNorm2d):
         from torch.distributed.nn.functional import all_reduce  # its gradient is shared as well
 
         values = x.float()
-        sums = torch.cat([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
+        others = [0, *range(2, x.ndim)]
+        sums = torch.cat([values.mean(others), values.square().mean(others)])
         mean, square = (all_reduce(sums) / processes).chunk(2)
         variance = square - mean**2
         with torch.no_grad():
@@ -56,4 +47,35 @@ class BatchNorm2d(nn.BatchNorm2d):
             self.num_batches_tracked += 1
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
-        return torch.addcmul(shift.view(-1, 1, 1), values, scale.view(-1, 1, 1)).to(x.dtype)
+        shape = (-1, *[1] * (x.ndim - 2))
+        return torch.addcmul(shift.view(shape), values, scale.view(shape)).to(x.dtype)
+
+
+class BatchNorm2d(_SharedBatchNorm, nn.BatchNorm2d):
+    """``nn.BatchNorm2d`` with two differences; its state dict is the same.
+
+    - Running statistics begin at 0 and are divided by what has gone into them, 1 - 0.9^n after n batches, as Adam's
+      moments are. Torch begins with a variance of 1, of which 43% are left after 8 batches: of a network that was
+      trained for so long, ten such layers leave nothing.
+    - Several processes (torch.distributed) take the statistics of the batch that they share. Torch's own
+      ``SyncBatchNorm`` needs GPUs.
+
+    Args:
+        channels: number of channels.
+    """
+
+
+class BatchNorm3d(_SharedBatchNorm, nn.BatchNorm3d):
+    """``nn.BatchNorm3d`` with the differences of `BatchNorm2d`, for volumes [B, C, D, H, W].
+
+    Args:
+        channels: number of channels.
+    """
+
+
+class BatchNorm1d(_SharedBatchNorm, nn.BatchNorm1d):
+    """``nn.BatchNorm1d`` with the differences of `BatchNorm2d`, for vectors [B, C].
+
+    Args:
+        channels: number of channels.
+    """

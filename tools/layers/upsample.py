@@ -20,10 +20,11 @@ class UpsampleConv3d(nn.Conv3d):
         out_channels: channels of the output.
         fuse_from: smallest side of a cubic input (or one with as many voxels) for which the transposed form is used;
             infinity for two steps at every size.
+        bias: False leaves the bias out, where a normalisation would take it away.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, fuse_from: float = 8) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+    def __init__(self, in_channels: int, out_channels: int, fuse_from: float = 8, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
         self.fuse_from = fuse_from
         # Which of the 3 taps fall on each of the 4: in one dimension with kernel (a, b, c) and input x,
         # y[2i] = a x[i-1] + (b + c) x[i] and y[2i+1] = (a + b) x[i] + c x[i+1].

@@ -30,21 +30,34 @@ def r1_penalty(verdict: Tensor, image: Tensor) -> Tensor:
     return gradient.square().flatten(1).sum(dim=1).mean() / 2
 
 
+def wasserstein(verdict: Tensor, real: bool) -> Tensor:
+    """Minus the mean verdict for images that are to be taken for real, and else plus (Arjovsky et al. 2017)."""
+    return -verdict.mean() if real else verdict.mean()
+
+
 def wasserstein_penalty(
-    discriminate: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor, target: float = 1.0
+    discriminate: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    share: Tensor,
+    target: float = 1.0,
+    per_voxel: bool = False,
 ) -> Tensor:
     """(|dD(x)/dx| - target)^2 / target^2 between real and generated images (Gulrajani et al. 2017, Eq. 3), unweighted.
 
     Args:
         discriminate: D, images -> verdicts [B, 1], or several of each image, whose sum is meant.
-        real: real images [B, C, H, W], or volumes [B, C, D, H, W].
-        fake: generated images alike.
+        real: real images, volumes or codes [B, C, ...].
+        fake: generated ones alike.
         share: share of the generated image in each mixed one, [B], in [0, 1].
         target: length that the gradient is to have.
+        per_voxel: True takes the length over the channels of each voxel by itself, as Kwon et al.'s WGAN does, in the
+            place of the length over all of an image.
     """
-    mixed = torch.lerp(real, fake.detach(), share.view(-1, *[1] * (real.ndim - 1))).requires_grad_()
+    mixed = torch.lerp(real, fake.detach().to(real.dtype), share.view(-1, *[1] * (real.ndim - 1))).requires_grad_()
     (gradient,) = torch.autograd.grad(discriminate(mixed).sum(), mixed, create_graph=True)
-    length = gradient.square().flatten(1).sum(dim=1).sqrt()
+    square = gradient.square().sum(dim=1) if per_voxel else gradient.square().flatten(1).sum(dim=1)
+    length = (square + 1e-15).sqrt()  # whose gradient is not finite at 0
     return ((length - target) / target).square().mean()
 
 

@@ -30,24 +30,27 @@ class PlaceVolumed(MapTransform):
 
     Args:
         keys: keys of the volumes.
-        field_of_view: extent of a volume in mm [axial, rows, columns].
+        field_of_view: extent of a volume in mm [axial, rows, columns], or the item's key of it.
         name_key: key of the name that a writer uses for the file.
     """
 
-    def __init__(self, keys: KeysCollection, field_of_view: Sequence[float], name_key: str = "name") -> None:
+    def __init__(self, keys: KeysCollection, field_of_view: Sequence[float] | str, name_key: str = "name") -> None:
         super().__init__(keys)
         self.field_of_view = field_of_view
         self.name_key = name_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         placed = dict(data)
+        extent = self.field_of_view
+        if isinstance(extent, str):
+            extent = [float(length) for length in placed[extent]]
         for key in self.key_iterator(placed):
             volume = as_volume(torch.as_tensor(placed[key]))
             affine = torch.zeros(4, 4, dtype=torch.float64)
             affine[3, 3] = 1
             # NIfTI's world axes run to the right (0), the front (1) and the head (2)
             for axis, (world, sign) in enumerate(((2, 1), (1, -1), (0, -1))):
-                spacing = self.field_of_view[axis] / volume.shape[axis + 1]
+                spacing = extent[axis] / volume.shape[axis + 1]
                 affine[world, axis] = sign * spacing
                 affine[world, 3] = -sign * spacing * (volume.shape[axis + 1] - 1) / 2
             placed[key] = MetaTensor(volume, affine=affine, meta={"filename_or_obj": str(placed[self.name_key])})

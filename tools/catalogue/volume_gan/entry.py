@@ -1,0 +1,180 @@
+"""What differs between the methods, an entry of the family, and the parts that its configs share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.catalogue import parts, training_parts
+from tools.catalogue.parts import Config
+from tools.catalogue.volume_samples import Samples
+from tools.datasets.record import Dataset
+
+NETWORKS = "tools.networks.volume_gan"
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is one method's alone, by the places in configs and metadata where it stands.
+
+    Attributes:
+        name: name as papers have it.
+        objective: class of `tools.losses`.
+        updates: updates in their order, each with what it trains.
+        learning_rates: update -> rate.
+        betas: of Adam.
+        authors: authors of the method, for metadata.
+        papers: references, the method's own first.
+        description: sentences of the metadata, with {what} for what is generated.
+        generator: arguments of the generator besides sizes.
+        discriminator: arguments of the discriminator besides sizes.
+        encoder: "code", "variational" or none.
+        codes: whether there is a discriminator of codes.
+        options: further options of the training.
+        loss_options: arguments of the objective.
+        labelled_loss: arguments of the objective where there are labels.
+        uniform: whether latents are uniform in [0, 1), not normal.
+        latent_dim: size of the latent vector in the paper.
+    """
+
+    name: str
+    objective: str
+    updates: tuple[Config, ...]
+    learning_rates: Config
+    betas: tuple[float, float]
+    authors: str
+    papers: tuple[str, ...]
+    description: str
+    generator: Config = field(default_factory=dict)
+    discriminator: Config = field(default_factory=dict)
+    encoder: str = ""
+    codes: bool = False
+    options: Config = field(default_factory=dict)
+    loss_options: Config = field(default_factory=dict)
+    labelled_loss: Config = field(default_factory=dict)
+    uniform: bool = False
+    latent_dim: int = 1000
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Ids of the sizes of all networks that weights say."""
+        return ("latent_dim", "base_channels", *(("hidden_channels",) if self.encoder == "variational" else ()))
+
+
+@dataclass(frozen=True)
+class VolumeGANBundle:
+    """Whole volumes from a latent vector at once.
+
+    Attributes:
+        name: name of the bundle.
+        method: way in which they are made.
+        samples: description of the samples.
+        dataset: record of the dataset.
+        title: name of the volumes in the bundle's title.
+        what: name of the volumes in a sentence.
+        image_size: rows of a volume with the dataset.
+        volume_size: slices, rows and columns with the dataset.
+        phantom_size: the same with phantoms.
+        field_of_view: millimetres, axial first, where the weights know none.
+        scales: further sizes, with phantoms and with the dataset.
+    """
+
+    name: str
+    method: Method
+    samples: Samples
+    dataset: Dataset
+    title: str
+    what: str
+    image_size: int
+    volume_size: list[int]
+    phantom_size: list[int]
+    field_of_view: tuple[float, float, float]
+    scales: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def labels(self) -> Config:
+        """Value in files by name of each class, empty without labels."""
+        return self.samples.ids.get("labels", {})
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of a sample's channels."""
+        return (*self.samples.ids["images"], *self.labels) if self.labels else ("image",)
+
+
+def network(bundle: VolumeGANBundle) -> Config:
+    return {
+        "_target_": f"{NETWORKS}.VolumeGenerator",
+        "volume_size": "@volume_size",
+        "latent_dim": "@latent_dim",
+        "image_channels": bundle.samples.number,
+        "base_channels": "@base_channels",
+        **bundle.method.generator,
+    }
+
+
+def discriminator(bundle: VolumeGANBundle, **more: Any) -> Config:
+    return {
+        "_target_": f"{NETWORKS}.VolumeDiscriminator",
+        "volume_size": "@volume_size",
+        "image_channels": bundle.samples.number,
+        "base_channels": "@base_channels",
+        **more,
+    }
+
+
+def encoder(bundle: VolumeGANBundle) -> Config:
+    """E, by batch normalisation in either form: nothing penalises its gradient."""
+    if bundle.method.encoder == "code":
+        return discriminator(bundle, outputs="@latent_dim")
+    sizes = {"latent_dim": "@latent_dim", "hidden_channels": "@hidden_channels"}
+    return discriminator(bundle, **sizes) | {"_target_": f"{NETWORKS}.VariationalEncoder"}
+
+
+def latent_from_seed(bundle: VolumeGANBundle) -> Config:
+    uniform = {"distribution": "uniform"} if bundle.method.uniform else {}
+    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": "@latent_dim", **uniform}
+
+
+def learn(
+    name: str, networks: Mapping[str, str], optimizer: Config | str | None = None, rate: str = "", **more: Any
+) -> Config:
+    """An update of networks, each in a group of its optimizer, by the loss of its name.
+
+    Args:
+        name: name of the update.
+        networks: reference by name of each network.
+        optimizer: optimizer; Adam over the one network if None.
+        rate: name of the rate, of the update if "".
+        more: further arguments of the update.
+    """
+    (one, *others) = networks.values()
+    made = optimizer or training_parts.adam(f"${one}.parameters()", f"@learning_rates#{rate or name}")
+    assert optimizer or not others, "the optimizer of several networks is said"
+    return training_parts.update(name, dict(networks), made, f"$@objective.{name}_loss", **more)
+
+
+def repeated(learns_rate: str, generator: str = "@network", encoder: str | None = None) -> Config:
+    """Adam that may step the generator twice on one gradient; the encoder, if it has one, steps once."""
+    groups = [f"{{'params': [*{generator}.parameters()], 'repeats': @generator_steps}}"]
+    groups += [] if encoder is None else [f"{{'params': [*{encoder}.parameters()]}}"]
+    return {
+        "_target_": "tools.engines.update.RepeatedAdam",
+        "params": f"$[{', '.join(groups)}]",
+        "lr": f"@learning_rates#{learns_rate}",
+        "betas": "@betas",
+    }
+
+
+def trained(bundle: VolumeGANBundle, place: bool = False) -> Config:
+    """Return what the weights say, with this bundle's defaults; ``place`` adds the extent of the volumes."""
+    samples = {**bundle.samples.ids, "image_size": bundle.image_size, "volume_size": bundle.volume_size}
+    defaults = {
+        **{id: samples[id] for id in bundle.samples.kept},
+        **{size: bundle.scales["paper"][size] for size in bundle.method.sizes},
+    }
+    ids = list(defaults)
+    if place:
+        defaults["data"] = {"field_of_view_mm": list(bundle.field_of_view)}
+    return parts.trained(bundle.name, defaults, ids)
