@@ -71,6 +71,7 @@ COMPUTED = {
     "$@bundle_root + '/models/model.pt'": "`models/model.pt`",
     "$@bundle_root + '/models/model_ct2mr.pt'": "`models/model_ct2mr.pt`",
     "$@ckpt_dir + '/model.pt'": "`models/model.pt`",
+    "$weights_beside(@ckpt_path, 'encoder')": "`encoder.pt` beside `ckpt_path`",
     "$weights_beside(@ckpt_path, 'encoders')": "`encoders.pt` beside `ckpt_path`",
     "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')": "a GPU if there is one",
     "$os.path.join(@data_dir, 'participants.csv')": "`participants.csv` of the data",
