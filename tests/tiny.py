@@ -82,6 +82,7 @@ WHOLE_LIFE = {
     "crf_gan": "crf_gan_luna16",
     "ha_gan": "ha_gan_gsp",
     "auto_encoding_gan": "alpha_gan_hippocampus",
+    "volume_gan": "gan3d_luna16",
     "autoencoder": "ldm_hippocampus",
     "cyclegan": "cyclegan_mri2ct_inout",
     "diffusion": "rflow_hippocampus",

@@ -108,6 +108,8 @@ COMPUTED = {
     "$[extent / n for extent, n in zip(reversed(@trained['data']['field_of_view_mm']), @size)]": "with which the "
     "volume has the extent of the training volumes",
     "$0.0005 if @dataset_dir is None else 0.0002": "0.0002; 0.0005 with phantoms",
+    "$'layer' if @lipschitz == 'penalty' else 'batch'": "`layer`; `batch` with `clipping`",
+    "$0.0001 if @lipschitz == 'penalty' else 0.00005": "0.0001; 0.00005 with `clipping`",
     "$'layer' if @adversarial == 'wasserstein' else 'batch'": "`layer`; `batch` with `logistic`",
     "$0.001 if @dataset_dir is None else 0.0001": "0.0001; 0.001 with phantoms",
     "$0.001 if @dataset_dir is None else 0.0002": "0.0002; 0.001 with phantoms",

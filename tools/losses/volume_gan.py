@@ -70,7 +70,7 @@ class VolumeObjective:
 
         Args:
             made: volumes [B, channels, D, H, W].
-            batch: what ``draw`` returned.
+            batch: batch as ``draw`` returns it.
             of: distance with a ``reduction``, for instance ``torch.nn.functional.l1_loss``.
             weight: weight of both terms.
             label_weight: weight of the labels' relative to the images'.

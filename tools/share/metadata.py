@@ -69,7 +69,7 @@ def trained_format(data_format: Mapping[str, Any], settings: Mapping[str, Any]) 
             if tensor.get("format") == "latent" and "latent_dim" in settings:
                 tensor["num_channels"] = settings["latent_dim"]
             shape = tensor.get("spatial_shape", [])
-            if "volume_size" in settings:
+            if shape and "volume_size" in settings:
                 tensor["spatial_shape"] = list(settings["volume_size"])
             elif shape and "image_size" in settings and all(isinstance(length, int) for length in shape):
                 tensor["spatial_shape"] = [settings["image_size"]] * len(shape)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tools.catalogue import diffusion
-from tools.catalogue.hierarchical_gan.volumes import VolumeData
+from tools.catalogue.hierarchical_gan.volumes import BRAIN_T1, CHEST_CT, VolumeData
 from tools.catalogue.parts import Config
 from tools.catalogue.terms import PHANTOMS, data_license
 from tools.catalogue.volume_gan.entry import Method, VolumeGANBundle
 from tools.catalogue.volume_gan.inference import evaluate, inference, reconstruct
 from tools.catalogue.volume_gan.metadata import metadata
-from tools.catalogue.volume_gan.methods import ALPHA_GAN
+from tools.catalogue.volume_gan.methods import ALPHA_GAN, CCE_GAN, GAN_3D, VAE_GAN, WGAN_GP
 from tools.catalogue.volume_gan.options import OPTIONS
 from tools.catalogue.volume_gan.training import train
 from tools.catalogue.volume_samples import Cubes, Labelled
@@ -89,4 +89,13 @@ def cubes(name: str, method: Method, data: VolumeData, max_epochs: int, batch_si
     )
 
 
-BUNDLES = (labelled("alpha_gan_hippocampus", ALPHA_GAN, like="rflow_hippocampus"),)
+BUNDLES = (
+    labelled("alpha_gan_hippocampus", ALPHA_GAN, like="rflow_hippocampus"),
+    # epochs of batches of LUNA16's 800 and GSP's 1,400 training volumes: the iterations that the released code names
+    cubes("wgan_gp_luna16", WGAN_GP, CHEST_CT, max_epochs=60),
+    cubes("vae_gan_luna16", VAE_GAN, CHEST_CT, max_epochs=100),
+    cubes("alpha_gan_luna16", ALPHA_GAN, CHEST_CT, max_epochs=60),
+    cubes("alpha_gan_gsp", ALPHA_GAN, BRAIN_T1, max_epochs=34),
+    cubes("cce_gan_luna16", CCE_GAN, CHEST_CT, max_epochs=500),
+    cubes("gan3d_luna16", GAN_3D, CHEST_CT, max_epochs=100, batch_size=16),
+)

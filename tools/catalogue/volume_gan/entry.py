@@ -23,18 +23,18 @@ class Method:
         objective: class of `tools.losses`.
         updates: updates in their order, each with what it trains.
         learning_rates: update -> rate.
-        betas: of Adam.
+        betas: decay rates of Adam's moments.
         authors: authors of the method, for metadata.
         papers: references, the method's own first.
         description: sentences of the metadata, with {what} for what is generated.
         generator: arguments of the generator besides sizes.
         discriminator: arguments of the discriminator besides sizes.
-        encoder: "code", "variational" or none.
-        codes: whether there is a discriminator of codes.
+        encoder: kind of encoder, "code" or "variational"; "" for none.
+        codes: True where there is a discriminator of codes.
         options: further options of the training.
         loss_options: arguments of the objective.
         labelled_loss: arguments of the objective where there are labels.
-        uniform: whether latents are uniform in [0, 1), not normal.
+        uniform: True where latents are uniform in [0, 1), not normal.
         latent_dim: size of the latent vector in the paper.
     """
 
@@ -75,7 +75,7 @@ class VolumeGANBundle:
         what: name of the volumes in a sentence.
         image_size: rows of a volume with the dataset.
         volume_size: slices, rows and columns with the dataset.
-        phantom_size: the same with phantoms.
+        phantom_size: slices, rows and columns with phantoms.
         field_of_view: millimetres, axial first, where the weights know none.
         scales: further sizes, with phantoms and with the dataset.
     """
