@@ -167,7 +167,13 @@ class Labelled:
                 load=load,
                 picture="reconstruction.png",
                 desc="Reconstruction",
-                place={"field_of_view": "field_of_view_mm", "name_key": "id"},
+                placing={
+                    "_target_": "tools.transforms.volume.PlaceVolumed",
+                    "keys": "pred",
+                    "field_of_view": "field_of_view_mm",
+                    "name_key": "id",
+                },
+                name_key="id",
             ),
         }
 
