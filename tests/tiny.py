@@ -54,6 +54,8 @@ TINY_SLICES = TINY | {
     "channel_base": 256,
     "channel_max": 16,
     "width": 4,
+    "training_images": 240,  # two levels in two batches
+    "largest_batch": 8,
     "val_slices": 4,
     "batch_size": 16,
     "phantoms#count": 4,

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tools.engines.transfer import begun_with, for_channels
+from tools.networks.pggan import PGGANGenerator, ProgressiveDiscriminator
 from tools.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
 SIZES = {"channel_base": 128, "channel_max": 8}
@@ -30,6 +31,26 @@ def test_what_is_made_and_seen_stays(before, after, tmp_path):
         torch.testing.assert_close(other(latent), mean.expand(-1, after, -1, -1), rtol=0, atol=1e-6)
         expected = seen(grey.expand(-1, before, -1, -1))
         torch.testing.assert_close(judge(grey.expand(-1, after, -1, -1)), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 5)])
+def test_what_networks_that_grow_make_and_see_stays_at_every_level(before, after, tmp_path):
+    torch.manual_seed(0)
+    made, seen = PGGANGenerator(32, before, latent_dim=8, **SIZES), ProgressiveDiscriminator(32, before, **SIZES)
+    torch.save(made.state_dict(), tmp_path / "model.pt")
+    torch.save(seen.state_dict(), tmp_path / "discriminator.pt")
+    path = tmp_path / "model.pt"
+    other = begun_with(PGGANGenerator(32, after, latent_dim=8, **SIZES), path, after)
+    judge = begun_with(ProgressiveDiscriminator(32, after, **SIZES), path, after, "discriminator.pt")
+    latent = torch.randn(4, 8)
+    for level in range(4):
+        grey = torch.randn(4, 1, 4 * 2**level, 4 * 2**level)
+        with torch.no_grad():
+            mean = made.generate(latent, level).mean(1, keepdim=True)
+            torch.testing.assert_close(other.generate(latent, level), mean.expand(-1, after, -1, -1), rtol=0, atol=1e-6)
+            expected, _ = seen(grey.expand(-1, before, -1, -1), level)
+            found, _ = judge(grey.expand(-1, after, -1, -1), level)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_weights_of_the_same_channels_stay_bit_for_bit():

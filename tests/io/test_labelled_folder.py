@@ -171,3 +171,13 @@ def test_a_folder_of_images_alone(tmp_path, case):
         cohort.add("b", images, label, AFFINE, RECORD)
     with pytest.raises(ValueError, match="got no label for a folder of classes"):
         LabelledFolder(tmp_path, "Brains", ("t1", "flair"), CLASSES, "MR").add("b", images, None, AFFINE, RECORD)
+
+
+def test_label_maps_alone(tmp_path, case):
+    cohort = LabelledFolder(tmp_path, "Brains", (), CLASSES, "MR")
+    cohort.add("a", [], case[1], AFFINE, RECORD)
+    said = json.loads(cohort.finish().read_text())
+    assert (said["training"], said["channel_names"]) == ([{"label": "./labelsTr/a.nii.gz"}], {})
+    assert np.array_equal(np.asanyarray(nib.load(tmp_path / "labelsTr" / "a.nii.gz").dataobj), case[1])
+    with pytest.raises(ValueError, match="refers to an image, and there is none; take nifti or png"):
+        LabelledFolder(tmp_path, "Brains", (), CLASSES, "MR", "dicom")

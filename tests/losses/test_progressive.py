@@ -77,7 +77,7 @@ def test_epochs_are_as_many_as_the_images_need(images):
         ({"first_level": 4}, "first_level is 4, expected 0 to 3"),
         ({"stay": 0}, "stay is 0 and fade is 8"),
         ({"fade": -1}, "fade is -1"),
-        ({"largest_batch": 1}, "batch_size is 2 and largest_batch is 1"),
+        ({"batch_size": 0}, "batch_size is 0, expected 1 or more"),
     ],
 )
 def test_schedules_that_cannot_be_are_refused(options, message):
@@ -248,5 +248,5 @@ def test_batches_larger_than_the_data_are_refused(tmp_path):
     growing = Growing(
         schedule(largest_batch=16), lambda batch_size: torch.utils.data.DataLoader([1], batch_size, drop_last=True)
     )
-    with pytest.raises(ValueError, match=r"batches of level 0 have 16 images, more than.*--growth#largest_batch"):
+    with pytest.raises(ValueError, match=r"batches of level 0 have 16 images, more than.*--largest_batch"):
         growing(None, 0)

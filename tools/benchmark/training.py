@@ -37,6 +37,11 @@ def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, A
     return sum(parameters.values())
 
 
+def grown_up(bundle: str) -> dict[str, str]:
+    """Entries by which networks that grow begin at full size, as they are for most of a run."""
+    return {"growth#first_level": "$@image_size.bit_length() - 3"} if "growth" in read_config(bundle, {}) else {}
+
+
 def build_trainer(
     bundle: str,
     image_size: int,
@@ -69,6 +74,7 @@ def build_trainer(
             "device": device,
             "train#handlers": [],
             "train#trainer#max_epochs": 1,
+            **grown_up(bundle),
         },
     )
     if "initialize" in parser:  # seeds and determinism, which change which kernels run

@@ -85,6 +85,9 @@ COMPUTED = {
     "$10 * @volume_size[0] * @volume_size[1] * @volume_size[2] / 860160": "10 at 80 x 96 x 112 voxels, in "
     "proportion to their number",
     "$@max_epochs // 2": "half of `max_epochs`",
+    "$@training_images / 20": "a 20th of `training_images`",
+    "$@training_images * 0.024": "0.024 of `training_images`",
+    "$@sample_channels.names[0]": "the first",
     "$round(@image_size * 286 / 256)": "286/256 of `image_size`",
     "$None if @ct_dir is None else 'abdomen'": "`abdomen` with `ct_dir`",
     "$0.0002 * @image_size ** 2 / @batch_size": "0.0002 times `image_size` squared over `batch_size`",
@@ -144,7 +147,7 @@ def table(config: Config, sentences: Mapping[str, str]) -> str:
         value = found(config, id)
         if value is MISSING or (isinstance(value, str) and re.fullmatch(r"\$@trained\['\w+'\]", value)):
             continue
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             names = ", ".join(f"`{id}#{key}`" for key in value)
             rows.append(f"| {names} | {', '.join(_default(config, item) for item in value.values())} | {sentence} |")
         else:

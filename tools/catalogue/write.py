@@ -18,6 +18,7 @@ from tools.catalogue import (
     nodule_gan,
     parts,
     pixel_diffusion,
+    progressive,
     published,
     slice_gan,
     stylegan2,
@@ -49,6 +50,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     nodule_gan,
     slice_gan,
     volume_gan,
+    progressive,
 )
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 

@@ -14,12 +14,12 @@ from tools.torch_files import read_state_dict
 
 logger = logging.getLogger(__name__)
 
-MADE, SEEN = "to_image", "from_image"
-"""Names of the layers that make an image's channels, and of the one that sees them."""
+MADE, SEEN = ("to_image", "to_images"), ("from_image", "from_images")
+"""Names of the layers that make an image's channels, and of those that see them, one or one of each level."""
 
 
 def for_channels(state: dict[str, Tensor], channels: int) -> dict[str, Tensor]:
-    """Weights of a StyleGAN2 generator or discriminator for images of so many channels.
+    """Weights of a generator or discriminator of equalised layers for images of so many channels.
 
     The function stays what it is: each channel that is made is the mean of those that were made, and an image of equal
     channels is seen as one of equal channels was. What sees them is scaled by the root of their number when it is
@@ -31,10 +31,10 @@ def for_channels(state: dict[str, Tensor], channels: int) -> dict[str, Tensor]:
     """
     found = {}
     for name, tensor in state.items():
-        *_, layer, kind = ["", *name.split(".")]
-        if layer == MADE and kind in ("weight", "bias") and len(tensor) != channels:
+        layer, kind = ["", *(part for part in name.split(".") if not part.isdigit())][-2:]
+        if layer in MADE and kind in ("weight", "bias") and len(tensor) != channels:
             tensor = tensor.mean(0, keepdim=True).repeat(channels, *[1] * (tensor.ndim - 1))
-        if layer == SEEN and kind == "weight" and tensor.shape[1] != channels:
+        if layer in SEEN and kind == "weight" and tensor.shape[1] != channels:
             scale = math.sqrt(channels / tensor.shape[1]) / channels
             tensor = (tensor.sum(1, keepdim=True) * scale).repeat(1, channels, 1, 1)
         found[name] = tensor
@@ -45,7 +45,7 @@ def begun_with(network: nn.Module, path: str | os.PathLike | None, channels: int
     """A network that begins with the weights in a file, of the same sizes and of any number of channels.
 
     Args:
-        network: network for images of so many channels, StyleGAN2's generator or discriminator.
+        network: network for images of so many channels, a generator or discriminator.
         path: path of a state dict; None leaves the network as it is.
         channels: number of channels of its images.
         beside: name of the file that is taken in the same folder; None takes that of ``path``.

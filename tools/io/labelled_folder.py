@@ -44,14 +44,15 @@ class LabelledFolder:
     Args:
         folder: folder of the dataset, made if it does not exist.
         name: name of the dataset.
-        images: names of the images of a case, in order, such as ("t1", "flair").
+        images: names of the images of a case, in order, such as ("t1", "flair"); none for label maps alone.
         classes: value by name, with background 0; background alone for a folder of images without labels. nnU-Net wants
             the values 0, 1, 2 and so on.
         modality: "MR" or "CT", of all images.
         layout: "nifti", "png" or "dicom".
 
     Raises:
-        ValueError: another layout, or classes that begin elsewhere than at 0 or leave values out.
+        ValueError: another layout, or classes that begin elsewhere than at 0 or leave values out; with DICOM, no image
+            that a segmentation could refer to.
 
     Example::
 
@@ -74,6 +75,8 @@ class LabelledFolder:
             raise ValueError(f"layout is {layout!r}, expected one of {', '.join(FORMATS)}")
         if sorted(classes.values()) != list(range(len(classes))) or classes.get("background") != 0:
             raise ValueError(f"classes are {dict(classes)}; expected background 0, and 1, 2 and so on for the others")
+        if layout == "dicom" and not images:
+            raise ValueError("a segmentation in DICOM refers to an image, and there is none; take nifti or png")
         self.folder = Path(folder)
         self.name = name
         self.images = tuple(images)
@@ -156,7 +159,7 @@ class LabelledFolder:
             "numTraining": len(cases),
             "numTest": 0,
             "training": [
-                {"image": one[0] if len(one) == 1 else one}
+                ({"image": one[0] if len(one) == 1 else one} if one else {})
                 | ({"label": f"./labelsTr/{case}{self.ending}"} if labelled else {})
                 for case, one in zip(cases, several, strict=True)
             ],

@@ -21,8 +21,8 @@ class GrowthSchedule:
         stay: images for which a level stays, 600,000 in the papers.
         fade: images over which a level fades in, likewise.
         batch_size: images of a batch of each process at the last level.
-        largest_batch: images of a batch that earlier levels have at most, each twice as many as the next one; None for
-            batches of one size.
+        largest_batch: images up to which batches of earlier levels grow, each twice as large as that of the next level;
+            None for batches of one size.
         first_level: number of the first level: 0, of 4x4 pixels, in Progressive GAN, and 1 in StyleGAN.
 
     Attributes:
@@ -45,17 +45,14 @@ class GrowthSchedule:
             raise ValueError(f"first_level is {first_level}, expected 0 to {last_level}, the last level")
         if stay < 1 or fade < 0:
             raise ValueError(f"stay is {stay} and fade is {fade}, expected images: 1 or more, and 0 or more")
-        if batch_size < 1 or (largest_batch is not None and largest_batch < batch_size):
-            raise ValueError(
-                f"batch_size is {batch_size} and largest_batch is {largest_batch}, expected 1 or more, and no fewer "
-                "than that, or none"
-            )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected 1 or more")
         self.stay = stay
         self.fade = fade
         self.first_level = first_level
         self.last_level = last_level
         self.batch_size = batch_size
-        self.largest_batch = batch_size if largest_batch is None else largest_batch
+        self.largest_batch = max(batch_size, largest_batch or 0)
         levels = range(first_level, last_level + 1)
         self.starts = {level: max(0.0, (level - first_level) * (fade + stay) - fade) for level in levels}
 
@@ -92,7 +89,7 @@ class Growing:
 
     Args:
         schedule: schedule of the levels.
-        loader: function from a batch size to a loader of the training data.
+        loader: function from a batch size to a loader of the training data; that of the last level is the trainer's.
         rates: factor of the learning rates by the number of a level, 1 for those that are not named.
     """
 
@@ -106,7 +103,7 @@ class Growing:
         self.loader = loader
         self.rates = {int(level): float(rate) for level, rate in (rates or {}).items()}
         self.level: int | None = None
-        self._batch: int | None = None
+        self._batch = schedule.batch_size
         self._rates: dict[int, list[float]] = {}
 
     def __call__(self, trainer: AlternatingTrainer, images: int) -> None:
@@ -124,7 +121,7 @@ class Growing:
             if len(loader) == 0:
                 raise ValueError(
                     f"batches of level {level} have {size} images, more than there are to train on, for each process. "
-                    f"Give more data, or a smaller --growth#largest_batch, down to {self.schedule.batch_size}."
+                    f"Give more data, or a smaller --largest_batch, down to {self.schedule.batch_size}."
                 )
             trainer.set_loader(loader)
             self._batch = size

@@ -94,6 +94,7 @@ class PGGANGenerator(SelfDescribed):
     """
 
     called_parts = ("generate",)
+    scriptable = False  # what level is reached decides which layers take part
 
     def __init__(
         self,

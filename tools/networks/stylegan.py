@@ -174,6 +174,7 @@ class StyleGANGenerator(SelfDescribed):
     """
 
     called_parts = ("mapping", "synthesis")
+    scriptable = False  # what level is reached decides which layers take part
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ def train(bundle: SliceBundle) -> Config:
             "batch_size": 8,
             "val_interval": 1,
         },
+        length={},
         options={
             "ema_decay": 0.999,
             "reconstruction_weight": 8.0,

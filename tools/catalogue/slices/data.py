@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tools.catalogue.parts import Config
 from tools.datasets.bleedings import RSNA_ICH
@@ -29,6 +29,8 @@ class SliceData:
             generator without classes.
         balance: share of samples by the label or finding that they show; none for all slices alike.
         labelled: True for samples with the dataset's labels.
+        read_images: scale by name of each image that is read where a sample has none, see `choice` and `body`.
+        body: name of a class of a sample without images: all that is brighter than background and of no other class.
         encoding: way in which classes of labels are channels, see `tools.transforms.channels.Channels`.
         phantoms: name of the phantoms that stand in for it.
         write_phantoms: beginning of a call that writes them, the function's name and arguments of its own.
@@ -50,11 +52,14 @@ class SliceData:
     balance: Mapping[str, float] = field(default_factory=dict)
     labelled: bool = True
     encoding: str | float = "one_hot"
+    read_images: Mapping[str, float | tuple[float, float]] = field(default_factory=dict)
+    body: str | None = None
 
     @property
     def labels(self) -> Config:
         """Value, or values, in files by name of each class."""
-        return dict(self.dataset.classes_of_labels) if self.labelled else {}
+        found = dict(self.dataset.classes_of_labels) if self.labelled else {}
+        return found | ({} if self.body is None else {self.body: max(found.values()) + 1})
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -87,6 +92,16 @@ BRAIN_TUMOUR = SliceData(
     phantoms="brain phantoms with a tumour",
     write_phantoms="write_brats_phantoms",
     phantom_options={"count": 24, "seed": 0, "shape": [52, 80, 80]},
+)
+
+BRAIN_LABELS = replace(
+    BRAIN_TUMOUR,
+    what="label maps of axial slices of brain MR with a glioma",
+    title="brain tumour label maps",
+    images={},
+    read_images={"t1": 99.5},
+    body="brain",
+    classes={},
 )
 
 PANCREAS_TUMOUR = SliceData(

@@ -6,7 +6,7 @@ from tools.catalogue import parts
 from tools.catalogue.labelled_parts import labelled_engines
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.maker import SliceBundle, SliceMaker, prepare_latents
-from tools.catalogue.slices.training import SAMPLE, classed, sample_channels, store, weights
+from tools.catalogue.slices.training import SAMPLE, classed, sample_channels, scales, store, weights
 
 CHECKED = ("device", "seed", "num_volumes", "class_label", "layout", "image_size", "encoding", "field_of_view")
 """Options of every such inference that are checked."""
@@ -25,7 +25,7 @@ def trained(bundle: SliceBundle, image_size: int | str, maker: SliceMaker, place
     defaults = {
         "image_size": image_size,
         **maker.settings,
-        "images": {key: list(scale) if isinstance(scale, tuple) else scale for key, scale in data.images.items()},
+        "images": scales(data.images),
         "labels": data.labels,
         "encoding": data.encoding,
         "classes": {key: list(shown) for key, shown in data.classes.items()},
@@ -79,13 +79,13 @@ def evaluate(bundle: SliceBundle, maker: SliceMaker) -> Config:
         **trained(bundle, "$@scales[@scale]['image_size']", maker),
         "network": "$@network_def.to(@device)",
         "reference": "validation",
-        "image": "$[*@images][0]",
+        "image": "$[*@images][0]" if data.images else "$@sample_channels.names[0]",
         "num_real": 1000,
         "num_synthetic": "$len(@real)",
         **parts.spaces("untrained-slices"),
-        "shown": "$[*@images].index(@image)",
+        "shown": "$[*@images].index(@image)" if data.images else "$@sample_channels.names.index(@image)",
         "real_data": "$reference_files(@reference, @train_data, @val_data)",
-        "real_store": store("@real_data"),
+        "real_store": store(data, "@real_data"),
         "real": {
             "_target_": "tools.data.slice_classes.SomeSlices",
             "slices": {**classed(data, "@real_store"), "complete": False},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tools.catalogue.metadata import metadata
 from tools.catalogue.parts import Config
@@ -36,6 +37,8 @@ def slice_words(data: SliceData, method: str, how: str, authors: str, given: str
         given: input of the network.
         papers: papers on the method.
     """
+    if not data.images:
+        return label_words(data, method, how, authors, given, papers)
     with_labels = f" together with their labels, {', '.join(data.labels)}," if data.labels else ""
     return {
         "name": f"{method}: {data.title}{' with labels' if data.labels else ''}",
@@ -52,6 +55,18 @@ def slice_words(data: SliceData, method: str, how: str, authors: str, given: str
         "eval_metrics": {},
         "intended_use": "Research on synthetic images. Not for diagnosis or any other clinical use.",
         "references": [*papers, data.dataset.reference],
+    }
+
+
+def label_words(data: SliceData, method: str, how: str, authors: str, given: str, papers: Sequence[str]) -> Config:
+    """The same of label maps without images."""
+    images = replace(data, images=data.read_images)
+    return slice_words(images, method, how, authors, given, papers) | {
+        "name": f"{method}: {data.title}",
+        "task": f"Generation of synthetic {data.what}",
+        "description": f"{method} for {data.what}, {', '.join(data.labels)}: {how}; the result is a folder of label "
+        "maps, of which another model makes images.",
+        "pred_classes": "a label map, in which a channel is above 0 inside of its class",
     }
 
 

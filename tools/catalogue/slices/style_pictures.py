@@ -90,7 +90,7 @@ def projection(bundle: SliceBundle, version: str, maker: SliceMaker) -> Config:
         "projection_steps": 1000,
         "lpips": None,
         "real_data": "$reference_files(@reference, @train_data, @val_data)",
-        "real_store": store("@real_data"),
+        "real_store": store(bundle.data, "@real_data"),
         "real": {
             "_target_": "tools.data.slice_classes.SomeSlices",
             "slices": {**classed(data, "@real_store"), "complete": False},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tools.catalogue import parts, training_parts
 from tools.catalogue.parts import Config
@@ -19,6 +19,9 @@ SAMPLE = ("image_size", "images", "labels", "encoding", "classes")
 """Ids of what a sample is, which go with the weights."""
 
 
+LENGTH: Config = {"iterations": None}
+
+
 def training(
     bundle: SliceBundle,
     version: str,
@@ -31,6 +34,7 @@ def training(
     networks: Config,
     updates: Config,
     learned: Config | None = None,
+    length: Config = LENGTH,
     also: Config | None = None,
     trainer: Config | None = None,
     image_size: str = "@image_size",
@@ -49,13 +53,13 @@ def training(
             generator is the `ema`'s.
         updates: ids of the section `train` that say how networks learn.
         learned: settings of ``maker`` that are what is learned, not what learns.
+        length: option of the training's length that stands in for the epochs, or the epochs where something else does.
         also: further parts of the training's state, kept in its checkpoints.
         trainer: further arguments of the trainer.
         image_size: side of the slices that are read, an expression that may check it.
     """
     data = bundle.data
     later = {*phantom, *(learned or {})}
-    length = {} if "iterations" in phantom else {"iterations": None}
     return {
         **training_parts.where_training_writes(bundle.name),
         **training_parts.scales(
@@ -72,7 +76,7 @@ def training(
         **options,
         "resume": None,
         "save_interval": 1,
-        **parts.check(*OPTIONS, *checked),
+        **checks(*OPTIONS, *checked, without=[id for id in length if id in OPTIONS]),
         "network_def": maker.network,
         **networks,
         "provenance": "$data_provenance(@data_dir, @train#dataset.data, @train#store.fields_of_view())",
@@ -101,6 +105,13 @@ def training(
     }
 
 
+def checks(*options: str, without: Sequence[str]) -> Config:
+    """Return the check of these options, of which some may be null and are looked at where they are not."""
+    check = parts.check(*options)
+    check["check"] |= {id: f"$1 if @{id} is None else @{id}" for id in without}
+    return check
+
+
 def adversaries(discriminator: Config, ready: str = "{}", **average: str) -> Config:
     """Return the ids of generator and discriminator, which may begin with the weights of others, and of the average.
 
@@ -126,20 +137,22 @@ def slice_options(data: SliceData) -> Config:
     """The ids of the data, from what a sample is to where its slices are kept."""
     findings = ", findings=True" if data.dataset.findings else ""
     return {
-        "images": {name: list(scale) if isinstance(scale, tuple) else scale for name, scale in data.images.items()},
+        "images": scales(data.images),
         "labels": data.labels,
         "encoding": data.encoding,
         "classes": {name: list(shown) for name, shown in data.classes.items()},
         "choice": {"foreground": None, "min_foreground": 0.0, "labels": [], "min_pixels": 1, **data.choice},
         "balance": dict(data.balance),
+        **({} if data.images else {"read_images": scales(data.read_images), "body": data.body}),
         "field_of_view": data.field_of_view,
         "phantoms": dict(data.phantom_options),
         "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', "
         f"{data.write_phantoms}, **@phantoms)",
-        "train_data": f"$slice_datalist({data.record}, @data_dir, 'training', @sample_channels{findings})",
-        "val_data": f"$slice_datalist({data.record}, @data_dir, 'validation', @sample_channels{findings})",
+        "train_data": f"$slice_datalist({data.record}, @data_dir, 'training', {read(data)}{findings})",
+        "val_data": f"$slice_datalist({data.record}, @data_dir, 'validation', {read(data)}{findings})",
         "cache_dir": "$@bundle_root + '/cache'",
         "sample_channels": sample_channels(),
+        **({} if data.images else {"read_channels": sample_channels("@read_images")}),
         "slice_choice": {
             "_target_": "tools.data.sample_store.SliceChoice",
             **{key: f"@choice#{key}" for key in ("foreground", "min_foreground", "labels", "min_pixels")},
@@ -147,11 +160,21 @@ def slice_options(data: SliceData) -> Config:
     }
 
 
-def sample_channels() -> Config:
+def scales(images: Mapping[str, float | tuple[float, float]]) -> Config:
+    """Scale of each image as JSON has it."""
+    return {name: list(scale) if isinstance(scale, tuple) else scale for name, scale in images.items()}
+
+
+def read(data: SliceData) -> str:
+    """Id of the channels that are read: those of a sample, or with an image where samples are labels alone."""
+    return "@sample_channels" if data.images else "@read_channels"
+
+
+def sample_channels(images: str = "@images") -> Config:
     """The one description of a sample, which reading, network, objective and writing ask."""
     return {
         "_target_": "tools.transforms.channels.Channels",
-        "images": "@images",
+        "images": images,
         "labels": "@labels",
         "encoding": "@encoding",
     }
@@ -162,12 +185,12 @@ def training_data(data: SliceData, image_size: str = "@image_size") -> Config:
     return {
         "preprocessing": {
             "_target_": "tools.transforms.samples.sample_slices",
-            "channels": "@sample_channels",
+            "channels": read(data),
             "image_size": image_size,
             "field_of_view": "@field_of_view",
             "modality": data.modality,
         },
-        "store": store("@train_data"),
+        "store": store(data, "@train_data"),
         "dataset": classed(data, "@train#store"),
         "sampler": {
             **training_parts.sampler("tools.data.balance.BalancedSampler"),
@@ -200,30 +223,38 @@ def validation(
                 "transform": "@validate#preprocessing",
             },
         ),
-        "store": store("@val_data"),
+        "store": store(data, "@val_data"),
         "slices": {**classed(data, "@validate#store"), "complete": False},
         "inferer": inferer,
         "distances": {
             "_target_": "tools.evaluation.handlers.FeatureDistances",
             "features": {"_target_": "tools.features.untrained.UntrainedSliceFeatures"},
             "output_transform": "$lambda output: tuple([item[key][: @sample_channels.num_images] for item in output] "
-            "for key in ('pred', 'label'))",
+            "for key in ('pred', 'label'))"
+            if data.images
+            else "$monai.handlers.from_engine(['pred', 'label'])",
         },
         **training_parts.validation_of_samples(network, prepare_batch, {"names": "$@sample_channels.names"}),
     }
 
 
-def store(items: str) -> Config:
+def store(data: SliceData, items: str) -> Config:
     """The slices of a list of volumes."""
     return {
         "_target_": "tools.data.sample_store.SampleStore",
         "data": items,
         "transform": "@train#preprocessing",
-        "channels": "@sample_channels",
+        "channels": read(data),
         "store_dir": "@cache_dir",
         "choice": "@slice_choice",
         "num_workers": "@num_workers",
+        **({} if data.images else {"augment": labels_alone()}),
     }
+
+
+def labels_alone() -> Config:
+    """What makes a sample of labels of what is read."""
+    return {"_target_": "tools.transforms.label_samples.LabelsAlone", "channels": "@sample_channels", "body": "@body"}
 
 
 def classed(data: SliceData, store: str) -> Config:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tools.catalogue.parts import Config
 from tools.catalogue.slices.configs import slice_configs
-from tools.catalogue.slices.data import BRAIN_TUMOUR, PANCREAS_TUMOUR
+from tools.catalogue.slices.data import BRAIN_TUMOUR, HEAD_BLEEDING, PANCREAS_TUMOUR
 from tools.catalogue.slices.maker import facts, terms
 from tools.catalogue.slices.style_pictures import projection, style_pictures
 from tools.catalogue.stylegan2.entry import StyleGAN2Bundle, maker
@@ -33,6 +33,14 @@ BUNDLES = (
         data=replace(PANCREAS_TUMOUR, classes={}),
         limit=0.8,
         strengths=(("flip", 0.0), ("turn", 0.0)),  # the liver lies on the right, and patients on their backs
+        rotate_max=15.0,
+    ),
+    StyleGAN2Bundle(
+        "stylegan2_ada_ich",
+        data=HEAD_BLEEDING,
+        image_size=512,
+        limit=0.8,
+        strengths=(("turn", 0.0),),  # patients lie on their backs; heads may be mirrored
         rotate_max=15.0,
     ),
 )
