@@ -368,6 +368,8 @@ def test_two_processes_train_as_one(bundle, trained, tmp_path):
         own |= {"objective#pool_size": 0}
     if "gamma" in train_config(bundle):  # groups are of a process's own rows
         own |= {"discriminator_def#group_size": 1, "gamma": 1, "half_life": 100}
+    if "growth" in train_config(bundle):  # two levels, in batches of one size
+        own |= {"discriminator_def#group_size": 1, "training_images": 80, "largest_batch": 1}
     if "path_length_weight" in train_config(bundle):  # of half of a process's rows
         own |= {"path_length_weight": 0}
     overrides = tiny(bundle, together, max_epochs=1, **own)

@@ -19,8 +19,8 @@ from tools.share.archive import check_archive
 from tools.share.zoo import scripts
 from tools.transforms.window import Window
 
-MOVED = (".u", ".magnitude", ".running_mean", ".running_var", ".num_batches_tracked", ".average")
-"""Ends of the names of what a step without a rate moves too: averages, and iterations of spectral normalisation."""
+MOVED = (".u", ".magnitude", ".running_mean", ".running_var", ".num_batches_tracked", ".average", ".state")
+"""Ends of the names of what a step without a rate moves too: averages, iterations of spectral normalisation, levels."""
 
 GENERATES = ("hierarchical_gan", "slabwise")
 NETWORKS = {
@@ -33,6 +33,7 @@ NETWORKS = {
     "nodule_gan": ("nodule_gan", *GENERATES),
     "latent_diffusion": ("latent_diffusion", "partwise", *GENERATES),
     "slice_gan": ("slice_gan", *GENERATES),
+    "pggan": ("pggan", "resolutions", "style_mapping", "stylegan", *GENERATES),
     "stylegan2": ("freezing", "resolutions", "style_mapping", "stylegan2", *GENERATES),
     "stylegan3": ("freezing", "resolutions", "style_mapping", "stylegan2", "stylegan3", *GENERATES),
 }

@@ -51,7 +51,9 @@ def training_difference(case: Case, device: torch.device) -> float:
     for name, network in optimised.networks.items():
         network.load_state_dict(reference.networks[name].state_dict())
     (batch,) = reference.data_loader
-    batch = reference.draw({key: value.to(device) for key, value in batch.items()}, Draws(reference.seed, 0, device))
+    batch = reference.draw(
+        {key: value.to(device) for key, value in batch.items()}, Draws(reference.seed, 0, device, images=0)
+    )
     if "crf_latent" in batch:
         batch["crf_latent"] = batch["generator_latent"]
     batch = {key: value.to(exact) if _is_real(value) else value for key, value in batch.items()}
@@ -126,7 +128,9 @@ def device_training_difference(case: Case, device: torch.device) -> float:
 def _drawn(trainer: AlternatingTrainer, batch: dict, dtype: torch.dtype) -> dict:
     """A batch on the trainer's device, with the random numbers of the first iteration."""
     device = trainer.state.device
-    drawn = trainer.draw({key: value.to(device) for key, value in batch.items()}, Draws(trainer.seed, 0, device))
+    drawn = trainer.draw(
+        {key: value.to(device) for key, value in batch.items()}, Draws(trainer.seed, 0, device, images=0)
+    )
     return {key: value.to(dtype) if _is_real(value) else value for key, value in drawn.items()}
 
 

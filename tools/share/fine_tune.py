@@ -44,5 +44,7 @@ def fine_tune_config(train: Mapping[str, Any], models: Iterable[str]) -> dict[st
         ],
         "ckpt_dir": "$@bundle_root + '/fine_tuned'",
         "output_dir": "$@bundle_root + '/fine_tuned'",
+        # what is grown up begins at full size
+        **({"growth#first_level": "$@image_size.bit_length() - 3"} if "growth" in train else {}),
         "run": ["$[part.load() for part in @pretrained]", *train["run"]],
     }
