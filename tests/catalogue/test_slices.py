@@ -41,8 +41,8 @@ def test_batches_and_validation_are_what_the_description_says(name, tmp_path):
     parser = parsed(data, tmp_path)
     parser.get_parsed_content("imports")
     batch = next(iter(parser.get_parsed_content("train#dataloader")))
-    shown = len(data.images or data.channels)  # labels alone are shown in the place of images
-    assert batch["image"].shape == (4, shown, 24, 24)
+    number = len(data.images or data.channels)  # labels alone are shown in the place of images
+    assert batch["image"].shape == (4, number, 24, 24)
     assert -1 <= batch["image"].min() < batch["image"].max() <= 1
     assert ("class" in batch) == bool(data.classes)
     channels = parser.get_parsed_content("sample_channels")
@@ -54,7 +54,7 @@ def test_batches_and_validation_are_what_the_description_says(name, tmp_path):
         if shown in channels.labels:
             assert (store.pixels([shown])[drawn] > 0).mean() == pytest.approx(share, abs=0.2)
     item = next(iter(parser.get_parsed_content("validate#dataloader")))
-    assert item["image"].shape == (1, shown, 24, 24)
+    assert item["image"].shape == (1, number, 24, 24)
     assert item["latent"].shape == (1, 4)
     said = parser.get_parsed_content("data_dir")
     assert str(tmp_path) in said
