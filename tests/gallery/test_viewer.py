@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.tiny import REPOSITORY
 from tools.__main__ import main
 from tools.gallery.samples import block_means, cases_of, read_sample, window_of
 from tools.io.labelled_folder import LabelledFolder
@@ -250,3 +251,17 @@ def test_a_sample_opens_above_the_gallery(driver, written):
     wait(driver, frame)
     wait(driver, "document.body && document.body.dataset.ready", "dialog iframe")
     assert errors(driver) == []
+
+
+@pytest.mark.parametrize("bundle", ["rflow_hippocampus"], indirect=True)
+def test_a_bundle_with_weights_makes_samples_first(bundle, trained, tmp_path):
+    home = tmp_path / "bundles" / bundle
+    for part in ("configs", "docs"):
+        shutil.copytree(REPOSITORY / "bundles" / bundle / part, home / part)
+    shutil.copytree(trained / "models", home / "models", ignore=shutil.ignore_patterns("checkpoint*"))
+    config = home / "configs/inference.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"steps": 2, "device": "cpu"}))
+    main(["gallery", f"--output_dir={tmp_path / 'out'}", f"--folder={home.parent}", "--generate=1"])
+    (page,) = (tmp_path / "out/samples" / bundle).glob("*.html")
+    assert content_of(page)["labels"]["classes"][0]["name"] == "anterior"
+    assert page.with_suffix("").name in (tmp_path / "out/gallery.html").read_text()
