@@ -83,7 +83,7 @@ def samples_picture(results: Results) -> np.ndarray:
 def progress_picture(results: Results) -> np.ndarray:
     """The image of one seed at every moment of the training of every bundle, one bundle in a row."""
     runs = _first_runs(results)
-    names = list(dict.fromkeys(name for run in runs for name in results.runs[run]["moments"]))
+    names = sorted({name for run in runs for name in results.runs[run]["moments"]}, key=float)  # some have not all
     rows = []
     for folder in runs.values():
         pictures = load(folder)
