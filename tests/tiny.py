@@ -25,6 +25,10 @@ TINY = {
     "hidden_channels": 16,
     "code_channels": 16,
     "network_channels": [8, 16],
+    "channel_base": 256,
+    "channel_max": 16,
+    "training_images": 40,  # what grows reaches its last level in the second of two epochs
+    "largest_batch": 2,
     "sizes": [16, 32],
     "save_interval": 1,
     "autoencoder_channels": [8, 8],
@@ -51,8 +55,6 @@ TINY_SLICES = TINY | {
     "num_res_blocks": 1,
     "style_dim": 16,
     "num_layers": 4,
-    "channel_base": 256,
-    "channel_max": 16,
     "width": 4,
     "training_images": 240,  # two levels in two batches
     "largest_batch": 8,

@@ -19,6 +19,7 @@ from tools.catalogue import (
     parts,
     pixel_diffusion,
     progressive,
+    progressive3d,
     published,
     slice_gan,
     stylegan2,
@@ -51,6 +52,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     slice_gan,
     volume_gan,
     progressive,
+    progressive3d,
 )
 """Modules with ``BUNDLES``, and ``configs``, ``metadata``, ``terms`` and ``facts`` of a bundle, and ``OPTIONS``."""
 

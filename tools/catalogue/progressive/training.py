@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tools.catalogue import training_parts
 from tools.catalogue.parts import Config
+from tools.catalogue.progressive import growing
 from tools.catalogue.progressive.entry import PHANTOM_WIDTHS, WIDTHS, ProgressiveBundle, maker
 from tools.catalogue.progressive.metadata import metadata
 from tools.catalogue.slices.training import MODELS, adversaries, training
@@ -32,7 +32,7 @@ def train(bundle: ProgressiveBundle) -> Config:
         },
         length={"max_epochs": None},
         options={
-            "growth": {"first_level": int(bundle.styled), "stay": own["phase"], "fade": own["phase"]},
+            **growing.growth(own["phase"], first_level=int(bundle.styled)),
             **own["options"],
             "start_from": None,
             "learning_rates": {"generator": 0.001, "discriminator": 0.001},
@@ -59,15 +59,7 @@ def train(bundle: ProgressiveBundle) -> Config:
                 },
                 **own["average"],
             ),
-            "growth_schedule": {
-                "_target_": "tools.losses.growth_schedule.GrowthSchedule",
-                "last_level": "$@image_size.bit_length() - 3",
-                "stay": "@growth#stay",
-                "fade": "@growth#fade",
-                "batch_size": "@batch_size",
-                "largest_batch": "@largest_batch",
-                "first_level": "@growth#first_level",
-            },
+            **growing.schedule(),
             "objective": {
                 "_target_": own["objective"],
                 "generator": "@network",
@@ -79,32 +71,8 @@ def train(bundle: ProgressiveBundle) -> Config:
             },
             "models": MODELS,
         },
-        updates={
-            "growing": {
-                "_target_": "tools.losses.growth_schedule.Growing",
-                "schedule": "@growth_schedule",
-                "loader": {
-                    "_mode_": "callable",
-                    **{key: value for key, value in training_parts.training_loader().items() if key != "batch_size"},
-                },
-                **({"rates": "@rates"} if bundle.styled else {}),
-            },
-            "updates": [
-                training_parts.update(
-                    name,
-                    {name: f"@{id}"},
-                    training_parts.adam(f"$@{id}.parameters()", f"@learning_rates#{name}"),
-                    f"$@objective.{name}_loss",
-                )
-                for name, id in (("discriminator", "discriminator"), ("generator", "network"))
-            ],
-        },
-        trainer={
-            "max_epochs": "$@growth_schedule.epochs(@training_images, len(@train#dataloader)) if @max_epochs is None "
-            "else @max_epochs",
-            "epoch_length": "$len(@train#dataloader)",
-            "prepare": "@train#growing",
-        },
+        updates=growing.updates(rates=bundle.styled),
+        trainer=growing.TRAINER,
     )
 
 
@@ -112,7 +80,7 @@ def distances() -> Config:
     """Return what is Progressive GAN's own: 600,000 images a phase, of 12 million, and Wasserstein's distance."""
     weights = {"penalty": 10.0, "drift": 0.001, "class_weight": 1.0}
     return {
-        "phase": "$@training_images / 20",
+        "phase": growing.A_TWENTIETH,
         "options": {**weights, "ema_decay": 0.999},
         "checked": (*weights, "ema_decay"),
         "average": {"decay": "@ema_decay"},
