@@ -55,7 +55,7 @@ LAYERS = {
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "usefulness": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "ensemble", "evaluation"),
     "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines"),
-    "compare": (*FILES, "options", "transforms", "features", "engines", "evaluation", "benchmark"),
+    "compare": (*FILES, "options", "transforms", "metrics", "features", "engines", "evaluation", "benchmark"),
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),
     "published": (*FILES, "options", "networks", "engines"),

@@ -7,8 +7,10 @@ import pytest
 from scipy import stats
 
 from tools.metrics.ranking import (
+    Estimate,
     Measure,
     counted,
+    estimated,
     interval_draws,
     mean_places,
     over_seeds,
@@ -62,6 +64,26 @@ def test_draws_of_an_interval_are_as_wide_as_it():
 def test_an_odd_interval_is_refused(ends):
     with pytest.raises(ValueError, match="the lower one first"):
         interval_draws(1, *ends)
+
+
+def test_several_trainings_count_by_their_mean_whatever_their_intervals_are():
+    found, drawn = estimated([Estimate(value, 0.0, 1.0, 1) for value in SEEDS], key=2)
+    assert found == over_seeds(SEEDS)
+    np.testing.assert_array_equal(drawn, seed_draws(SEEDS, key=2))
+
+
+def test_a_single_training_counts_with_the_interval_of_its_images():
+    found, drawn = estimated([Estimate(5.0, 3.0, 7.0, 1)], "higher", key=2)
+    assert found == (5, 3, 7, 1)
+    np.testing.assert_array_equal(drawn, interval_draws(5, 3, 7, "higher", key=2))
+
+
+@pytest.mark.parametrize("ends", [(math.nan, math.nan), (2.0, 1.0), (0.0, math.inf)])
+def test_a_single_training_without_an_interval_has_no_draws(ends):
+    found, drawn = estimated([Estimate(5.0, *ends, 1)])
+    assert found[::3] == (5, 1)
+    assert math.isnan(found.low)
+    assert drawn is None
 
 
 @pytest.mark.parametrize(

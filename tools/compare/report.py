@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tools.compare.pictures import curves_figure, progress_picture, samples_picture
-from tools.compare.ranking import Place
-from tools.compare.results import START, Results
+from tools.compare.results import START, Ranked, Results
 from tools.evaluation.page import csv_text, json_text, number_text, page, write_text
 from tools.evaluation.plots import as_svg, png
 from tools.files import whole_file
@@ -69,18 +68,20 @@ def write_report(output_dir: str | os.PathLike, results: Results) -> str:
 def conclusion(results: Results) -> str:
     """What came out, in a sentence or two."""
     space = results.spaces[0]
-    places = results.ranking(space, METRIC)
-    if not places:
+    ranked = results.ranking(space, METRIC)
+    if not ranked:
         return "No run has images that could be measured."
-    (first, place), *rest = places.items()
+    (first, best), *rest = ranked.items()
     floor = results.floor(space, METRIC)
     against = f"; training images have {number_text(floor)}" if floor is not None else ""
-    text = f"{first} has the least FID in {space}, {_shown(place)}{against}"
+    text = f"{first} has the least FID in {space}, {_shown(best)}{against}"
     if not rest:
         return text + "."
     second, other = rest[0]
-    text += f", before {second} with {_shown(other)}. It leads in {place.leads:.0%} of the draws."
-    firsts = {s: next(iter(ranked)) for s in results.spaces[1:] if (ranked := results.ranking(s, METRIC))}
+    text += f", before {second} with {_shown(other)}."
+    if not math.isnan(best.place.leads):
+        text += f" It leads in {best.place.leads:.0%} of the draws."
+    firsts = {s: next(iter(others)) for s in results.spaces[1:] if (others := results.ranking(s, METRIC))}
     if differing := {s: name for s, name in firsts.items() if name != first}:
         text += " Not all feature spaces agree: " + ", ".join(f"{n} leads in {s}" for s, n in differing.items()) + "."
     return text
@@ -96,7 +97,7 @@ def record_of(results: Results) -> dict[str, Any]:
         "warnings": results.doubts(),
         "missing": results.missing,
         "ranking": {
-            space: {bundle: asdict(place) for bundle, place in results.ranking(space, METRIC).items()}
+            space: {bundle: found.record() for bundle, found in results.ranking(space, METRIC).items()}
             for space in results.spaces
         },
         "floor": {
@@ -124,16 +125,18 @@ def _table(results: Results, space: str) -> dict[str, Any]:
     columns += ["untrained FID", "iterations", "images", "million parameters"]
     floor = [number_text(results.floor(space, metric)) for metric in ALSO]
     rows = [["training images", number_text(results.floor(space, METRIC)), "", "", "", "", *floor, "", "", "", ""]]
-    for bundle, place in results.ranking(space, METRIC).items():
-        ends = "" if place.low is None else f"{number_text(place.low)} to {number_text(place.high)}"
-        ranks = str(place.rank) if place.best == place.worst else f"{place.rank} ({place.best} to {place.worst})"
+    for bundle, found in results.ranking(space, METRIC).items():
+        (mean, _, _, seeds), place = found
+        ranks, leads = f"{place.rank:.3g}", "" if math.isnan(place.leads) else f"{place.leads:.0%}"
+        if place.low < place.high:
+            ranks += f" ({place.low:.3g} to {place.high:.3g})"
         runs = results.of(bundle)
-        last = [list(found["moments"].values())[-1] for found in runs.values()]
+        last = [list(run["moments"].values())[-1] for run in runs.values()]
         scores = [number_text(_mean([v.value for v in results.values(bundle, space, metric)])) for metric in ALSO]
         untrained = _mean([v.value for v in results.values(bundle, space, METRIC, START)])
         rows.append(
             [
-                *(bundle, number_text(place.mean), ends, f"{place.leads:.0%}", ranks, str(place.seeds)),
+                *(bundle, number_text(mean), _ends(found), leads, ranks, str(seeds)),
                 *scores,
                 number_text(untrained),
                 f"{_mean([facts['iteration'] for facts in last]):.0f}",
@@ -172,9 +175,15 @@ def _settings(results: Results) -> dict[str, str]:
     }
 
 
-def _shown(place: Place) -> str:
-    ends = "" if place.low is None else f" ({number_text(place.low)} to {number_text(place.high)})"
-    return number_text(place.mean) + ends
+def _ends(found: Ranked) -> str:
+    """Ends of the interval; no FID is below 0, which an interval does not know."""
+    _, low, high, _ = found.estimate
+    return "" if math.isnan(low) else f"{number_text(max(low, 0.0))} to {number_text(high)}"
+
+
+def _shown(found: Ranked) -> str:
+    ends = _ends(found)
+    return number_text(found.estimate.value) + (f" ({ends})" if ends else "")
 
 
 def _mean(values: list[float]) -> float | None:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tools.compare.design import Run, RunFolder, Settings, moment_name, run_folders
 from tools.compare.measuring import FLOOR
-from tools.compare.ranking import Place, Value, ranking
+from tools.metrics.ranking import Estimate, Measure, Place, estimated, places
 
 END = moment_name(1.0)
 START = moment_name(0.0)
+
+
+class Ranked(NamedTuple):
+    """What a bundle came to in a ranking.
+
+    Attributes:
+        estimate: mean over its runs; over other images, where it has one.
+        place: place among the bundles.
+    """
+
+    estimate: Estimate
+    place: Place
+
+    def record(self) -> dict[str, float]:
+        """Both as one record."""
+        mean, low, high, seeds = self.estimate
+        rank, best, worst, leads = self.place
+        numbers = {"mean": mean, "low": low, "high": high, "seeds": seeds}
+        return numbers | {"rank": rank, "best": best, "worst": worst, "leads": leads}
 
 
 @dataclass(frozen=True)
@@ -45,22 +65,28 @@ class Results:
         """Results of a bundle's runs by seed."""
         return {run.seed: found for run, found in self.runs.items() if run.bundle == bundle}
 
-    def value(self, run: Run, space: str, metric: str, moment: str = END) -> Value | None:
-        """A score of a run at a moment; None if it has none."""
+    def value(self, run: Run, space: str, metric: str, moment: str = END) -> Estimate | None:
+        """A score of a run at a moment, with its interval over images; None if it has none."""
         score = self.runs[run]["spaces"][space]["models"].get(moment, {}).get(metric)
         if score is None or score.get("value") is None:
             return None
-        return Value.of(score["value"], score.get("low"), score.get("high"), self.settings.resamples)
+        low, high = (math.nan if score.get(end) is None else score[end] for end in ("low", "high"))
+        return Estimate(score["value"], low, high, 1)
 
-    def values(self, bundle: str, space: str, metric: str, moment: str = END) -> list[Value]:
+    def values(self, bundle: str, space: str, metric: str, moment: str = END) -> list[Estimate]:
         """That score of all runs of a bundle which have it."""
         found = (self.value(run, space, metric, moment) for run in self.runs if run.bundle == bundle)
         return [one for one in found if one is not None]
 
-    def ranking(self, space: str, metric: str = "fid") -> dict[str, Place]:
+    def ranking(self, space: str, metric: str = "fid") -> dict[str, Ranked]:
         """Bundles by a distance at the end of the budget, the best first; without those that have none."""
-        found = {bundle: values for bundle in self.bundles if (values := self.values(bundle, space, metric))}
-        return ranking({bundle: values for bundle, values in found.items() if all(one.value > 0 for one in values)})
+        runs = {bundle: values for bundle in self.bundles if (values := self.values(bundle, space, metric))}
+        estimates, draws = {}, {}
+        for key, (bundle, values) in enumerate(runs.items()):
+            estimates[bundle], draws[bundle] = estimated(values, key=key)
+        found = places(Measure(metric, "lower", {name: one.value for name, one in estimates.items()}, draws))
+        order = sorted(found, key=lambda bundle: found[bundle].rank)
+        return {bundle: Ranked(estimates[bundle], found[bundle]) for bundle in order}
 
     def floor(self, space: str, metric: str) -> float | None:
         """What real images that were trained on have to those that were not; the same for all runs."""
@@ -81,11 +107,16 @@ class Results:
             )
         for run, found in self.runs.items():
             said += [f"{run.name} at {name} of the budget: {why}" for name, why in found["problems"].items()]
-        seeds = {bundle: len(self.of(bundle)) for bundle in self.bundles}
-        if seeds and max(seeds.values()) == 1:
+        once = [bundle for bundle in self.bundles if len(self.of(bundle)) == 1]
+        if once == self.bundles:
             said.append(
                 "every bundle was trained once: intervals and ranks tell what other images would change, and not what "
                 "other seeds would"
+            )
+        elif once:
+            said.append(
+                f"trained once: {', '.join(once)}. Intervals and ranks take for these what other images would change, "
+                "and not what other seeds would, which may be more"
             )
         return said
 

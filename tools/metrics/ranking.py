@@ -25,11 +25,11 @@ Better = str | float
 
 
 class Estimate(NamedTuple):
-    """A mean over trainings.
+    """A number of one training, or a mean over several.
 
     Attributes:
         value: mean of what is finite; NaN without anything.
-        low: lower end of its interval; NaN of fewer than two trainings.
+        low: lower end of its interval, over trainings, or over images where it is of one; NaN without an interval.
         high: upper end.
         count: number of trainings it is of.
     """
@@ -107,6 +107,30 @@ def interval_draws(
     deviation = (high - low) / 2 / stats.norm.ppf((1 + LEVEL) / 2)
     worse = -1 if better == "higher" else 1
     return value + worse * deviation * np.random.default_rng(key).standard_normal(draws)
+
+
+def estimated(
+    runs: Sequence[Estimate], better: Better = "lower", key: int = 0, draws: int = DRAWS
+) -> tuple[Estimate, np.ndarray | None]:
+    """Mean over trainings, and draws of it; of a single training its own number and interval, and draws of that.
+
+    Args:
+        runs: number of each training, with its interval over images.
+        better: direction of the metric.
+        key: number of the model, the same for all its metrics.
+        draws: number of draws.
+
+    Returns:
+        The mean of `over_seeds` with the draws of `seed_draws`, or the one number with those of `interval_draws`; None
+        for draws where there are none.
+    """
+    if len(runs) != 1:
+        values = [one.value for one in runs]
+        return over_seeds(values), seed_draws(values, key, draws)
+    value, low, high, _ = runs[0]
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        return over_seeds([value]), None
+    return Estimate(value, low, high, 1), interval_draws(value, low, high, better, key, draws)
 
 
 @dataclass(frozen=True)

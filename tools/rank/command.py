@@ -16,11 +16,9 @@ from tools.metrics.ranking import (
     Measure,
     Place,
     counted,
-    interval_draws,
+    estimated,
     mean_places,
-    over_seeds,
     places,
-    seed_draws,
 )
 from tools.options import listed
 from tools.rank.reports import Number, Read, read_report
@@ -144,23 +142,16 @@ def ranked(numbers: Sequence[Number], draws: int = DRAWS) -> Ranked:
             own = [number for number in of if number.model == model]
             if not own:
                 continue
-            found[model], drawn[model] = _estimate(own, key, draws)
+            found[model], drawn[model] = estimated([_run(number) for number in own], own[0].better, key, draws)
         values = {model: found[model].value if model in found else math.nan for model in models}
         measures.append(Measure(metric, of[0].better, values, drawn))
         estimates[metric] = found
     return Ranked(measures, estimates, draws)
 
 
-def _estimate(own: Sequence[Number], key: int, draws: int):
-    """Mean and draws over trainings, or a single number with its interval and draws of that."""
-    first = own[0]
-    if len(own) > 1:
-        values = [number.value for number in own]
-        return over_seeds(values), seed_draws(values, key, draws)
-    if first.low is None or first.low > first.high:
-        return Estimate(first.value, math.nan, math.nan, 1), None
-    estimate = Estimate(first.value, first.low, first.high, 1)
-    return estimate, interval_draws(*estimate[:3], first.better, key, draws)
+def _run(number: Number) -> Estimate:
+    ends = (math.nan, math.nan) if number.low is None else (number.low, number.high)
+    return Estimate(number.value, *ends, 1)
 
 
 def _cell(estimate: Estimate | None, place: Place | None) -> str:
