@@ -7,7 +7,9 @@ import io
 import json
 import math
 import os
+import platform
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ def page(template: str | os.PathLike, **values: Any) -> str:
         loader=FileSystemLoader(template.parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template(template.name).render(**values)
+
+
+def versions(*libraries: str) -> dict[str, str]:
+    """Versions of Python and of libraries."""
+    return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
 
 
 def json_text(record: Mapping[str, Any]) -> str:

@@ -6,15 +6,13 @@ import itertools
 import logging
 import math
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tools.evaluation.page import csv_text, json_text, number_text, page, write_text
+from tools.evaluation.page import csv_text, json_text, number_text, page, versions, write_text
 from tools.evaluation.plots import histograms_plot, layers_plot, png, spectrum_picture
 from tools.evaluation.results import Comparison, Metric, Score, SetFacts, SpaceResult
 from tools.evaluation.summary import SetSummary
@@ -111,7 +109,7 @@ class Report:
             "conclusion": self.comparison.conclusion,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "settings": dict(self.settings),
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+            "versions": versions(*VERSIONS),
             **comparison,
             "warnings": [*comparison["warnings"], *self.warnings],
             "diversity": {name: found._asdict() for name, found in self.diversity.items()},

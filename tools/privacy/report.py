@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from tools.evaluation.page import csv_text, json_text, page, versions, write_text
 from tools.evaluation.plots import COLOURS, REAL, STYLE, as_svg, png
-from tools.files import whole_file
 from tools.privacy.attacks import Attack, conclusion_of, record_of, row_of
 from tools.privacy.audit import PATTERN, Audit, Finding
 from tools.privacy.images import Images, pictures_of
@@ -29,6 +23,8 @@ COLUMNS = ("sample", "training", "suspect", "probability", "by", "distance", "ra
 
 MOST_SUSPECTS = 200
 """Suspects that a page shows in pictures, however few were asked for; all are in `suspects.csv`."""
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 VERSIONS = ("torch", "monai", "numpy", "scipy")
 
@@ -86,15 +82,14 @@ def write_report(output_dir: str | os.PathLike, report: Report) -> None:
         report: content of the files.
     """
     output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
+    rows = [_row(report, one) for one in report.found.findings]
     contents = {
-        "privacy.json": json.dumps(_record(report), indent=2) + "\n",
-        "suspects.csv": _csv(report),
+        "privacy.json": json_text(_record(report)),
+        "suspects.csv": csv_text(COLUMNS, ([row[column] for column in COLUMNS] for row in rows)),
         "privacy.html": _page(report),
     }
     for name, text in contents.items():
-        with whole_file(output_dir / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(output_dir / name, text)
 
 
 def _row(report: Report, one: Finding) -> dict[str, Any]:
@@ -110,14 +105,6 @@ def _double(report: Report, one: Finding) -> dict[str, Any]:
     return row | {key: getattr(one, key) for key in ("probability", "by", "distance", "how")}
 
 
-def _csv(report: Report) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_row(report, one) for one in report.found.findings)
-    return text.getvalue()
-
-
 def _record(report: Report) -> dict[str, Any]:
     found = report.found
     spaces = {}
@@ -129,7 +116,7 @@ def _record(report: Report) -> dict[str, Any]:
         "conclusion": conclusion(report),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": dict(report.settings),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        "versions": versions(*VERSIONS),
         "images": {name: len(images) for name, images in report.sets.items()},
         "rate": found.rate,
         "limit": found.limit,
@@ -151,14 +138,12 @@ def _quantiles(values: np.ndarray) -> dict[str, float] | None:
 
 
 def _page(report: Report) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     record = _record(report)
     number = max(report.pictures, 0)
     # every suspect is shown, if anything is
     shown = report.found.findings[: max(number, min(len(report.found.suspects), MOST_SUSPECTS)) if number else 0]
-    return environment.get_template("report.html.j2").render(
+    return page(
+        TEMPLATE,
         record=record,
         pairs=[_row(report, one) | {"pictures": _side_by_side(report, one, "training")} for one in shown],
         doubles=[

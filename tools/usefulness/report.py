@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from tools.evaluation.page import csv_text, json_text, page, versions, write_text
 from tools.evaluation.plots import COLOURS, MARKERS, REAL, STYLE, as_svg
-from tools.files import whole_file
 from tools.usefulness import design
 from tools.usefulness.design import Arm
 from tools.usefulness.results import Estimate, Results
 from tools.usefulness.samples import LabelledSet
 
 COLUMNS = ("way", "model", "patients", "seed", "case", "class", "dice")
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 VERSIONS = ("torch", "monai", "numpy")
 
@@ -97,16 +93,14 @@ def write_report(output_dir: str | os.PathLike, report: Report) -> None:
         report: content of the files.
     """
     output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
     record = _record(report)
     contents = {
-        "report.json": json.dumps(record, indent=2) + "\n",
-        "dice.csv": _csv(report),
+        "report.json": json_text(record),
+        "dice.csv": csv_text(COLUMNS, _rows(report)),
         "report.html": _page(report, record),
     }
     for name, text in contents.items():
-        with whole_file(output_dir / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(output_dir / name, text)
 
 
 def _record(report: Report) -> dict[str, Any]:
@@ -120,31 +114,25 @@ def _record(report: Report) -> dict[str, Any]:
         "conclusion": conclusion(report),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": dict(report.settings),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        "versions": versions(*VERSIONS),
         "cases": {name: {"cases": len(of), "patients": len(set(of.subjects))} for name, of in report.sets.items()},
         "provenance": list(report.provenance),
         "arms": rows,
     }
 
 
-def _csv(report: Report) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+def _rows(report: Report) -> Iterator[list[Any]]:
+    """One row for each Dice."""
     for arm in report.arms:
         ids = report.sets[arm.model if arm.way == design.ON_SYNTHETIC else "test"].ids
         for seed, dice in report.results.dice[arm].items():
             for case, row in zip(ids, dice, strict=True):
                 for label, value in zip(report.results.classes, row, strict=True):
-                    number = "" if np.isnan(value) else f"{value:.6f}"
-                    writer.writerow([arm.way, arm.model, arm.amount or "", seed, case, label, number])
-    return text.getvalue()
+                    number = None if np.isnan(value) else f"{value:.6f}"
+                    yield [arm.way, arm.model, arm.amount or None, seed, case, label, number]
 
 
 def _page(report: Report, record: Mapping[str, Any]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     results, classes = report.results, report.results.classes
     rows = [
         {
@@ -156,9 +144,8 @@ def _page(report: Report, record: Mapping[str, Any]) -> str:
         }
         for arm in report.arms
     ]
-    return environment.get_template("report.html.j2").render(
-        record=record, rows=rows, classes=classes, plot=_plot(report) if report.amounts else ""
-    )
+    plot = _plot(report) if report.amounts else ""
+    return page(TEMPLATE, record=record, rows=rows, classes=classes, plot=plot)
 
 
 def _plot(report: Report) -> str:
