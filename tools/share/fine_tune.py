@@ -29,9 +29,12 @@ def fine_tune_config(train: Mapping[str, Any], models: Iterable[str]) -> dict[st
         train: the content of `train.json`.
         models: names of the packed weights, ids of `models` in ``train``.
     """
+    models = list(models)
     networks = [(name, f"@models#{name}") for name in models]
-    if "network" in train:  # of which models may hold a moving average only
+    # of those that are trained, models may hold a moving average only
+    if "network" in train:
         networks.append(("model", "@network"))
+    networks += [(name, f"@{name}") for name in models if name in train and train["models"][name] != f"@{name}"]
     return {
         "pretrained_dir": "$@bundle_root + '/models'",
         "pretrained": [
