@@ -1,6 +1,7 @@
 """The pictures of styles of a bundle, with weights of the first step of a training, and real slices as styles."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from PIL import Image
 from tests.tiny import BUNDLES, REPOSITORY, config_file, makes_slices, tiny, train_config
 from tools.engines.weights import save_model
 
-STYLED = [name for name in BUNDLES if name.startswith("stylegan") and makes_slices(name)]
+STYLED = [name for name in BUNDLES if makes_slices(name) and Path(config_file(name, "mixing")).is_file()]
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_an_ended_training_gives_the_folder_back(tmp_path):
 
 def test_a_failed_training_gives_the_folder_back(tmp_path):
     trainer = make_trainer(make_game(), data=[{"image": None}], train_handlers=[TrainingCheckpoint(tmp_path, {}, {})])
-    with pytest.raises(Exception, match="None"):
+    with pytest.raises(ValueError, match="have no rows"):
         trainer.run()
     assert not (tmp_path / NAME).exists()
 

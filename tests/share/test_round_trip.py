@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.share.helpers import LISTED, LISTED_WITH_LABELS, as_options, packed, served
-from tests.tiny import REPOSITORY, asked, few_steps, labels, tiny, tiny_phantoms, train_config, translates
+from tests.tiny import REPOSITORY, asked, few_steps, labels, takes_data, tiny, tiny_phantoms, train_config
 from tools import collection
 from tools.share.archive import check_archive
 from tools.share.zoo import scripts
@@ -25,13 +25,13 @@ MOVED = (".u", ".magnitude", ".running_mean", ".running_var", ".num_batches_trac
 GENERATES = ("hierarchical_gan", "slabwise")
 NETWORKS = {
     "": GENERATES,
-    "control": ("control", "denoisers", *GENERATES),
+    "control": ("control", "denoisers", "patches", *GENERATES),
     "cyclegan": ("cyclegan",),
-    "denoisers": ("denoisers", *GENERATES),
+    "denoisers": ("denoisers", "patches", *GENERATES),
     "fastgan": ("fastgan", *GENERATES),
     "hierarchical_gan": GENERATES,
-    "nodule_gan": ("nodule_gan", *GENERATES),
-    "latent_diffusion": ("latent_diffusion", "partwise", *GENERATES),
+    "nodule_gan": ("nodule_gan",),
+    "latent_diffusion": ("latent_diffusion", "partwise", "patches", *GENERATES),
     "slice_gan": ("slice_gan", *GENERATES),
     "pggan": ("pggan", "resolutions", "style_mapping", "stylegan", *GENERATES),
     "stylegan2": ("freezing", "resolutions", "style_mapping", "stylegan2", *GENERATES),
@@ -82,7 +82,7 @@ def test_inference_from_its_folder_and_from_elsewhere(bundle, downloaded, machin
     assert there.keys() == here.keys()
     for name, values in here.items():
         assert np.array_equal(values, there[name])
-    if not translates(bundle):
+    if not takes_data(bundle):
         (made,) = collection.generate(bundle, n=1, seed=4, folder=folder.parent, **asked(bundle))
         image = made["image"][0].numpy()
         if labels(bundle):  # written in the unit of its window, MR from 0 to 1000

@@ -17,7 +17,7 @@ from monai.utils import convert_to_dst_type
 from torch import Tensor
 
 from tools.benchmark.case import Case
-from tools.benchmark.configs import read_config
+from tools.benchmark.configs import bundle_metadata, read_config
 from tools.data.phantoms.thorax import thorax_ct
 from tools.engines.generation import OneByOneInferer, write_by_slabs
 from tools.engines.trainer import PRECISIONS
@@ -101,12 +101,15 @@ def translation(case: Case, device: torch.device) -> float:
 
 
 def translator(case: Case, device: torch.device) -> tuple[torch.nn.Module, Tensor]:
-    """A CycleGAN's generator from MR to CT with random weights, and a volume [1, modalities, SLICES, S, S]."""
+    """A translator of slices with random weights, and a volume [1, channels, SLICES, S, S]."""
     parser = read_config(case.bundle, {**case.overrides, "image_size": case.image_size, "device": device})
     torch.manual_seed(0)
     network = parser.get_parsed_content("network").eval()
-    modalities = len(parser.get_parsed_content("modalities"))
-    volume = torch.empty(1, modalities, SLICES, case.image_size, case.image_size).uniform_(-1, 1)
+    if "modalities" in parser:
+        channels = len(parser.get_parsed_content("modalities"))
+    else:
+        channels = bundle_metadata(case.bundle)["network_data_format"]["inputs"]["image"]["num_channels"]
+    volume = torch.empty(1, channels, SLICES, case.image_size, case.image_size).uniform_(-1, 1)
     return network, volume.to(device)
 
 

@@ -73,14 +73,25 @@ class Measuring:
 def measure(folder: RunFolder) -> None:
     """Measure a run that is trained, and write what came out, then remove what it does not need any more.
 
+    Warnings of the evaluation are left out: they are for the table, not for each run.
+
     Images that were measured by a process that was killed are not made again.
 
     Args:
         folder: folder of the run.
     """
     record = folder.read(RunFolder.RECORD)
+    evaluation = logging.getLogger("tools.evaluation")
+    level = evaluation.level
+    evaluation.setLevel(logging.ERROR)
+    try:
+        _measure(folder, record)
+    finally:
+        evaluation.setLevel(level)
+
+
+def _measure(folder: RunFolder, record: dict[str, Any]) -> None:
     run, settings = Run(record["bundle"], record["seed"]), Settings.of_record(record["settings"])
-    logging.getLogger("tools.evaluation").setLevel(logging.ERROR)  # warnings are for the table, not for each run
     names = [name for share in (0.0, *settings.moments) if folder.moment(name := moment_name(share)).is_file()]
     last = _parsed(run, folder, settings, names[-1])
     real = last.get_parsed_content("real")

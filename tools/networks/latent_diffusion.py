@@ -12,8 +12,8 @@ from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from tools.networks.denoisers import checked_patch
 from tools.networks.partwise import decode_partwise
+from tools.networks.patches import checked_patch
 
 
 class LatentAutoencoder(nn.Module):

@@ -86,7 +86,7 @@ def white_box(
         path = Path(weights_beside(weights, "discriminator"))
         if not hasattr(objective, "realness") or "discriminator" not in config["models"]:
             raise ValueError(
-                f"{found.name} keeps no discriminator beside its generator and denoises nothing: there is no test with "
+                f"{found.name} keeps no discriminator that can be asked and denoises nothing: there is no test with "
                 "its weights. Leave --bundle out; distance and DOMIAS need samples alone"
             )
         network = parser.get_parsed_content("discriminator")

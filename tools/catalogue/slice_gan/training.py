@@ -87,7 +87,7 @@ def train(bundle: ConditionBundle) -> Config:
         "settings": {
             "bundle": bundle.name,
             "version": metadata(bundle)["version"],
-            **{id: f"@{id}" for id in (*TRAINED, "slices", "seed", "batch_size", "precision")},
+            **{id: f"@{id}" for id in (*TRAINED, "seed", "batch_size", "precision")},
             "data": "@provenance",
         },
         "train": {
