@@ -13,7 +13,17 @@ import pytest
 import torch
 
 from tests.share.helpers import LISTED, LISTED_WITH_LABELS, as_options, packed, served
-from tests.tiny import REPOSITORY, asked, few_steps, labels, takes_data, tiny, tiny_phantoms, train_config
+from tests.tiny import (
+    REPOSITORY,
+    asked,
+    few_steps,
+    labels,
+    takes_data,
+    tiny,
+    tiny_phantoms,
+    train_config,
+    translates,
+)
 from tools import collection
 from tools.share.archive import check_archive
 from tools.share.zoo import scripts
@@ -32,9 +42,11 @@ NETWORKS = {
     "hierarchical_gan": GENERATES,
     "nodule_gan": ("nodule_gan",),
     "latent_diffusion": ("latent_diffusion", "partwise", "patches", *GENERATES),
-    "slice_gan": ("slice_gan", *GENERATES),
+    "slice_gan": ("slice_gan",),
     "pggan": ("pggan", "resolutions", "style_mapping", "stylegan", *GENERATES),
     "stylegan2": ("freezing", "resolutions", "style_mapping", "stylegan2", *GENERATES),
+    "stylegan3d": ("style_mapping", "stylegan3d", *GENERATES),
+    "volume_gan": ("volume_gan", *GENERATES),
     "stylegan3": ("freezing", "resolutions", "style_mapping", "stylegan2", "stylegan3", *GENERATES),
 }
 """Module of a bundle's network -> all modules of networks that its archive has; none where it is MONAI's."""
