@@ -8,7 +8,8 @@ from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
 from monai.networks.schedulers import RFlowScheduler
 
 from tests.losses.test_autoencoder import CHANNELS, SIZE, kl_network, labelled, vq_network
-from tools.engines.latents import EncodeVolumes, LatentDataset, LatentSampler, PrepareSamples
+from tools.engines.latents import EncodeVolumes, LatentDataset, LatentSampler
+from tools.engines.samples import PrepareSamples
 from tools.engines.sampling import DiffusionSampler
 from tools.engines.trainer import AlternatingTrainer
 from tools.engines.update import Update

@@ -163,7 +163,7 @@ class Labelled:
             **labelled_engines(
                 name,
                 self.entry.modality,
-                {"_target_": "tools.engines.latents.PrepareSamples", "channels": "@sample_channels"},
+                {"_target_": "tools.engines.samples.PrepareSamples", "channels": "@sample_channels"},
                 load=load,
                 picture="reconstruction.png",
                 desc="Reconstruction",

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from monai.engines.utils import PrepareBatch
 from monai.inferers import Inferer
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from tools.engines.samples import KEYS, as_samples
 from tools.engines.sampling import DiffusionSampler
 from tools.networks.latent_diffusion import LatentAutoencoder, LatentDiffusion
 from tools.transforms.channels import Channels
@@ -87,34 +87,6 @@ class EncodeVolumes:
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self.latents.encode)
-
-
-KEYS = ("image", "label", "known")
-"""What a sample is made of."""
-
-
-def as_samples(batch: dict, channels: Channels | None) -> Tensor:
-    """A batch's samples [B, channels, D, H, W]: "image", with "label" where there are channels for it."""
-    image = batch["image"].float()
-    return image if channels is None else channels.join(image, batch.get("label"), batch.get("known"))
-
-
-class PrepareSamples(PrepareBatch):
-    """Hand a ``SupervisedEvaluator`` samples as input, and as what their reconstruction should be.
-
-    Args:
-        channels: channels of a sample; None takes the image as it is.
-    """
-
-    def __init__(self, channels: Channels | None = None) -> None:
-        self.channels = channels
-
-    def __call__(
-        self, batchdata: dict, device: str | torch.device | None = None, non_blocking: bool = False, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        given = {key: batchdata[key].to(device=device, non_blocking=non_blocking) for key in KEYS if key in batchdata}
-        sample = as_samples(given, self.channels)
-        return sample, sample
 
 
 class LatentSampler(Inferer):

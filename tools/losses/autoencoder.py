@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.engines.handover import Handover
-from tools.engines.latents import as_samples
+from tools.engines.samples import as_samples
 from tools.losses.least_squares import adversarial_loss
 from tools.networks.latent_diffusion import LatentAutoencoder
 from tools.transforms.channels import Channels

@@ -237,7 +237,7 @@ def compress(channels: str | None, ways: Config) -> Config:
             "device": "@device",
             "val_data_loader": "@validate#dataloader",
             "network": "@autoencoder",
-            "prepare_batch": {"_target_": "tools.engines.latents.PrepareSamples", "channels": channels},
+            "prepare_batch": {"_target_": "tools.engines.samples.PrepareSamples", "channels": channels},
             "key_val_metric": {
                 "mae": {
                     "_target_": "MeanAbsoluteError",
