@@ -79,6 +79,9 @@ def family(bundle):
     if bundle in PUBLISHED:
         return "published"
     objective = train_config(bundle)["objective"]["_target_"].split(".")[-2]
+    # one catalogue with and without an encoder; one objective and schedule of growth for slices and volumes
+    if objective in ("volume_gan", "progressive"):
+        return {"volume_gan": "auto_encoding_gan", "progressive": "progressive of slices"}[objective]
     return f"{objective} of slices" if makes_slices(bundle) else objective
 
 
@@ -86,7 +89,7 @@ WHOLE_LIFE = {
     "crf_gan": "crf_gan_luna16",
     "ha_gan": "ha_gan_gsp",
     "auto_encoding_gan": "alpha_gan_hippocampus",
-    "volume_gan": "gan3d_luna16",
+    "progressive of slices": "pggan_brats",
     "autoencoder": "ldm_hippocampus",
     "cyclegan": "cyclegan_mri2ct_inout",
     "diffusion": "rflow_hippocampus",
