@@ -79,9 +79,10 @@ def family(bundle):
     if bundle in PUBLISHED:
         return "published"
     objective = train_config(bundle)["objective"]["_target_"].split(".")[-2]
-    # one catalogue with and without an encoder; one objective and schedule of growth for slices and volumes
-    if objective in ("volume_gan", "progressive"):
-        return {"volume_gan": "auto_encoding_gan", "progressive": "progressive of slices"}[objective]
+    # one catalogue with and without an encoder; one schedule of growth for slices and volumes; one maker of slices
+    if objective in ("volume_gan", "progressive", "stylegan3"):
+        others = {"volume_gan": "auto_encoding_gan", "progressive": "progressive of slices"}
+        return others.get(objective, "stylegan2 of slices")
     return f"{objective} of slices" if makes_slices(bundle) else objective
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tools.benchmark.case import Case
 from tools.benchmark.configs import read_config, translates
-from tools.benchmark.inference import BATCH, denoiser, generator, preprocessing, translator, write_scan
+from tools.benchmark.inference import BATCH, denoiser, generator, painter, preprocessing, translator, write_scan
 from tools.benchmark.training import build_trainer
 from tools.engines.draws import Draws
 from tools.engines.generation import OneByOneInferer
@@ -145,6 +145,9 @@ def device_output_difference(case: Case, device: torch.device) -> float:
         if translates(case.bundle):
             network, volume = translator(case, where)
             return SlabInferer(batch_size=BATCH)(volume, network)
+        if "margins" in read_config(case.bundle, {}):
+            network, crop = painter(case, where)
+            return network(crop)
         if "latent_dim" not in read_config(case.bundle, {}):
             network, noise, time = denoiser(case, where)
             return network(noise, time)

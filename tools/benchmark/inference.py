@@ -100,6 +100,15 @@ def translation(case: Case, device: torch.device) -> float:
     return seconds(lambda: inferer(volume, network), case, device)
 
 
+def painter(case: Case, device: torch.device) -> tuple[torch.nn.Module, Tensor]:
+    """A painter of nodules with random weights, and what it is given of a crop, [1, channels, 32, 32, 32]."""
+    parser = read_config(case.bundle, {**case.overrides, "device": device})
+    torch.manual_seed(0)
+    network = parser.get_parsed_content("network").eval()
+    channels = bundle_metadata(case.bundle)["network_data_format"]["inputs"]["image"]["num_channels"]
+    return network, torch.empty(1, channels, 32, 32, 32).uniform_(-1, 1).to(device)
+
+
 def translator(case: Case, device: torch.device) -> tuple[torch.nn.Module, Tensor]:
     """A translator of slices with random weights, and a volume [1, channels, SLICES, S, S]."""
     parser = read_config(case.bundle, {**case.overrides, "image_size": case.image_size, "device": device})
