@@ -92,6 +92,7 @@ def test_what_a_bundle_does_is_read_from_its_metadata():
         "cyclegan": ("translate", 2, False),
         "rflow_hippocampus": ("generate", 3, False),
         "stylegan2 of slices": ("generate", 2, True),
+        "stylegan3_brats": ("generate", 2, False),
     }
     for bundle in bundle_names():
         found = (kind(bundle), dimensions(bundle), has_reference(bundle))
