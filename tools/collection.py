@@ -152,7 +152,7 @@ def generate(
         seed: seed of the first; volume i follows from ``seed + i`` alone.
         folder: folder that holds the bundles; None takes the repository's.
         trained: the folder that holds `models` with the weights; None takes the bundle's.
-        overrides: other ids of `inference.json`: `class_label`, `device`, `ckpt_path`.
+        overrides: other ids of `inference.json`: `class_label`, `device`, `ckpt_path`, nested ones with #.
 
     Returns:
         An item for each seed, see `SyntheticVolumes`.
@@ -235,7 +235,8 @@ class SyntheticVolumes(Dataset):
                 first = f"Fetch published ones first (python -m tools fetch_weights {bundle.name})"
             raise FileNotFoundError(f"no weights at {weights}. {first}, or say with `trained` where they are.")
         self.bundle, self.n, self.seed, self.transform = bundle, n, seed, transform
-        self._config = bundle.config | {"bundle_root": str(root), "num_volumes": n, "seed": seed} | overrides
+        self._config = bundle.config
+        self._overrides = {"bundle_root": str(root), "num_volumes": n, "seed": seed} | overrides
         if missing := [id for id in PARTS if id not in self._config]:
             raise ValueError(
                 f"{bundle.folder}: configs/inference.json has no {' or '.join(missing)}, which make images and write "
@@ -269,6 +270,7 @@ class SyntheticVolumes(Dataset):
     def _parser(self) -> ConfigParser:
         if self._parsed is None:
             parser = ConfigParser(self._config)
+            parser.update(self._overrides)
             parser.get_parsed_content("load_weights").load()
             engine = parser.get_parsed_content("generation")
             # state is cleared when a run ends

@@ -18,7 +18,6 @@ from tests.tiny import (
     asked,
     few_steps,
     labels,
-    takes_data,
     tiny,
     tiny_phantoms,
     train_config,
@@ -94,7 +93,7 @@ def test_inference_from_its_folder_and_from_elsewhere(bundle, downloaded, machin
     assert there.keys() == here.keys()
     for name, values in here.items():
         assert np.array_equal(values, there[name])
-    if not takes_data(bundle):
+    if not translates(bundle):
         (made,) = collection.generate(bundle, n=1, seed=4, folder=folder.parent, **asked(bundle))
         image = made["image"][0].numpy()
         if labels(bundle):  # written in the unit of its window, MR from 0 to 1000

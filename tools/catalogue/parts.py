@@ -124,8 +124,35 @@ def save_volume(postfix: str, by_id: bool = False) -> list[Config]:
     ]
 
 
+def to_source_grid(key: str, outside: Any) -> Config:
+    """What was made of the slices of a scan, on the scan's own voxels."""
+    return {
+        "_target_": "tools.transforms.squares.ToSourceGridd",
+        "keys": key,
+        "source": "image",
+        "outside": outside,
+    }
+
+
+def save_translation(names: list[str], modality: str) -> Config:
+    return {
+        "_target_": "tools.transforms.save.SaveTranslationd",
+        "keys": "pred",
+        "output_dir": "@output_dir",
+        "names": names,
+        "modality": modality,
+        "dicom": "@dicom",
+        "provenance": "@origin",
+    }
+
+
 def compose(*transforms: Any) -> Config:
     return {"_target_": "Compose", "transforms": list(transforms)}
+
+
+def latent_from_seed(latent_dim: Any = "@latent_dim", **more: Any) -> Config:
+    """The latent that follows from an item's seed, of a length or a shape."""
+    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": latent_dim, **more}
 
 
 def load_model(path: str, network: str) -> Config:

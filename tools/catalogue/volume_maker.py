@@ -81,6 +81,8 @@ class VolumeMaker:
         options: options of making volumes, with their defaults.
         before: further ids that the network needs.
         unchecked: sizes of which no rule says anything.
+        latents: transform that adds what the network makes a volume of, by its seed.
+        placed: expression for the network on its device, for inference.
     """
 
     network: Config
@@ -89,6 +91,8 @@ class VolumeMaker:
     options: Config = field(default_factory=dict)
     before: Config = field(default_factory=dict)
     unchecked: Sequence[str] = ()
+    latents: Config = field(default_factory=parts.latent_from_seed)
+    placed: str = "$@network_def.to(@device)"
 
     @property
     def checked(self) -> tuple[str, ...]:
@@ -122,10 +126,6 @@ def of_cubes(data: VolumeData) -> Config:
 
 def terms(bundle: LatentVolumes) -> str:
     return data_license(bundle.dataset.terms, PHANTOMS)
-
-
-def latent_from_seed() -> Config:
-    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": "@latent_dim"}
 
 
 def trained(bundle: LatentVolumes, maker: VolumeMaker, place: bool = False) -> Config:
@@ -171,10 +171,10 @@ def reading(bundle: LatentVolumes) -> Config:
     }
 
 
-def validation(bundle: LatentVolumes) -> Config:
+def validation(bundle: LatentVolumes, maker: VolumeMaker) -> Config:
     samples = bundle.samples
     return {
-        **training_parts.validation_data(latent_from_seed(), samples.dataset("@val_data", "@validate#preprocessing")),
+        **training_parts.validation_data(maker.latents, samples.dataset("@val_data", "@validate#preprocessing")),
         "distances": {
             "_target_": "tools.evaluation.handlers.FeatureDistances",
             "features": {"_target_": "tools.features.untrained.UntrainedFeatures"},
@@ -199,8 +199,8 @@ def inference(bundle: LatentVolumes, version: str, maker: VolumeMaker) -> Config
         "datalist": f"$seed_datalist(@num_volumes, @seed, name='{bundle.name}')",
         **samples.described,
         "network_def": maker.network,
-        "network": "$@network_def.to(@device)",
-        "preprocessing": parts.compose(latent_from_seed()),
+        "network": maker.placed,
+        "preprocessing": parts.compose(maker.latents),
         **parts.one_by_one("@datalist"),
         "inferer": maker.inferer,
         **samples.engines(bundle.name),
@@ -219,7 +219,7 @@ def evaluate(bundle: LatentVolumes, maker: VolumeMaker) -> Config:
         **parts.spaces("untrained"),
         "real": samples.dataset("@real_data"),
         "synthetic": f"$seed_datalist(@num_synthetic, @seed, name='{bundle.name}')",
-        "validate#preprocessing": latent_from_seed(),
+        "validate#preprocessing": maker.latents,
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
         "validate#postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": samples.image_of_sample},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ Ends = Window | Sequence[float] | None
 """Values that are black and white; None for each image's own least and greatest."""
 
 
-class Montage:
+class Montage(ABC):
     """Ignite handler that keeps the mid planes of what an evaluator makes; what all montages share.
 
     Predictions are taken after every iteration, from the list of dictionaries that decollating and postprocessing
@@ -137,9 +138,9 @@ class Montage:
         times = max(1, -(-self.view_size // longest))
         return headed(grid([[_enlarged(p, times) for p in row] for row in self._rows], self._titles), self._columns)
 
+    @abstractmethod
     def save(self, engine: Engine) -> None:
         """Show the montage where it belongs."""
-        raise NotImplementedError
 
 
 class MontageSaver(Montage):

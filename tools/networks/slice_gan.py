@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -117,6 +119,16 @@ def halvings(image_size: int) -> int:
     return times
 
 
+def halving(convolution: type[nn.Conv2d | nn.Conv3d], kernel: int, times: int, channels: int) -> Iterator[nn.Module]:
+    """Convolutions from one channel that halve so many times and double their width, with leaky ReLU of 0.01."""
+    fewer = 1
+    for level in range(times):
+        wide = channels * 2**level
+        yield convolution(fewer, wide, kernel, 2, 1)
+        yield nn.LeakyReLU(0.01, inplace=True)
+        fewer = wide
+
+
 class SliceDiscriminator(nn.Module):
     """Judges slices by themselves, and reads their condition (Jung et al. 2021): a score in each place of a map, and a
     number.
@@ -134,12 +146,8 @@ class SliceDiscriminator(nn.Module):
     def __init__(self, image_size: int = 192, channels: int = 32) -> None:
         super().__init__()
         times = halvings(image_size)
-        layers: list[nn.Module] = []
-        for level in range(times):
-            fewer = channels * 2 ** (level - 1) if level else 1
-            layers += [nn.Conv2d(fewer, channels * 2**level, 4, 2, 1), nn.LeakyReLU(0.01, inplace=True)]
         wide = channels * 2 ** (times - 1)
-        self.body = nn.Sequential(*layers)
+        self.body = nn.Sequential(*halving(nn.Conv2d, 4, times, channels))
         self.score = nn.Conv2d(wide, 1, 3, padding=1, bias=False)
         self.condition = nn.Conv2d(wide, 1, image_size // 2**times, bias=False)
         self.apply(initialise)
@@ -163,11 +171,8 @@ class StackDiscriminator(nn.Module):
     def __init__(self, image_size: int = 192, channels: int = 32) -> None:
         super().__init__()
         times = halvings(image_size)
-        layers: list[nn.Module] = []
-        for level in range(times):
-            fewer = channels * 2 ** (level - 1) if level else 1
-            layers += [nn.Conv3d(fewer, channels * 2**level, 3, 2, 1), nn.LeakyReLU(0.01, inplace=True)]
-        self.body = nn.Sequential(*layers, nn.Conv3d(channels * 2 ** (times - 1), 1, 3, padding=1, bias=False))
+        last = nn.Conv3d(channels * 2 ** (times - 1), 1, 3, padding=1, bias=False)
+        self.body = nn.Sequential(*halving(nn.Conv3d, 3, times, channels), last)
         self.apply(initialise)
 
     def forward(self, stacks: Tensor) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.layers.equalised import HE, SLOPE, EqualisedLinear, pixel_norm
+from tools.networks.self_described import SelfDescribed
 
 
 class StyleMapping(nn.Module):
@@ -84,6 +87,44 @@ class StyleMapping(nn.Module):
         cutoff = number if cutoff is None else min(cutoff, number)
         near = w if truncation == 1 else self.average.lerp(w, truncation)
         return torch.stack([near] * cutoff + [w] * (number - cutoff), dim=1)
+
+
+class StyledGenerator(SelfDescribed):
+    """What generators with a mapping of latents to styles share. Set ``mapping``, a `StyleMapping`, and ``synthesis``,
+    which makes images of the ``num_ws`` styles of its layers.
+    """
+
+    called_parts = ("mapping", "synthesis")
+    scriptable = False  # layers differ from level to level, and what is None decides
+
+    def forward(
+        self,
+        latent: Tensor,
+        label: Tensor | None = None,
+        truncation: float = 1.0,
+        cutoff: int | None = None,
+        noise: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            latent: z [B, latent_dim], standard normal.
+            label: class indices [B], if there are classes.
+            truncation: psi, see ``StyleMapping.spread``.
+            cutoff: number of styles, from the coarsest on, that are truncated; None for all.
+            noise: noise of every layer, where layers have some; None for the same in all images.
+
+        Returns:
+            Images [B, image_channels, ...].
+        """
+        return self.from_styles(self.styles(self.mapping(latent, label), truncation, cutoff), noise)
+
+    def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
+        """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
+        return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
+
+    def from_styles(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+        """Images of styles [B, num_ws, style_dim] as ``styles`` gives them."""
+        return self.synthesis(ws, noise)
 
 
 def one_hot(label: Tensor | None, num_classes: int) -> Tensor:

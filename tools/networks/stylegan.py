@@ -16,8 +16,7 @@ from tools.layers.equalised import HE, SLOPE, DoublingConv, EqualisedConv, Equal
 from tools.layers.filters import Filter
 from tools.layers.growing import Growth, doubled, faded
 from tools.networks.resolutions import sides_of, width_of
-from tools.networks.self_described import SelfDescribed
-from tools.networks.style_mapping import StyleMapping
+from tools.networks.style_mapping import StyledGenerator, StyleMapping
 
 
 class StyleGANMapping(StyleMapping):
@@ -155,7 +154,7 @@ class Synthesis(nn.Module):
         return image if alpha is None else faded(doubled(self.to_images[level - 1](before)), image, alpha)
 
 
-class StyleGANGenerator(SelfDescribed):
+class StyleGANGenerator(StyledGenerator):
     """G: latent to image.
 
     Args:
@@ -172,9 +171,6 @@ class StyleGANGenerator(SelfDescribed):
     Attributes:
         growth: level that training has reached.
     """
-
-    called_parts = ("mapping", "synthesis")
-    scriptable = False  # what level is reached decides which layers take part
 
     def __init__(
         self,
@@ -201,32 +197,6 @@ class StyleGANGenerator(SelfDescribed):
         self.mapping = StyleGANMapping(latent_dim, style_dim, num_classes, mapping_layers, average_decay)
         self.synthesis = Synthesis(image_size, image_channels, style_dim, channel_base, channel_max)
         self.growth = Growth(len(sides_of(image_size)) - 1)
-
-    def forward(
-        self,
-        latent: Tensor,
-        label: Tensor | None = None,
-        truncation: float = 1.0,
-        cutoff: int | None = None,
-        noise: Sequence[Tensor] | None = None,
-    ) -> Tensor:
-        """
-        Args:
-            latent: z [B, latent_dim], standard normal.
-            label: class indices [B], if there are classes.
-            truncation: psi; 0.7 for the first 8 layers in the paper's pictures.
-            cutoff: number of styles, from the coarsest on, that are truncated; None for all.
-            noise: noise of every layer, see ``Synthesis``.
-
-        Returns:
-            Images [B, image_channels, S, S], as the level that training has reached makes them, enlarged by nearest
-            neighbour.
-        """
-        return self.from_styles(self.styles(self.mapping(latent, label), truncation, cutoff), noise)
-
-    def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
-        """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
-        return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
 
     def from_styles(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """Images [B, image_channels, S, S] of styles [B, num_ws, style_dim] as ``styles`` gives them."""

@@ -23,8 +23,7 @@ from tools.layers.residual import ResidualBlock
 from tools.layers.styled import StyledConv, ToImage
 from tools.networks.freezing import freeze
 from tools.networks.resolutions import check_image, sides_of, width_of
-from tools.networks.self_described import SelfDescribed
-from tools.networks.style_mapping import StyleMapping
+from tools.networks.style_mapping import StyledGenerator, StyleMapping
 
 
 class SynthesisBlock(nn.Module):
@@ -133,7 +132,7 @@ class Synthesis(nn.Module):
         return image
 
 
-class StyleGAN2Generator(SelfDescribed):
+class StyleGAN2Generator(StyledGenerator):
     """G: latent to image.
 
     Args:
@@ -147,9 +146,6 @@ class StyleGAN2Generator(SelfDescribed):
         channel_max: greatest number of channels of a resolution.
         average_decay: decay of the average of w.
     """
-
-    called_parts = ("mapping", "synthesis")
-    scriptable = False  # layers differ from block to block, and what is None decides
 
     def __init__(
         self,
@@ -175,35 +171,6 @@ class StyleGAN2Generator(SelfDescribed):
         self.latent_dim = latent_dim
         self.mapping = StyleMapping(latent_dim, style_dim, num_classes, mapping_layers, average_decay=average_decay)
         self.synthesis = Synthesis(image_size, image_channels, style_dim, channel_base, channel_max)
-
-    def forward(
-        self,
-        latent: Tensor,
-        label: Tensor | None = None,
-        truncation: float = 1.0,
-        cutoff: int | None = None,
-        noise: Sequence[Tensor] | None = None,
-    ) -> Tensor:
-        """
-        Args:
-            latent: z [B, latent_dim], standard normal.
-            label: class indices [B], if there are classes.
-            truncation: psi, see ``StyleMapping.spread``.
-            cutoff: number of styles, from the coarsest on, that are truncated; None for all.
-            noise: noise of every layer, see ``Synthesis``.
-
-        Returns:
-            Images [B, image_channels, S, S].
-        """
-        return self.from_styles(self.styles(self.mapping(latent, label), truncation, cutoff), noise)
-
-    def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
-        """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
-        return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
-
-    def from_styles(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
-        """Images [B, image_channels, S, S] of styles [B, num_ws, style_dim] as ``styles`` gives them."""
-        return self.synthesis(ws, noise)
 
 
 class StyleGAN2Discriminator(nn.Module):

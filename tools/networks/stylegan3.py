@@ -19,8 +19,7 @@ from tools.layers.alias_free import FilteredLeakyReLU, low_pass, radial_low_pass
 from tools.layers.equalised import EqualisedLinear
 from tools.layers.modulated import demodulation
 from tools.networks.resolutions import sides_of
-from tools.networks.self_described import SelfDescribed
-from tools.networks.style_mapping import StyleMapping
+from tools.networks.style_mapping import StyledGenerator, StyleMapping
 
 MARGIN = 10
 """Pixels beyond the image on each side, in which layers may err."""
@@ -293,7 +292,7 @@ class AliasFreeSynthesis(nn.Module):
         return OUTPUT_SCALE * self.to_image(x, last, decay)
 
 
-class StyleGAN3Generator(SelfDescribed):
+class StyleGAN3Generator(StyledGenerator):
     """G: latent to image.
 
     Args:
@@ -309,9 +308,6 @@ class StyleGAN3Generator(SelfDescribed):
         channel_max: greatest number of channels of a layer.
         average_decay: decay of the average of w.
     """
-
-    called_parts = ("mapping", "synthesis")
-    scriptable = False  # layers differ in their filters, and what is None decides
 
     def __init__(
         self,
@@ -346,25 +342,8 @@ class StyleGAN3Generator(SelfDescribed):
             image_size, image_channels, style_dim, rotation, num_layers, channel_base, channel_max
         )
 
-    def forward(
-        self, latent: Tensor, label: Tensor | None = None, truncation: float = 1.0, cutoff: int | None = None
-    ) -> Tensor:
+    def from_styles(self, ws: Tensor, noise: None = None) -> Tensor:
+        """Images [B, image_channels, S, S] of styles [B, num_ws, style_dim] as ``styles`` gives them; layers have no
+        noise.
         """
-        Args:
-            latent: z [B, latent_dim], standard normal.
-            label: class indices [B], if there are classes.
-            truncation: psi, see ``StyleMapping.spread``.
-            cutoff: number of styles, from the first on, that are truncated; None for all.
-
-        Returns:
-            Images [B, image_channels, S, S].
-        """
-        return self.from_styles(self.styles(self.mapping(latent, label), truncation, cutoff))
-
-    def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
-        """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
-        return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
-
-    def from_styles(self, ws: Tensor) -> Tensor:
-        """Images [B, image_channels, S, S] of styles [B, num_ws, style_dim] as ``styles`` gives them."""
         return self.synthesis(ws)

@@ -19,8 +19,7 @@ from tools.layers.equalised import HE, SLOPE, EqualisedConv, EqualisedLinear
 from tools.layers.minibatch import MinibatchDeviation
 from tools.layers.residual import ResidualBlock
 from tools.layers.styled import StyledConv, ToImage
-from tools.networks.self_described import SelfDescribed
-from tools.networks.style_mapping import StyleMapping
+from tools.networks.style_mapping import StyledGenerator, StyleMapping
 
 TAPS = (1.0, 3.0, 3.0, 3.0, 1.0)
 """Of the filter, where StyleGAN2 has (1, 3, 3, 1). The middle one lies on a voxel: here voxel i of a level is voxel 2 i
@@ -105,7 +104,7 @@ class Synthesis(nn.Module):
         return self.to_volume(x, ws[:, -1])
 
 
-class StyleGAN3DGenerator(SelfDescribed):
+class StyleGAN3DGenerator(StyledGenerator):
     """G: latent to volume.
 
     Args:
@@ -118,9 +117,6 @@ class StyleGAN3DGenerator(SelfDescribed):
         channels: channels at every resolution.
         average_decay: decay of the average of w.
     """
-
-    called_parts = ("mapping", "synthesis")
-    scriptable = False  # layers differ from level to level, and what is None decides
 
     def __init__(
         self,
@@ -145,31 +141,6 @@ class StyleGAN3DGenerator(SelfDescribed):
         self.latent_dim = latent_dim
         self.mapping = StyleMapping(latent_dim, style_dim, 0, mapping_layers, average_decay=average_decay)
         self.synthesis = Synthesis(volume_size, base_grid, image_channels, style_dim, channels)
-
-    def forward(
-        self,
-        latent: Tensor,
-        label: Tensor | None = None,
-        truncation: float = 1.0,
-        cutoff: int | None = None,
-        noise: Sequence[Tensor] | None = None,
-    ) -> Tensor:
-        """
-        Args:
-            latent: z [B, latent_dim], standard normal.
-            label: class, which is not used: there are none.
-            truncation: psi, see ``StyleMapping.spread``; 0.5 in the paper's volumes.
-            cutoff: number of styles, from the coarsest on, that are truncated; None for all.
-            noise: noise of every layer, see ``Synthesis``.
-
-        Returns:
-            Volumes [B, image_channels, D, H, W].
-        """
-        return self.synthesis(self.styles(self.mapping(latent), truncation, cutoff), noise)
-
-    def styles(self, w: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
-        """w [B, style_dim] for every layer, [B, num_ws, style_dim]; arguments as of ``forward``."""
-        return self.mapping.spread(w, self.synthesis.num_ws, truncation, cutoff)
 
 
 class StyleGAN3DDiscriminator(nn.Module):

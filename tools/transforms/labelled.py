@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Orientation
+from monai.transforms import Orientation
 from torch import Tensor
 
 from tools.io.labelled_folder import LabelledFolder
 from tools.io.provenance import Provenance
 from tools.transforms.channels import Channels, Scale
 from tools.transforms.window import Window
+from tools.transforms.writing import WriteIntod
 
 BRIGHTEST = 1000.0
 """What 1 becomes in a file where an image's scale is a percentile, for then it has no unit; -1 becomes 0."""
 
 
-class WriteSamplesd(MapTransform):
+class WriteSamplesd(WriteIntod[LabelledFolder]):
     """Write samples [channels, D, H, W], which have a place by `PlaceVolumed`, as the cases of a `LabelledFolder`.
 
     Images go from [-1, 1] to whole numbers: HU of their window, or `BRIGHTEST` at most; what lies beyond is clipped.
@@ -55,7 +56,7 @@ class WriteSamplesd(MapTransform):
         name_key: str = "name",
         seed_key: str = "seed",
     ) -> None:
-        super().__init__(keys)
+        super().__init__(keys, folder, provenance, name_key, seed_key)
         if (*channels.images,) != folder.images or channels.classes != folder.classes:
             raise ValueError(
                 f"the folder is for images {folder.images} and classes {folder.classes}, expected those of the "
@@ -63,21 +64,16 @@ class WriteSamplesd(MapTransform):
             )
         self.channels = channels
         self._classes = np.array([*channels.classes.values()], np.uint8)
-        self.folder = folder
-        self.provenance = provenance
-        self.name_key = name_key
-        self.seed_key = seed_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        seed = d.get(self.seed_key)
-        record = self.provenance.record(None if seed is None else int(seed))
+        name, record = self.named(d)
         turn = Orientation(axcodes="RAS", labels=None)
         for key in self.key_iterator(d):
             placed = turn(MetaTensor(d[key].as_tensor().detach().cpu().float(), affine=d[key].affine))
             images, label = self.channels.split(placed.as_tensor()[None])
             self.folder.add(
-                str(d[self.name_key]),
+                name,
                 [
                     self._in_unit(image, scale)
                     for image, scale in zip(images[0], self.channels.images.values(), strict=True)
@@ -93,7 +89,7 @@ class WriteSamplesd(MapTransform):
         return window.unscale(image.clamp(-1, 1).double()).round().numpy()
 
 
-class WriteCasesd(MapTransform):
+class WriteCasesd(WriteIntod[LabelledFolder]):
     """Write scans [1, D, H, W] in whole HU with their label maps of class indices as cases of a `LabelledFolder`.
 
     Axes of the files run to the right, the front and the head; no voxel changes.
@@ -118,22 +114,17 @@ class WriteCasesd(MapTransform):
         name_key: str = "name",
         seed_key: str = "seed",
     ) -> None:
-        super().__init__(keys)
+        super().__init__(keys, folder, provenance, name_key, seed_key)
         self.label_key = label_key
         self.channels = channels
-        self.folder = folder
-        self.provenance = provenance
-        self.name_key = name_key
-        self.seed_key = seed_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        seed = d.get(self.seed_key)
-        record = self.provenance.record(None if seed is None else int(seed))
+        name, record = self.named(d)
         turn = Orientation(axcodes="RAS", labels=None)
         label = turn(d[self.label_key])
         for key in self.key_iterator(d):
             scan = turn(d[key])
             values = self.channels.to_values(label[0].numpy())
-            self.folder.add(str(d[self.name_key]), [scan[0].numpy()], values, scan.affine.numpy(), record)
+            self.folder.add(name, [scan[0].numpy()], values, scan.affine.numpy(), record)
         return d

@@ -14,7 +14,6 @@ from monai.utils import convert_to_tensor
 from scipy.ndimage import map_coordinates
 
 from tools.io.painted_folder import PaintedFolder
-from tools.io.provenance import Provenance
 from tools.io.readers import VolumeError
 from tools.transforms.channels import Channels
 from tools.transforms.crops import CropCubed
@@ -25,6 +24,7 @@ from tools.transforms.lungs import places_in_lungs
 from tools.transforms.spatial import load_volume
 from tools.transforms.spheres import paint_spheres
 from tools.transforms.window import Window
+from tools.transforms.writing import WriteIntod
 
 SCAN, SPHERES, AFFINES, MASK, BEFORE, CROP = "scan", "spheres", "affines", "mask", "before", "crop"
 """Keys of a whole scan, whole numbers [1, axial, H, W]; of the nodules to paint into it, x, y, z and diameter in mm of
@@ -218,7 +218,7 @@ def ball(
     return index[:, near], points[:, near]
 
 
-class WritePaintedd(MapTransform):
+class WritePaintedd(WriteIntod[PaintedFolder]):
     """Write painted scans, see `PasteNodulesd`, with the table and the label maps of their nodules.
 
     Args:
@@ -229,29 +229,15 @@ class WritePaintedd(MapTransform):
         seed_key: key of the number that its nodules follow from.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        folder: PaintedFolder,
-        provenance: Provenance,
-        name_key: str = "name",
-        seed_key: str = "seed",
-    ) -> None:
-        super().__init__(keys)
-        self.folder = folder
-        self.provenance = provenance
-        self.name_key = name_key
-        self.seed_key = seed_key
-
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        record = self.provenance.record(int(d[self.seed_key]))
+        name, record = self.named(d)
         turn = Orientation(axcodes="RAS", labels=None)
         mask = turn(d[MASK])
         for key in self.key_iterator(d):
             scan = turn(d[key])
             self.folder.add(
-                str(d[self.name_key]),
+                name,
                 scan[0].numpy(),
                 mask[0].numpy(),
                 scan.affine.numpy(),

@@ -23,9 +23,9 @@ from tools.files import file_name
 from tools.io.dicom_writer import write_dicom_series
 from tools.io.labelled_folder import LabelledFolder
 from tools.io.nifti import write_nifti
-from tools.io.provenance import Provenance
 from tools.transforms.maisi import BODY, CLASSES
 from tools.transforms.spatial import load_volume
+from tools.transforms.writing import WriteIntod
 
 LABELS = "label_map"
 """Key under which a made image has its label map."""
@@ -80,7 +80,7 @@ class SplitLabelsd(MapTransform):
         return d
 
 
-class WriteMaded(MapTransform):
+class WriteMaded(WriteIntod[LabelledFolder]):
     """Write made images [1, x, y, z], which have their place and unit, in whole numbers, with their labels if any.
 
     With labels they are the cases of a `LabelledFolder`; alone, `<name>.nii.gz` or a DICOM series in a folder `<name>`.
@@ -93,24 +93,9 @@ class WriteMaded(MapTransform):
         seed_key: key of the number that an image follows from.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        folder: LabelledFolder,
-        provenance: Provenance,
-        name_key: str = "name",
-        seed_key: str = "seed",
-    ) -> None:
-        super().__init__(keys)
-        self.folder = folder
-        self.provenance = provenance
-        self.name_key = name_key
-        self.seed_key = seed_key
-
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        record = self.provenance.record(int(d[self.seed_key]))
-        name = str(d[self.name_key])
+        name, record = self.named(d)
         for key in self.key_iterator(d):
             affine = np.asarray(d[key].affine, np.float64)
             image = d[key].as_tensor()[0].round().cpu().numpy()

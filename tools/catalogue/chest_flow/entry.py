@@ -69,7 +69,7 @@ def network() -> Config:
 
 
 def noise_from_seed(size: str) -> Config:
-    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": f"$[1, *{size}]"}
+    return parts.latent_from_seed(f"$[1, *{size}]")
 
 
 def tell(size: str, **more: str) -> Config:

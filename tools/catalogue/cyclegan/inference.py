@@ -54,24 +54,16 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
             load={"load_weights": parts.load_model("@ckpt_path", "@network")},
             making=[
                 parts.unscale(low, high),
-                to_source_grid("pred", 0 if to_mr else "$@window[0]"),
+                parts.to_source_grid("pred", 0 if to_mr else "$@window[0]"),
                 parts.whole_numbers(),
                 {"_target_": "tools.transforms.squares.ToSourceAxesd", "keys": "pred"},
                 parts.state_unit("magnitude" if to_mr else "hounsfield"),
             ],
             writing=[
-                {
-                    "_target_": "tools.transforms.save.SaveTranslationd",
-                    "keys": "pred",
-                    "output_dir": "@output_dir",
-                    "names": list(made),
-                    "modality": "MR" if to_mr else "CT",
-                    "dicom": "@dicom",
-                    "provenance": "@origin",
-                },
+                parts.save_translation(list(made), "MR" if to_mr else "CT"),
                 # for the picture: what it was made from, and what it should have been
                 {"_target_": "CopyItemsd", "keys": "image", "names": given},
-                to_source_grid(given, -1),
+                parts.to_source_grid(given, -1),
                 *truth,
             ],
             showing=[
@@ -89,15 +81,6 @@ def inference(bundle: TranslationBundle, to_mr: bool = False) -> Config:
         **parts.start_inference(
             "$print('Translated', *[f\"{item['id']}\" for item in @dataset.data], 'to ' + @output_dir, sep='\\n  ')"
         ),
-    }
-
-
-def to_source_grid(key: str, outside: object) -> Config:
-    return {
-        "_target_": "tools.transforms.squares.ToSourceGridd",
-        "keys": key,
-        "source": "image",
-        "outside": outside,
     }
 
 

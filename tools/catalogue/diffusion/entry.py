@@ -111,10 +111,7 @@ def sampler() -> Config:
 
 
 def noise_from_seed() -> Config:
-    return {
-        "_target_": "tools.transforms.latent.LatentFromSeedd",
-        "latent_dim": "$[@sample_channels.number, *@volume_size]",
-    }
+    return parts.latent_from_seed("$[@sample_channels.number, *@volume_size]")
 
 
 def prepare_noise() -> Config:

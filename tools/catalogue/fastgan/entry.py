@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tools.catalogue.slices.maker import SliceMaker, latent_from_seed
+from tools.catalogue import parts
+from tools.catalogue.slices.maker import SliceMaker
 
 OF_NETWORK = {"latent_dim": 256, "width": 64}
 """Settings of the network, which go with its weights."""
@@ -23,6 +24,6 @@ def maker() -> SliceMaker:
         },
         settings=OF_NETWORK,
         inferer={"_target_": "tools.engines.generation.OneByOneInferer"},
-        latents=latent_from_seed(),
+        latents=parts.latent_from_seed(),
         checked=tuple(OF_NETWORK),
     )

@@ -9,7 +9,6 @@ from tools.catalogue.hierarchical_gan.method import (
     VolumeBundle,
     cube_dataset,
     generator,
-    latent_from_seed,
     prepare_latents,
     trained,
 )
@@ -31,7 +30,7 @@ def inference(bundle: VolumeBundle) -> Config:
         "datalist": f"$seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
         "network_def": generator(bundle.method),
         "network": "$set_implementation(@network_def).to(@device)",
-        "preprocessing": parts.compose(latent_from_seed()),
+        "preprocessing": parts.compose(parts.latent_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": {"_target_": "tools.engines.generation.OneByOneInferer", "slab_length": "@slab_length"},
         **volume_engines(bundle.data.intensities, prepare_latents()),
@@ -49,7 +48,7 @@ def evaluate(bundle: VolumeBundle) -> Config:
         **parts.spaces("untrained"),
         "real": cube_dataset("@real_files"),
         "synthetic": f"$seed_datalist(@num_synthetic, @seed, @num_classes, name='{bundle.name}')",
-        "validate#preprocessing": latent_from_seed(),
+        "validate#preprocessing": parts.latent_from_seed(),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
         "report": parts.report(

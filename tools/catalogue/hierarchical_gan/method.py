@@ -98,10 +98,6 @@ def trained(
     return parts.trained(bundle.name, defaults, ids)
 
 
-def latent_from_seed() -> Config:
-    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": "@latent_dim"}
-
-
 def prepare_latents() -> Config:
     return {"_target_": "tools.engines.generation.PrepareLatents"}
 

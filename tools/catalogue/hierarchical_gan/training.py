@@ -13,7 +13,6 @@ from tools.catalogue.hierarchical_gan.method import (
     cube_dataset,
     encoder,
     generator,
-    latent_from_seed,
     prepare_latents,
 )
 from tools.catalogue.parts import Config
@@ -139,7 +138,7 @@ def train(bundle: VolumeBundle) -> Config:
         },
         "validate": {
             **training_parts.validation_data(
-                latent_from_seed(), cube_dataset("@val_data", transform="@validate#preprocessing")
+                parts.latent_from_seed(), cube_dataset("@val_data", transform="@validate#preprocessing")
             ),
             "key_metric": {"fid": "$@validate#distances['fid']"},
             "additional_metrics": {"mmd": "$@validate#distances['mmd']"},

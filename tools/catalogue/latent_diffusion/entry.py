@@ -151,7 +151,7 @@ def noise_shape() -> Config:
 
 
 def noise_from_seed() -> Config:
-    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": "@noise_shape"}
+    return parts.latent_from_seed("@noise_shape")
 
 
 def trained(bundle: LatentBundle, place: bool = False) -> Config:

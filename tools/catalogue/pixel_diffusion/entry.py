@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tools.catalogue import denoising_parts
+from tools.catalogue import denoising_parts, parts
 from tools.catalogue.parts import Config
-from tools.catalogue.slices.maker import SliceMaker, latent_from_seed
+from tools.catalogue.slices.maker import SliceMaker
 
 WIDTHS, PHANTOM_WIDTHS = [64, 128, 256, 256], [32, 64, 64]
 """Widths of the network's levels, of which each but the first halves the slice, with the dataset and with phantoms."""
@@ -46,7 +46,7 @@ def maker() -> SliceMaker:
         network=network(),
         settings=SETTINGS,
         inferer=denoising_parts.sampler(eta="@eta", guidance="@guidance"),
-        latents=latent_from_seed("$[@sample_channels.number, @image_size, @image_size]"),
+        latents=parts.latent_from_seed("$[@sample_channels.number, @image_size, @image_size]"),
         options={"sampler": "ddim", "steps": STEPS, "eta": 0.0, "guidance": 1.0},
         checked=("network_channels", "num_res_blocks", "prediction"),
         before={"scheduler": scheduler()},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tools.catalogue import parts
 from tools.catalogue.parts import Config
-from tools.catalogue.slices.maker import SliceBundle, SliceMaker, latent_from_seed
+from tools.catalogue.slices.maker import SliceBundle, SliceMaker
 from tools.catalogue.slices.styles import style_maker
 
 WIDTHS = {"channel_base": 16384, "channel_max": 512}
@@ -55,6 +56,6 @@ def maker(bundle: ProgressiveBundle) -> SliceMaker:
         },
         settings=bundle.settings,
         inferer={"_target_": "tools.engines.generation.OneByOneInferer"},
-        latents=latent_from_seed(),
+        latents=parts.latent_from_seed(),
         checked=tuple(bundle.settings),
     )

@@ -79,6 +79,6 @@ def train(bundle: LatentVolumes) -> Config:
             "handlers": training_parts.training_handlers(),
             "trainer": training_parts.trainer(ema="@ema", **growing.TRAINER),
         },
-        "validate": volume_maker.validation(bundle),
+        "validate": volume_maker.validation(bundle, making),
         **training_parts.start_training(),
     }

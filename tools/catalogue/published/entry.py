@@ -107,11 +107,9 @@ def network(bundle: PublishedBundle, denoiser: Config, autoencoder: Config, **mo
 
 
 def noise_from_seed(bundle: PublishedBundle) -> Config:
-    return {
-        "_target_": "tools.transforms.latent.LatentFromSeedd",
-        "latent_dim": f"$[{bundle.latent_channels}, *(side // {bundle.shortened} for side in "
-        f"multiples(@size, {bundle.divisor}))]",
-    }
+    return parts.latent_from_seed(
+        f"$[{bundle.latent_channels}, *(side // {bundle.shortened} for side in multiples(@size, {bundle.divisor}))]"
+    )
 
 
 def place(bundle: PublishedBundle) -> Config:

@@ -44,21 +44,13 @@ def inference(bundle: ConditionBundle) -> Config:
             load={"load_weights": parts.load_model("@ckpt_path", "@network")},
             making=[
                 parts.unscale("$@window[0]", "$@window[1]"),
-                to_source_grid("pred", "$@window[0]"),
+                parts.to_source_grid("pred", "$@window[0]"),
                 parts.whole_numbers(),
                 {"_target_": "tools.transforms.squares.ToSourceAxesd", "keys": "pred"},
                 parts.state_unit("magnitude"),
             ],
             writing=[
-                {
-                    "_target_": "tools.transforms.save.SaveTranslationd",
-                    "keys": "pred",
-                    "output_dir": "@output_dir",
-                    "names": ["t1"],
-                    "modality": "MR",
-                    "dicom": "@dicom",
-                    "provenance": "@origin",
-                },
+                parts.save_translation(["t1"], "MR"),
                 # for the picture: what it was made from
                 {
                     "_target_": "Lambdad",
@@ -66,7 +58,7 @@ def inference(bundle: ConditionBundle) -> Config:
                     "func": "$lambda both: both[:1]",
                     "overwrite": "given",
                 },
-                to_source_grid("given", -1),
+                parts.to_source_grid("given", -1),
             ],
             showing=[
                 parts.montage("montage.png", "@window", provenance="@origin", beside={"given": [-1, 1]}, names=["t1"]),
@@ -76,15 +68,6 @@ def inference(bundle: ConditionBundle) -> Config:
         **parts.start_inference(
             "$print('Wrote', *[f\"{item['id']}\" for item in @dataset.data], 'to ' + @output_dir, sep='\\n  ')"
         ),
-    }
-
-
-def to_source_grid(key: str, outside: object) -> Config:
-    return {
-        "_target_": "tools.transforms.squares.ToSourceGridd",
-        "keys": key,
-        "source": "image",
-        "outside": outside,
     }
 
 

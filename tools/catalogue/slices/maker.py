@@ -51,10 +51,6 @@ class SliceMaker:
     before: Config = field(default_factory=dict)
 
 
-def latent_from_seed(latent_dim: object = "@latent_dim") -> Config:
-    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": latent_dim}
-
-
 def prepare_latents(class_key: str) -> Config:
     """What a slice is made of goes in, and the class of a slice, if it has one."""
     return {"_target_": "tools.engines.generation.PrepareLatents", "class_key": class_key}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tools.catalogue import parts
 from tools.catalogue.parts import Config
-from tools.catalogue.slices.maker import SliceMaker, latent_from_seed
+from tools.catalogue.slices.maker import SliceMaker
 
 
 def style_maker(target: str, settings: Mapping[str, object], checked: Sequence[str], **more: object) -> SliceMaker:
@@ -32,7 +33,7 @@ def style_maker(target: str, settings: Mapping[str, object], checked: Sequence[s
             "truncation": "@truncation",
             "cutoff": "@truncated_layers",
         },
-        latents=latent_from_seed(),
+        latents=parts.latent_from_seed(),
         options={"truncation": 1.0, "truncated_layers": None},
         checked=tuple(checked),
     )

@@ -109,6 +109,6 @@ def train(bundle: LatentVolumes) -> Config:
                 "epochs_for(@iterations, len(@train#dataset), @batch_size)",
             ),
         },
-        "validate": volume_maker.validation(bundle),
+        "validate": volume_maker.validation(bundle, making),
         **training_parts.start_training(),
     }

@@ -8,8 +8,7 @@ from typing import Any
 
 from tools.catalogue import parts, training_parts
 from tools.catalogue.parts import Config
-from tools.catalogue.volume_samples import Samples
-from tools.datasets.record import Dataset
+from tools.catalogue.volume_maker import LatentVolumes, VolumeMaker
 
 NETWORKS = "tools.networks.volume_gan"
 
@@ -62,45 +61,15 @@ class Method:
         return ("latent_dim", "base_channels", *(("hidden_channels",) if self.encoder == "variational" else ()))
 
 
-@dataclass(frozen=True)
-class VolumeGANBundle:
+@dataclass(frozen=True, kw_only=True)
+class VolumeGANBundle(LatentVolumes):
     """Whole volumes from a latent vector at once.
 
     Attributes:
-        name: name of the bundle.
         method: way in which they are made.
-        samples: description of the samples.
-        dataset: record of the dataset.
-        title: name of the volumes in the bundle's title.
-        what: name of the volumes in a sentence.
-        image_size: rows of a volume with the dataset.
-        volume_size: slices, rows and columns with the dataset.
-        phantom_size: slices, rows and columns with phantoms.
-        field_of_view: millimetres, axial first, where the weights know none.
-        scales: further sizes, with phantoms and with the dataset.
     """
 
-    name: str
     method: Method
-    samples: Samples
-    dataset: Dataset
-    title: str
-    what: str
-    image_size: int
-    volume_size: list[int]
-    phantom_size: list[int]
-    field_of_view: tuple[float, float, float]
-    scales: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def labels(self) -> Config:
-        """Value in files by name of each class, empty without labels."""
-        return self.samples.ids.get("labels", {})
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of a sample's channels."""
-        return (*self.samples.ids["images"], *self.labels) if self.labels else ("image",)
 
 
 def network(bundle: VolumeGANBundle) -> Config:
@@ -132,9 +101,14 @@ def encoder(bundle: VolumeGANBundle) -> Config:
     return discriminator(bundle, **sizes) | {"_target_": f"{NETWORKS}.VariationalEncoder"}
 
 
-def latent_from_seed(bundle: VolumeGANBundle) -> Config:
-    uniform = {"distribution": "uniform"} if bundle.method.uniform else {}
-    return {"_target_": "tools.transforms.latent.LatentFromSeedd", "latent_dim": "@latent_dim", **uniform}
+def maker(bundle: VolumeGANBundle) -> VolumeMaker:
+    return VolumeMaker(
+        network=network(bundle),
+        sizes={size: bundle.paper[size] for size in bundle.method.sizes},
+        inferer={"_target_": "tools.engines.generation.OneByOneInferer"},
+        latents=parts.latent_from_seed(**({"distribution": "uniform"} if bundle.method.uniform else {})),
+        placed="$set_implementation(@network_def).to(@device)",
+    )
 
 
 def learn(
@@ -165,16 +139,3 @@ def repeated(learns_rate: str, generator: str = "@network", encoder: str | None 
         "lr": f"@learning_rates#{learns_rate}",
         "betas": "@betas",
     }
-
-
-def trained(bundle: VolumeGANBundle, place: bool = False) -> Config:
-    """Return what the weights say, with this bundle's defaults; ``place`` adds the extent of the volumes."""
-    samples = {**bundle.samples.ids, "image_size": bundle.image_size, "volume_size": bundle.volume_size}
-    defaults = {
-        **{id: samples[id] for id in bundle.samples.kept},
-        **{size: bundle.scales["paper"][size] for size in bundle.method.sizes},
-    }
-    ids = list(defaults)
-    if place:
-        defaults["data"] = {"field_of_view_mm": list(bundle.field_of_view)}
-    return parts.trained(bundle.name, defaults, ids)

@@ -9,7 +9,7 @@ from tools.catalogue.volume_gan.entry import VolumeGANBundle
 
 def metadata(bundle: VolumeGANBundle) -> Config:
     method = bundle.method
-    latent = bundle.scales["phantom"]["latent_dim"]
+    latent = bundle.phantom["latent_dim"]
     distribution = "uniform in [0, 1)" if method.uniform else "standard normal"
     does = "training, inference, reconstruction" if method.encoder else "training, inference"
     return metadata_of(
@@ -46,7 +46,7 @@ def metadata(bundle: VolumeGANBundle) -> Config:
             "type": "image",
             "format": bundle.samples.intensities,
             "num_channels": len(bundle.channels),
-            "spatial_shape": bundle.phantom_size,
+            "spatial_shape": bundle.grid(bundle.phantom_size),
             "dtype": "float32",
             "value_range": [-1, 1],
             "is_patch_data": False,

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from tools.catalogue import parts, training_parts
-from tools.catalogue.diffusion.entry import prepare_noise
+from tools.catalogue import parts, training_parts, volume_maker
 from tools.catalogue.parts import Config
-from tools.catalogue.volume_gan.entry import (
-    NETWORKS,
-    VolumeGANBundle,
-    discriminator,
-    encoder,
-    latent_from_seed,
-    network,
-)
+from tools.catalogue.volume_gan.entry import NETWORKS, VolumeGANBundle, discriminator, encoder, maker
 from tools.catalogue.volume_gan.metadata import metadata
-
-OPTIONS = tuple(option for option in training_parts.TRAINING_OPTIONS if option != "window")
 
 
 def train(bundle: VolumeGANBundle) -> Config:
-    samples, method = bundle.samples, deepcopy(bundle.method)  # pieces of it become the config's, which may be changed
+    samples, making = bundle.samples, maker(bundle)
+    method = deepcopy(bundle.method)  # pieces of it become the config's, which may be changed
     others = {"discriminator": discriminator(bundle, **method.discriminator)}
     if method.encoder:
         others["encoder"] = encoder(bundle)
@@ -35,15 +26,11 @@ def train(bundle: VolumeGANBundle) -> Config:
     labelled = {"channels": samples.channels, **method.labelled_loss} if bundle.labels else {}
     return {
         **training_parts.where_training_writes(bundle.name),
-        **training_parts.scales(**bundle.scales),
+        **training_parts.scales(phantom=bundle.phantom, paper=bundle.paper),
         **samples.ids,
         "fitting_size": "$doublable(@volume_size)",
         "iterations": None,
-        "phantoms": samples.phantoms,
-        "data_dir": samples.data_dir,
-        "train_data": samples.files("training"),
-        "val_data": f"$with_seeds({samples.files('validation')[1:]})",
-        "cache_dir": "$@bundle_root + '/cache'",
+        **volume_maker.data_of_training(bundle),
         "precision": "fp32",
         "implementation": "optimised",
         "compile": False,
@@ -55,7 +42,7 @@ def train(bundle: VolumeGANBundle) -> Config:
         "resume": None,
         "save_interval": 1,
         **parts.check(
-            *OPTIONS,
+            *volume_maker.OPTIONS,
             *samples.checked,
             *("latent_dim", "base_channels", "ema_decay", "learning_rates", "iterations", "implementation"),
             *method.sizes[2:],
@@ -64,7 +51,7 @@ def train(bundle: VolumeGANBundle) -> Config:
         ),
         **samples.described,
         **samples.reading,
-        "network_def": network(bundle),
+        "network_def": making.network,
         **{f"{name}_def": definition for name, definition in others.items()},
         "network": "$set_implementation(@network_def, @implementation).to(@device)",
         **{name: f"$set_implementation(@{name}_def, @implementation).to(@device)" for name in others},
@@ -78,21 +65,12 @@ def train(bundle: VolumeGANBundle) -> Config:
             **method.loss_options,
         },
         "models": {"model": "$@ema.module", **({"encoder": "$@encoder_ema.module"} if method.encoder else {})},
-        "provenance": "$data_provenance(@data_dir, @train#dataset.data, "
-        f"{samples.fields_of_view.replace('@volumes', '@train#dataset')})",
-        "settings": {
-            "bundle": bundle.name,
-            "version": metadata(bundle)["version"],
-            "image_size": "@image_size",
-            **{id: f"@{id}" for id in (*samples.kept, *method.sizes, "seed", "batch_size", "precision")},
-            "data": "@provenance",
-        },
+        **volume_maker.provenance(bundle),
+        **volume_maker.settings(bundle, metadata(bundle)["version"], making),
         "train": {
-            "preprocessing": samples.preprocessing,
-            "dataset": samples.dataset("$enough_for_a_batch(@train_data, @batch_size)"),
-            "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
+            **volume_maker.reading(bundle),
             "dataloader": training_parts.training_loader(),
-            "inferer": {"_target_": "tools.engines.generation.OneByOneInferer"},
+            "inferer": making.inferer,
             "updates": list(method.updates),
             "handlers": training_parts.training_handlers(),
             "trainer": training_parts.trainer(
@@ -102,17 +80,7 @@ def train(bundle: VolumeGANBundle) -> Config:
                 "epochs_for(@iterations, len(@train#dataset), @batch_size)",
             ),
         },
-        "validate": {
-            **training_parts.validation_data(
-                latent_from_seed(bundle), samples.dataset("@val_data", "@validate#preprocessing")
-            ),
-            "distances": {
-                "_target_": "tools.evaluation.handlers.FeatureDistances",
-                "features": {"_target_": "tools.features.untrained.UntrainedFeatures"},
-                "output_transform": samples.compared,
-            },
-            **training_parts.validation_of_samples("$@ema.module", prepare_noise(), samples.names),
-        },
+        "validate": volume_maker.validation(bundle, making),
         **training_parts.start_training(),
     }
 
