@@ -25,9 +25,6 @@ The extrapolated FID, which is the FID once more, is left out."""
 ERRORS: dict[str, Better] = {"mae": "lower", "psnr": "higher", "ssim": "higher"}
 """Errors against the truth, by the beginning of their names."""
 
-WORTH = {"dice": "Dice", "auc": "AUC", "f1": "F1"}
-"""Scores of a report of usefulness."""
-
 PRIVACY: dict[str, Better] = {"close": 0.05, "nearer": 0.5, "identifiability": "lower"}
 """Shares of an audit: what independent samples have, or that less is better."""
 
@@ -136,9 +133,8 @@ def _of_usefulness(content: Mapping[str, Any]) -> Iterator[Number]:
         if not arm["model"] or arm["way"] == "TRTS":
             continue
         way = arm["way"] + (f", {arm['patients']} patients" if arm["patients"] else "")
-        for key, name in WORTH.items():
-            if key in arm and _is_number(arm[key].get("value")):
-                yield _number(arm["model"], f"{way}: {name}", "higher", arm[key])
+        if _is_number(arm["dice"].get("value")):
+            yield _number(arm["model"], f"{way}: Dice", "higher", arm["dice"])
 
 
 def _of_privacy(content: Mapping[str, Any]) -> Iterator[Number]:
