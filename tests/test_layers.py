@@ -30,7 +30,7 @@ LAYERS = {
     "features": (*FILES, "options", "io", "transforms"),
     # networks and their training
     "layers": ("former",),
-    "networks": ("layers",),
+    "networks": ("errors", "layers"),
     "engines": (*FILES, "io", "transforms", "networks"),
     "losses": (*FILES, "transforms", "layers", "networks", "engines"),
     # what bundles there are: text

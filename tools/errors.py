@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 TOOLS = str(Path(__file__).resolve().parent)
@@ -47,3 +47,12 @@ def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     """The end of a message on a name that is not known: the nearest that is, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean {prefix}{close[0]}?" if close else ""
+
+
+def check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    """
+    Raises:
+        ValueError: the value of what has this name is none of the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")

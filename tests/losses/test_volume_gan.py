@@ -10,7 +10,8 @@ from tests.engines.toys import make_trainer
 from tools.engines.draws import Draws
 from tools.engines.update import Update, all_terms
 from tools.losses.adversarial import wasserstein, wasserstein_penalty
-from tools.losses.volume_gan import GAN3DObjective, WassersteinObjective, clip_weights, kl_divergence
+from tools.losses.kl_divergence import kl_divergence
+from tools.losses.volume_gan import GAN3DObjective, WassersteinObjective, clip_weights
 from tools.networks.volume_gan import VolumeDiscriminator, VolumeGenerator
 from tools.transforms.channels import Channels
 

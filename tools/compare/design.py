@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.engines.budget import CLOCKS
+from tools.errors import check_choice
 from tools.files import whole_file
 from tools.options import listed
 
@@ -198,6 +199,5 @@ def runs_of(bundles: Sequence[str], seeds: Sequence[int], part: int | None = Non
 
 def check_clock(clock: str) -> str:
     """Return the name of a clock that there is."""
-    if clock not in CLOCKS:
-        raise ValueError(f"clock is {clock!r}, expected one of {', '.join(CLOCKS)}")
+    check_choice("clock", clock, CLOCKS)
     return clock

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tools.errors import check_choice
+
 WAYS = ("all", "bootstrap", "partition")
 """How patients are divided: each member has all, a bootstrap draw of them, or a part that no other has."""
 
@@ -29,8 +31,7 @@ def patients_of(
     Raises:
         ValueError: another way, a member that there is not, or fewer patients than members.
     """
-    if way not in WAYS:
-        raise ValueError(f"patients is {way!r}, expected one of {', '.join(WAYS)}")
+    check_choice("patients", way, WAYS)
     if not 1 <= member <= members:
         raise ValueError(f"member is {member}, expected 1 to {members}")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.datasets.splitting import is_held_out
+from tools.errors import check_choice
 
 Sphere = tuple[float, float, float, float]
 """Centre x, y, z and diameter in mm."""
@@ -51,8 +52,7 @@ class Images:
 
     def __post_init__(self) -> None:
         _check_pattern(self.pattern)
-        if self.voxels not in VOXELS:
-            raise ValueError(f"voxels is {self.voxels!r}, expected one of {', '.join(VOXELS)}")
+        check_choice("voxels", self.voxels, VOXELS)
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ class Labels:
             raise ValueError(f"labels by {self.by!r} need {needed}")
         if self.pattern is not None:
             _check_pattern(self.pattern)
-        if self.by not in PLACES:
-            raise ValueError(f"by is {self.by!r}, expected one of {', '.join(PLACES)}")
+        check_choice("by", self.by, PLACES)
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,7 @@ class Dataset:
     table: Callable[[Path], Mapping[str, Mapping[str, Any]]] | None = None
 
     def __post_init__(self) -> None:
-        if self.unit not in UNITS:
-            raise ValueError(f"{self.name}: unit is {self.unit!r}, expected one of {', '.join(UNITS)}")
+        check_choice(f"{self.name}: unit", self.unit, UNITS)
 
     @property
     def modality(self) -> str:

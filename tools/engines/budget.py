@@ -13,6 +13,7 @@ from torch import nn
 from tools.engines.processes import rank_and_world_size
 from tools.engines.trainer import AlternatingTrainer
 from tools.engines.weights import save_model
+from tools.errors import check_choice
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 """Clocks by name: "cpu" is processor time of all threads of the process, which other work beside it hardly moves."""
@@ -60,8 +61,7 @@ class Budget:
         given = [budget for budget in (seconds, images) if budget is not None]
         if len(given) != 1 or not given[0] > 0:
             raise ValueError(f"seconds is {seconds} and images is {images}, expected one of them, above 0")
-        if clock not in CLOCKS:
-            raise ValueError(f"clock is {clock!r}, expected one of {', '.join(CLOCKS)}")
+        check_choice("clock", clock, CLOCKS)
         odd = {name: share for name, share in (moments or {}).items() if not 0 <= share <= 1}
         if odd:
             raise ValueError(f"moments has {odd}, expected shares of the budget from 0 to 1")

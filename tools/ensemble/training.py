@@ -13,7 +13,7 @@ from typing import Any
 from tools.collection import Bundle
 from tools.data.patients import WAYS
 from tools.ensemble.members import ENSEMBLE, bundle_at
-from tools.errors import did_you_mean
+from tools.errors import check_choice, did_you_mean
 from tools.files import whole_file
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,7 @@ def train_ensemble(
             raise ValueError(f"{name} is {value!r}, expected a whole number from 1")
     if part > of:
         raise ValueError(f"part is {part} of {of}, expected 1 to {of}")
-    if patients not in WAYS:
-        raise ValueError(f"patients is {patients!r}, expected one of {', '.join(WAYS)}")
+    check_choice("patients", patients, WAYS)
     trained = bundle_at(bundle)
     config = _train_config(trained)
     _check(trained.name, config, options)

@@ -8,6 +8,7 @@ import torch
 from monai.networks.nets import ResNet, resnet50
 from torch import nn
 
+from tools.errors import check_choice
 from tools.features.network import NetworkFeatures
 from tools.features.weights import WeightFile, load_weights
 
@@ -63,8 +64,7 @@ class MedicalNetFeatures(NetworkFeatures):
         standardise: bool = False,
         check_hash: bool = True,
     ) -> None:
-        if pretraining not in PRETRAINING:
-            raise ValueError(f"pretraining is {pretraining!r}, expected one of {', '.join(PRETRAINING)}")
+        check_choice("pretraining", pretraining, PRETRAINING)
         path, digest = PRETRAINING[pretraining].locate(weights, check_hash)
         super().__init__(f"medicalnet-resnet50-{digest[:8]}" + ("-standardised" if standardise else ""))
         self.standardise = standardise

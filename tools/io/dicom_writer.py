@@ -13,6 +13,7 @@ from monai.data.utils import orientation_ras_lps
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from tools.errors import check_choice
 from tools.files import whole_folder
 from tools.io.dicom import any_slice
 from tools.io.provenance import Record, describe_dicom
@@ -70,8 +71,7 @@ def write_dicom_series(
             type cannot hold.
     """
     folder = Path(folder)
-    if modality not in SOP_CLASSES:
-        raise ValueError(f"modality is {modality!r}, expected one of {', '.join(SOP_CLASSES)}")
+    check_choice("modality", modality, SOP_CLASSES)
     if volume.ndim != 3 or not volume.size:
         raise ValueError(f"expected a volume [x, y, z] with voxels, got shape {volume.shape}")
     if folder.is_dir() and any(folder.iterdir()):

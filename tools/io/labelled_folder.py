@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
+from tools.errors import check_choice
 from tools.files import file_name, whole_file
 from tools.io.dicom_seg import write_dicom_seg
 from tools.io.dicom_writer import write_dicom_series
@@ -71,8 +72,7 @@ class LabelledFolder:
         modality: str,
         layout: str = "nifti",
     ) -> None:
-        if layout not in FORMATS:
-            raise ValueError(f"layout is {layout!r}, expected one of {', '.join(FORMATS)}")
+        check_choice("layout", layout, FORMATS)
         if sorted(classes.values()) != list(range(len(classes))) or classes.get("background") != 0:
             raise ValueError(f"classes are {dict(classes)}; expected background 0, and 1, 2 and so on for the others")
         if layout == "dicom" and not images:

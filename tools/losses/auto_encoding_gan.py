@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.engines.handover import Handover
+from tools.errors import check_choice
 from tools.losses.adversarial import logistic, wasserstein, wasserstein_penalty
+from tools.losses.kl_divergence import kl_divergence
 from tools.losses.sinkhorn import sinkhorn_cost
-from tools.losses.volume_gan import VERDICTS, VolumeObjective, feature_distance, kl_divergence
-from tools.networks.volume_gan import VolumeGenerator, check_choice
+from tools.losses.volume_gan import VERDICTS, VolumeObjective, feature_distance
+from tools.networks.volume_gan import VolumeGenerator
 from tools.transforms.channels import Channels
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tools.engines.handover import Handover
 from tools.engines.samples import as_samples
+from tools.losses.kl_divergence import kl_divergence
 from tools.losses.least_squares import adversarial_loss
 from tools.networks.latent_diffusion import LatentAutoencoder
 from tools.transforms.channels import Channels
@@ -158,8 +159,7 @@ class AutoencoderObjective:
             latent, commitment = self.autoencoder.quantised(mean)
             return latent, {"commitment": commitment}
         mean, deviation = mean.float(), deviation.float()
-        kl = 0.5 * (mean**2 + deviation**2 - 2 * deviation.log() - 1).mean()
-        return mean + deviation * batch["noise"], {"kl": self.kl_weight * kl}
+        return mean + deviation * batch["noise"], {"kl": self.kl_weight * kl_divergence(mean, 2 * deviation.log())}
 
     def reconstruction(self, outputs: Tensor, batch: dict) -> dict[str, Tensor]:
         """|x - y| of images and the cross-entropy of labels. A row weighs as much as any other."""

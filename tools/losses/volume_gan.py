@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.engines.processes import mean_over_processes
+from tools.errors import check_choice
 from tools.losses.adversarial import logistic, real_sample, wasserstein, wasserstein_penalty
-from tools.networks.volume_gan import VolumeGenerator, check_choice
+from tools.networks.volume_gan import VolumeGenerator
 from tools.transforms.channels import Channels
 
 if TYPE_CHECKING:
@@ -190,16 +191,6 @@ def clip_weights(network: nn.Module, limit: float) -> None:
     """Keep all parameters of a network in [-limit, limit]."""
     for parameter in network.parameters():
         parameter.clamp_(-limit, limit)
-
-
-def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """1/2 (m^2 + s^2 - log s^2 - 1) of N(m, s^2) to N(0, 1), the mean over numbers of the latent and rows.
-
-    Args:
-        mean: means m [B, L].
-        log_variance: log s^2, likewise.
-    """
-    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).mean()
 
 
 def feature_distance(made: Tensor, real: Tensor) -> Tensor:

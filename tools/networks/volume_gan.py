@@ -21,6 +21,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from tools.errors import check_choice
 from tools.layers.batch_norm import BatchNorm1d, BatchNorm3d
 from tools.layers.upsample import UpsampleConv3d
 from tools.networks.self_described import SelfDescribed
@@ -276,12 +277,3 @@ def features_of(channels: Sequence[int], norm: str, bias: bool) -> nn.Sequential
             layers.append(BatchNorm3d(after) if norm == "batch" else nn.GroupNorm(1, after))
         layers.append(nn.LeakyReLU(0.2, inplace=True))
     return layers
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """
-    Raises:
-        ValueError: the value is none of the choices.
-    """
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}.")

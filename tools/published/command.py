@@ -11,7 +11,7 @@ from monai.apps import download_url
 from monai.bundle import ConfigParser
 
 from tools.engines.weights import save_model
-from tools.errors import did_you_mean
+from tools.errors import check_choice, did_you_mean
 from tools.networks.published import PublishedDiffusion
 from tools.options import named_folders
 from tools.published.layouts import fitted, read_published
@@ -52,8 +52,7 @@ def fetch_weights(
             f"no weights are published for {name!r}, expected one of {', '.join(SOURCES)}.{did_you_mean(name, SOURCES)}"
         )
     form = form or next(iter(forms))
-    if form not in forms:
-        raise ValueError(f"--form is {form!r}, expected one of {', '.join(forms)}")
+    check_choice("--form", form, forms)
     show_licences(forms[form])
     if accept_license is not True:
         raise ValueError(
