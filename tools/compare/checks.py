@@ -111,7 +111,7 @@ def _prepared(
             trainer = parser.get_parsed_content(f"{stage}#trainer")
             trainer.prepare_for(ENDLESS)  # networks that grow have grown by then
             parameters |= {id(p): p.numel() for network in trainer.networks.values() for p in network.parameters()}
-        parser.get_parsed_content("validate#dataset")
+        held_out = len(parser.get_parsed_content("validate#dataset"))  # of one archive, all its pictures
         images = {section: _ids(parser, section) for section in ("train", "val")}
         batch = parser.get_parsed_content("batch_size")
     except Exception as error:  # whatever a network, a dataset or a transform raises
@@ -119,9 +119,9 @@ def _prepared(
         raise ValueError(f"bundle {bundle} cannot take part: {type(reason).__name__}: {reason}") from error
     finally:
         gc.collect()
-    if len(images["val"]) < FEWEST:
+    if held_out < FEWEST:
         raise ValueError(
-            f"bundle {bundle} has {len(images['val'])} images that it is not trained on, and a comparison needs "
+            f"bundle {bundle} has {held_out} images that it is not trained on, and a comparison needs "
             f"{FEWEST} or more; give more data, or more of it for validation (--overrides)"
         )
     if settings.images is not None and settings.images % batch:
