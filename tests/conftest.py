@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from tests.tiny import BUNDLES, REPOSITORY, config_file, family, one_of_each_family, tiny
+from tests.tiny import REPOSITORY, config_file, family, one_of_each_family, siblings, tiny
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -57,9 +57,9 @@ def bundle(request):
         yield request.param
 
 
-@pytest.fixture(scope="session", params=sorted(set(BUNDLES) - set(one_of_each_family())))
+@pytest.fixture(scope="session", params=siblings())
 def sibling(request):
-    """The name of every other bundle in turn, for what is its own; the working folder is the repository's."""
+    """The name of every other bundle that has something of its own in turn; the working folder is the repository's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
         yield request.param

@@ -1,7 +1,9 @@
 """Every bundle, so small that a test can train it."""
 
 import json
+import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -105,6 +107,47 @@ def one_of_each_family():
     for bundle in BUNDLES:
         chosen.setdefault(family(bundle), WHOLE_LIFE.get(family(bundle), bundle))
     return sorted(chosen.values())
+
+
+def siblings():
+    """The other bundles that have something of their own to try: of those that say the same, one is trained."""
+    known = set().union(*map(said, one_of_each_family()))
+    others, chosen = set(BUNDLES) - set(one_of_each_family()), []
+    while others and not said(most := max(sorted(others), key=lambda name: len(said(name) - known))) <= known:
+        chosen.append(most)
+        known |= said(most)
+        others.remove(most)
+    return sorted(chosen)
+
+
+@cache
+def said(bundle):
+    """What the configs of a bundle say but for its name and sizes, none of which a small one has."""
+    folder = Path(config_file(bundle, "train")).parent
+    contents = (json.loads(path.read_text().replace(bundle, "")) for path in folder.glob("*.json"))
+    return {word for content in contents if "network_data_format" not in content for word in words(content)}
+
+
+def words(content):
+    """Classes with their arguments, what expressions are made of, and every value that is no number but zero."""
+    if isinstance(content, dict):
+        target = content.get("_target_")
+        for key, value in content.items():
+            if target and "check_settings" not in target:
+                yield f"{target} {key}"
+            if isinstance(value, dict | list) or is_expression(value):
+                yield from words(value)
+            elif not value or isinstance(value, bool | str):
+                yield f"{key} {value}"
+    elif isinstance(content, list):
+        for value in content:
+            yield from words(value)
+    elif is_expression(content):
+        yield from re.findall(r"@?[\w#.']+", content)
+
+
+def is_expression(value):
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
 def translates(bundle):
