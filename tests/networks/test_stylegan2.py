@@ -1,17 +1,19 @@
 """StyleGAN2: parameter counts of the released networks, and what its definition implies."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import scipy.signal
 import torch
+import torch.nn.functional as F
 
 from tools.layers.equalised import set_fused
 from tools.layers.residual import FilteredHalving
 from tools.layers.styled import StyledConv
 from tools.networks.style_mapping import mixed
-from tools.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
+from tools.networks.stylegan2 import ARCHITECTURES, StyleGAN2Discriminator, StyleGAN2Generator
 
 COUNTS = """
 64 16384 1 21713678 23406849
@@ -35,6 +37,20 @@ COUNTS = """
 """
 """Side, channel base, channels, and parameters of synthesis and discriminator."""
 
+DISCRIMINATORS = """
+64 1 22489345 22493441
+64 5 22490369 22502657
+128 1 22931841 22936449
+128 5 22932353 22946177
+256 1 23042497 23047361
+256 5 23042753 23057345
+512 1 23070177 23075169
+512 5 23070305 23085281
+1024 3 23077137 23087249
+"""
+"""Side, channels, and parameters of "orig" and "skip" with a channel base of 16384: Progressive GAN's, with the last
+from_image alone and with all."""
+
 MAPPING = {2: 525_312, 8: 2_101_248}
 
 
@@ -57,6 +73,23 @@ def test_parameters(line):
             assert count(generator.mapping) == mapping
             assert count(generator) == mapping + synthesis
         assert count(StyleGAN2Discriminator(side, channels, channel_base=base)) == discriminator
+
+
+@pytest.mark.parametrize("line", DISCRIMINATORS.split("\n")[1:-1])
+def test_parameters_of_other_architectures(line):
+    side, channels, *expected = map(int, line.split())
+    with torch.device("meta"):
+        for architecture, number in zip(("orig", "skip"), expected, strict=True):
+            assert count(StyleGAN2Discriminator(side, channels, architecture=architecture)) == number
+        generators = {name: StyleGAN2Generator(side, channels, architecture=name) for name in ARCHITECTURES}
+    widths = [min(16384 // 2**power, 512) for power in range(2, side.bit_length())]
+    images = sum(513 * width + channels * (width + 1) for width in widths[:-1])
+    seconds = sum(before * after for before, after in pairwise(widths))
+    counts = {name: count(generator) for name, generator in generators.items()}
+    assert counts["orig"] == counts["skip"] - images
+    assert counts["resnet"] == counts["orig"] + seconds
+    if (side, channels) == (64, 1):  # of the released networks
+        assert counts == {"orig": 21_186_314, "skip": 22_238_990, "resnet": 22_103_818}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +136,12 @@ def test_frozen_layers(side, base, trainable):
             assert network.state_dict().keys() == whole.keys()
 
 
+def test_each_block_that_sees_the_image_has_a_layer_more_to_freeze():
+    network = StyleGAN2Discriminator(32, 2, architecture="skip", channel_max=4, frozen=5)
+    learning = [name for name, parameter in network.blocks.named_parameters() if name.endswith("weight")]
+    assert learning == ["1.conv1.weight", "2.from_image.weight", "2.conv0.weight", "2.conv1.weight"]
+
+
 def test_more_frozen_layers_than_there_are_is_refused():
     with torch.device("meta"), pytest.raises(ValueError, match="11 layers are to be frozen, expected 0 to 10"):
         StyleGAN2Discriminator(32, 1, channel_max=8, frozen=11)
@@ -134,14 +173,16 @@ def test_images_of_another_shape_are_refused():
         tiny().synthesis(torch.zeros(1, 3, 8))
 
 
-def test_both_ways_to_compute_are_one_function_and_have_one_gradient():
+@pytest.mark.parametrize("architectures", [("skip", "resnet"), ("resnet", "skip")])
+def test_both_ways_to_compute_are_one_function_and_have_one_gradient(architectures):
     """Of images, and of what path length regularisation needs: the gradient of a gradient."""
-    generator = tiny(image_channels=2).double()
+    generator = tiny(image_channels=2, architecture=architectures[0]).double()
     for layer in generator.modules():
         if isinstance(layer, StyledConv):
             torch.nn.init.constant_(layer.noise_strength, 0.3)
             torch.nn.init.normal_(layer.bias)
-    discriminator = StyleGAN2Discriminator(32, 2, channel_base=256, channel_max=16).double()
+    sizes = {"channel_base": 256, "channel_max": 16, "architecture": architectures[1]}
+    discriminator = StyleGAN2Discriminator(32, 2, **sizes).double()
     latent = torch.randn(4, 8, dtype=torch.float64)
 
     def computed(fused):
@@ -194,6 +235,81 @@ def test_a_halving_convolution_by_scipy(kernel_size):
             blurred = scipy.signal.convolve(padded, binomial, mode="valid")
             expected = expected + scipy.signal.correlate(blurred, weight[o, i], mode="valid")[::2, ::2]
         np.testing.assert_allclose(found[0, o], expected, rtol=0, atol=1e-12)
+
+
+def by_filter(x, up):
+    """Images doubled or halved through [1, 3, 3, 1], each channel by itself."""
+    taps = torch.tensor([1.0, 3, 3, 1], dtype=x.dtype)
+    kernel = (torch.outer(taps, taps) / (16 if up else 64)).expand(x.shape[1], 1, 4, 4)
+    function = F.conv_transpose2d if up else F.conv2d
+    return function(x, kernel, stride=2, padding=1, groups=x.shape[1])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_generator_is_its_blocks_written_out(architecture):
+    """Karras et al. 2020, Fig. 7: what lies between a block's convolutions, and what becomes the image."""
+    generator = tiny(image_channels=2, architecture=architecture).double()
+    latent = torch.randn(3, 8, dtype=torch.float64)
+    w = generator.mapping(latent)
+    x, image = generator.synthesis.blocks[0].constant.expand(3, -1, -1, -1), None
+    for block in generator.synthesis.blocks:
+        before = x
+        for layer in block.layers:
+            layer.gain = 2**0.5
+            x = layer(x, w)
+        if architecture == "resnet" and before.shape != x.shape:
+            second = by_filter(F.conv2d(before, block.skip.weight / before.shape[1] ** 0.5), up=True)
+            x = (x + second) / 2**0.5
+        if architecture == "skip" and image is not None:
+            image = by_filter(image, up=True) + block.to_image(x, w)
+        elif architecture == "skip" or block is generator.synthesis.blocks[-1]:
+            image = block.to_image(x, w)
+    torch.testing.assert_close(tiny(image_channels=2, architecture=architecture).double()(latent), image)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_discriminator_is_its_blocks_written_out(architecture):
+    torch.manual_seed(0)
+    sizes = {"channel_base": 256, "channel_max": 16, "architecture": architecture}
+    network = StyleGAN2Discriminator(32, 2, **sizes).double()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+
+    def convolved(layer, x, down=False):
+        kernel = layer.weight.shape[-1]
+        weight = layer.weight / layer.weight[0].numel() ** 0.5
+        if down:
+            taps = torch.tensor([1.0, 3, 3, 1], dtype=x.dtype) / 8
+            x = F.conv2d(F.pad(x, [2] * 4), torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4), groups=x.shape[1])
+        padding = 0 if down else kernel // 2
+        return F.leaky_relu(F.conv2d(x, weight, layer.bias, 1 + down, padding), 0.2) * 2**0.5
+
+    image = torch.randn(4, 2, 32, 32, dtype=torch.float64)
+    x, seen = None, image
+    for block in network.blocks:
+        if x is None:
+            x = convolved(block.from_image, seen)
+        elif architecture == "skip":
+            x = x + convolved(block.from_image, seen)
+        second = x
+        x = convolved(block.conv1, convolved(block.conv0, x), down=True)
+        if architecture == "resnet":
+            x = (x + by_filter(F.conv2d(second, block.skip.weight / second.shape[1] ** 0.5), up=False)) / 2**0.5
+        seen = by_filter(seen, up=False)
+    if architecture == "skip":
+        x = x + convolved(network.from_image, seen)
+    torch.testing.assert_close(network.features(image), x)
+    assert network(image).shape == (4, 1)
+
+
+def test_an_architecture_that_there_is_not():
+    with (
+        torch.device("meta"),
+        pytest.raises(ValueError, match="generator_architecture is 'unet', expected one of orig"),
+    ):
+        StyleGAN2Generator(32, architecture="unet")
+    with torch.device("meta"), pytest.raises(ValueError, match="discriminator_architecture is 'unet', expected one of"):
+        StyleGAN2Discriminator(32, architecture="unet")
 
 
 def test_untrained_images_and_styles_are_of_the_expected_size():
@@ -268,3 +384,5 @@ def test_classes_change_images_and_verdicts():
 def test_weights_of_another_size_are_refused():
     with pytest.raises(ValueError, match="image_size"):
         tiny(image_size=64).load_state_dict(tiny().state_dict(), strict=False)
+    with pytest.raises(ValueError, match="in a config with --generator_architecture skip"):
+        tiny(architecture="orig").load_state_dict(tiny().state_dict(), strict=False)

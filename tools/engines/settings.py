@@ -296,6 +296,7 @@ RULES: dict[str, Rule] = {
     "every": EachNetwork(whole(1)),
     "adversarial": one_of("wasserstein", "logistic"),
     "lipschitz": one_of("penalty", "clipping"),
+    **dict.fromkeys(("generator_architecture", "discriminator_architecture"), one_of("orig", "skip", "resnet")),
     "ramp_up": optional(number(0)),
     **dict.fromkeys(("label_weight", "reconstruction_weight"), number(0)),
     **dict.fromkeys(("num_volumes", "num_train_timesteps"), whole(1)),

@@ -72,7 +72,7 @@ def begun_with(network: nn.Module, path: str | os.PathLike | None, channels: int
     if lacking or told.unexpected_keys:
         raise ValueError(
             f"start_from: {file} is of another network: it lacks {lacking[:3]} and has {told.unexpected_keys[:3]}; "
-            "give the sizes with which it was trained, such as --mapping_layers"
+            "give the sizes with which it was trained, such as --mapping_layers, and its architectures"
         )
     logger.info(f"Began with the weights in {file}.")
     return network

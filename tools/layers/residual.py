@@ -22,7 +22,7 @@ class ResidualBlock(nn.Module):
     Args:
         in_channels: channels in.
         out_channels: channels out.
-        image_channels: channels of the image, for the first block, which makes features of it; 0 for another.
+        image_channels: channels of the image, for a block that makes features of it; 0 for another.
         spatial_dims: 2 for images, 3 for volumes.
         taps: taps of the filter along an axis.
         residual: False leaves out the 1x1 convolution, and the factor of what is left.
@@ -54,10 +54,18 @@ class ResidualBlock(nn.Module):
         """Its layers in the order in which they are frozen."""
         return [*self.children()]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels or image_channels, 2 H, 2 W] -> [B, out_channels, H, W]; volumes alike."""
+    def forward(self, x: Tensor, before: Tensor | None = None) -> Tensor:
+        """
+        Args:
+            x: features [B, in_channels, 2 H, 2 W], or the image, for a block that makes features of it; volumes alike.
+            before: features of the block before, which are added to those of the image; None for none.
+
+        Returns:
+            Features [B, out_channels, H, W].
+        """
         if hasattr(self, "from_image"):
             x = F.leaky_relu(self.from_image(x), SLOPE)
+            x = x if before is None else before + x
         y = F.leaky_relu(self.conv0(x), SLOPE)
         y = F.leaky_relu(self.conv1(y), SLOPE)
         return y + self.skip(x) if hasattr(self, "skip") else y

@@ -27,6 +27,7 @@ class StyledConv(nn.Module):
         shape: rows and columns of what comes out; slices, rows and columns of a volume.
         up: 1, or 2 to double the image.
         taps: taps of the filter along an axis.
+        gain: factor of what comes out.
 
     Attributes:
         noise: noise of the shape for images without noise of their own, a buffer.
@@ -42,9 +43,11 @@ class StyledConv(nn.Module):
         shape: Sequence[int],
         up: int = 1,
         taps: Sequence[float] = BINOMIAL,
+        gain: float = HE,
     ) -> None:
         super().__init__()
         self.up = up
+        self.gain = gain
         self.shape = tuple(shape)
         self.style = EqualisedLinear(style_dim, in_channels, bias=1.0)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, *[3] * len(self.shape)))
@@ -66,7 +69,7 @@ class StyledConv(nn.Module):
         y = self.convolved(x, self.style(w))
         noise = (self.noise if noise is None else noise) * self.noise_strength
         # a gain after a leaky ReLU is the same before it
-        y = (y + (noise.to(y.dtype) + self.bias.to(y.dtype).view(-1, *[1] * len(self.shape)))) * HE
+        y = (y + (noise.to(y.dtype) + self.bias.to(y.dtype).view(-1, *[1] * len(self.shape)))) * self.gain
         y = F.leaky_relu(y, SLOPE)
         return y.clamp(-256, 256) if y.dtype == torch.float16 else y
 

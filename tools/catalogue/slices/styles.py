@@ -16,7 +16,7 @@ def style_maker(target: str, settings: Mapping[str, object], checked: Sequence[s
         target: class of the network.
         settings: settings of it, which go with the weights, with their defaults.
         checked: settings that an inference checks.
-        more: further arguments of the network.
+        more: further arguments of the network; one that is a setting by another name stands for it.
     """
     return SliceMaker(
         network={
@@ -24,7 +24,7 @@ def style_maker(target: str, settings: Mapping[str, object], checked: Sequence[s
             "image_size": "@image_size",
             "image_channels": "$@sample_channels.number",
             "num_classes": "$len(@classes)",
-            **{setting: f"@{setting}" for setting in settings},
+            **{setting: f"@{setting}" for setting in settings if f"@{setting}" not in more.values()},
             **more,
         },
         settings=settings,

@@ -8,7 +8,14 @@ from tools.catalogue.parts import Config
 from tools.catalogue.slices.maker import SliceBundle, SliceMaker
 from tools.catalogue.slices.styles import style_maker
 
-OF_NETWORK = {"latent_dim": 512, "style_dim": 512, "mapping_layers": 2, "channel_base": 16384, "channel_max": 512}
+OF_NETWORK = {
+    "latent_dim": 512,
+    "style_dim": 512,
+    "mapping_layers": 2,
+    "channel_base": 16384,
+    "channel_max": 512,
+    "generator_architecture": "skip",
+}
 """Settings of the network, which go with its weights."""
 
 PHANTOM_WIDTHS = {"channel_base": 2048, "channel_max": 64}
@@ -47,5 +54,9 @@ class StyleGAN2Bundle(SliceBundle):
 
 def maker(bundle: StyleGAN2Bundle) -> SliceMaker:
     return style_maker(
-        "tools.networks.stylegan2.StyleGAN2Generator", bundle.settings, tuple(OF_NETWORK), average_decay=0.998
+        "tools.networks.stylegan2.StyleGAN2Generator",
+        bundle.settings,
+        tuple(OF_NETWORK),
+        average_decay=0.998,
+        architecture="@generator_architecture",
     )

@@ -16,6 +16,10 @@ OPTIONS = {
         "mapping_layers": "layers between latent vector and style: 2, or 8 as in StyleGAN2's large sets",
         "channel_base": "channels of a resolution times its side",
         "channel_max": "greatest number of channels of a resolution",
+        "generator_architecture": "`skip`: images of all resolutions are added up; `resnet`: the image is made of the "
+        "last of residual blocks; `orig`: of the last of blocks in a row",
+        "discriminator_architecture": "`resnet`: residual blocks; `skip`: blocks in a row, each of which sees the "
+        "image in its resolution; `orig`: blocks in a row",
         **OF_STYLES,
         "gamma": "weight of R1; worth a search by factors of 2",
         "path_length_weight": "weight of path lengths",

@@ -24,6 +24,7 @@ def train(bundle: StyleGAN2Bundle) -> Config:
             "val_interval": 10,
         },
         options={
+            "discriminator_architecture": "resnet",
             "implementation": "optimised",
             "gamma": "$0.0002 * @image_size ** 2 / @batch_size",
             "path_length_weight": 2.0,
@@ -49,11 +50,11 @@ def train(bundle: StyleGAN2Bundle) -> Config:
             *OF_NETWORK,
             *making.options,
             *("iterations", "implementation", "gamma", "path_length_weight", "style_mixing", "frozen"),
-            *("half_life", "ramp_up", "learning_rates"),
+            *("half_life", "ramp_up", "learning_rates", "discriminator_architecture"),
         ),
         networks={
             **adversaries(
-                style_discriminator(group_size=4),
+                style_discriminator(group_size=4, architecture="@discriminator_architecture"),
                 "set_fused({}, @implementation == 'optimised')",
                 half_life="@half_life",
                 ramp_up="@ramp_up",
