@@ -12,18 +12,21 @@ from tests.tiny import BUNDLES, REPOSITORY, config_file, makes_slices, tiny, tra
 from tools.engines.weights import save_model
 
 STYLED = [name for name in BUNDLES if makes_slices(name) and Path(config_file(name, "mixing")).is_file()]
+OF_EACH = {train_config(name)["objective"]["_target_"]: name for name in STYLED}
+"""One bundle of each objective."""
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Of each bundle, made once, as its training saves them."""
+    """Of each bundle, made once, as its training saves them; where it can be chosen, of another architecture."""
     made = {}
 
     def written(bundle):
         if bundle not in made:
             folder = tmp_path_factory.mktemp(bundle)
             parser = ConfigParser(train_config(bundle))
-            parser.update(tiny(bundle, folder))
+            other = {"generator_architecture": "resnet"} if "generator_architecture" in parser else {}
+            parser.update(tiny(bundle, folder, **other))
             settings = {
                 "bundle": bundle,
                 **{id: parser.get_parsed_content(id) for id in parser["settings"] if id in parser},
@@ -35,7 +38,7 @@ def weights(tmp_path_factory):
     return written
 
 
-@pytest.mark.parametrize("bundle", STYLED[:1] + STYLED[-1:])
+@pytest.mark.parametrize("bundle", OF_EACH.values())
 def test_a_grid_and_a_way(bundle, weights, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(REPOSITORY)
     given = {"bundle_root": str(weights(bundle)), "output_dir": str(tmp_path), "device": "cpu", "truncation": 0.7}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue.slices.options import OF_STYLES
+from tools.catalogue.slices.options import OF_STYLE_PICTURES, OF_STYLES
 from tools.catalogue.slices.options import OPTIONS as SLICES
 from tools.catalogue.stylegan2.options import OPTIONS as STYLEGAN2
 
@@ -33,5 +33,6 @@ OPTIONS = {
         "rates": "factor of both by the number of a level, 1 for others",
     },
     "inference": {**SLICES["inference"], **OF_STYLES},
+    **OF_STYLE_PICTURES,
     "evaluate": SLICES["evaluate"],
 }

@@ -40,6 +40,7 @@ class SliceMaker:
         options: options of making slices, with their defaults.
         checked: settings that an inference checks.
         before: further ids that the inferer of an inference needs.
+        styled: True if the network makes slices of styles, which pictures show.
     """
 
     network: Config
@@ -49,6 +50,7 @@ class SliceMaker:
     options: Config = field(default_factory=dict)
     checked: Sequence[str] = ()
     before: Config = field(default_factory=dict)
+    styled: bool = False
 
 
 def prepare_latents(class_key: str) -> Config:

@@ -36,6 +36,7 @@ def style_maker(target: str, settings: Mapping[str, object], checked: Sequence[s
         latents=parts.latent_from_seed(),
         options={"truncation": 1.0, "truncated_layers": None},
         checked=tuple(checked),
+        styled=True,
     )
 
 

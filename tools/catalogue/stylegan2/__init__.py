@@ -8,7 +8,7 @@ from tools.catalogue.parts import Config
 from tools.catalogue.slices.configs import slice_configs
 from tools.catalogue.slices.data import BRAIN_TUMOUR, HEAD_BLEEDING, PANCREAS_TUMOUR
 from tools.catalogue.slices.maker import facts, terms
-from tools.catalogue.slices.style_pictures import projection, style_pictures
+from tools.catalogue.slices.style_pictures import projection
 from tools.catalogue.stylegan2.entry import StyleGAN2Bundle, maker
 from tools.catalogue.stylegan2.metadata import metadata
 from tools.catalogue.stylegan2.options import OPTIONS
@@ -21,7 +21,6 @@ def configs(bundle: StyleGAN2Bundle) -> dict[str, Config]:
     version, making = metadata(bundle)["version"], maker(bundle)
     return {
         **slice_configs(bundle, version, train(bundle), making),
-        **style_pictures(bundle, version, making),
         "projection": projection(bundle, version, making),
     }
 

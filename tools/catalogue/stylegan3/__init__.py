@@ -8,7 +8,6 @@ from tools.catalogue.parts import Config
 from tools.catalogue.slices.configs import slice_configs
 from tools.catalogue.slices.data import BRAIN_TUMOUR
 from tools.catalogue.slices.maker import SliceBundle, facts, terms
-from tools.catalogue.slices.style_pictures import style_pictures
 from tools.catalogue.stylegan3.entry import maker
 from tools.catalogue.stylegan3.metadata import metadata
 from tools.catalogue.stylegan3.options import OPTIONS
@@ -18,11 +17,7 @@ __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
 
 def configs(bundle: SliceBundle) -> dict[str, Config]:
-    version, making = metadata(bundle)["version"], maker()
-    return {
-        **slice_configs(bundle, version, train(bundle), making),
-        **style_pictures(bundle, version, making),
-    }
+    return slice_configs(bundle, metadata(bundle)["version"], train(bundle), maker())
 
 
 BUNDLES = (SliceBundle("stylegan3_brats", data=replace(BRAIN_TUMOUR, classes={}, encoding=40)),)
