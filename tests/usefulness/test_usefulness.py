@@ -18,7 +18,8 @@ from tools.io.labelled_folder import LabelledFolder
 from tools.usefulness import command, design
 from tools.usefulness.design import Arm, amounts_of, arms_of, chosen
 from tools.usefulness.samples import LabelledSet, Reader
-from tools.usefulness.segmenter import dice_of, train_segmenter
+from tools.usefulness.tasks import SEGMENTATION, dice_of
+from tools.usefulness.training import train
 
 CLASSES = {"background": 0, "core": 1, "rim": 2}
 RECORD = {"bundle": "b", "version": "0", "weights_sha256": None, "seed": 0, "software": {}}
@@ -96,7 +97,7 @@ def test_the_command_fills_the_table_and_goes_on_where_it_was(folders, tmp_path,
     assert "<svg" in (tmp_path / "report.html").read_text()
 
     trained = []
-    monkeypatch.setattr(command, "train_segmenter", lambda *a: trained.append(a) or train_segmenter(*a))
+    monkeypatch.setattr(command, "train", lambda *a: trained.append(a) or train(*a))
     run(folders, tmp_path, "--amounts=2,all", "--seeds=2")
     assert trained == []
     assert json.loads((tmp_path / "report.json").read_text())["arms"] == record["arms"]
@@ -186,7 +187,7 @@ def test_copies_are_worth_what_originals_are_and_shuffled_labels_nothing():
     shuffled = replace(real, labels=real.labels.flip(2, 3).roll((9, 5), (2, 3)))
     trained = {}
     for name, sets in {"real": [real], "copies": [real.part(range(12))], "shuffled": [shuffled]}.items():
-        network = train_segmenter(sets, 2, 80, 4, seed=1)
+        network = train(SEGMENTATION, sets, 2, 80, 4, seed=1)
         trained[name] = dice_of(network, test, 2)
     assert np.array_equal(trained["real"], trained["copies"])
     assert trained["real"].mean() > 0.75

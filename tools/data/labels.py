@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 SEPARATORS = (",", ";", "\t")
@@ -33,11 +33,7 @@ def with_labels(datalist: Sequence[dict], labels_file: str | Path, num_classes: 
             "without its ending) and 'label'. Give it with --labels, or train without classes."
         )
     ids = {item["id"] for item in datalist}
-    found: dict[str, dict[str, int]] = {}  # id -> label as it is written -> first line that says so
-    for line, identifier, label in _rows(path):
-        if identifier in ids:
-            found.setdefault(identifier, {}).setdefault(_whole(label), line)
-    _refuse_contradictions(path, found)
+    found = _labels_by_id(path, _rows(path), ids)
     missing = [item["id"] for item in datalist if found.get(item["id"], {"": 0}).keys() == {""}]
     if missing:
         raise ValueError(
@@ -54,6 +50,33 @@ def with_labels(datalist: Sequence[dict], labels_file: str | Path, num_classes: 
     return [item | {"label": classes[labels[item["id"]]]} for item in datalist]
 
 
+def class_table(path: str | Path, column: str = "label") -> dict[str, str]:
+    """Name of a class by id, from a table in the forms that `with_labels` takes.
+
+    Args:
+        path: path of the table. Ids, of volumes or of their subjects, are in the column "id", or in the first without
+            such a column.
+        column: name of the column with the classes, which may be any text; rows without one are left out.
+
+    Raises:
+        ValueError: the file is no such table, or gives one id two classes.
+    """
+    found = _labels_by_id(Path(path), _rows(Path(path), (None, column)))
+    return {identifier: label for identifier, lines in found.items() for label in lines if label}
+
+
+def _labels_by_id(
+    path: Path, rows: Sequence[tuple[int, str, str]], ids: Collection[str] | None = None
+) -> dict[str, dict[str, int]]:
+    """Id -> label as it is written -> first line that says so, of some ids; the one label that each has."""
+    found: dict[str, dict[str, int]] = {}
+    for line, identifier, label in rows:
+        if ids is None or identifier in ids:
+            found.setdefault(identifier, {}).setdefault(_whole(label), line)
+    _refuse_contradictions(path, found)
+    return found
+
+
 def _refuse_contradictions(path: Path, found: dict[str, dict[str, int]]) -> None:
     several = {identifier: lines for identifier, lines in found.items() if len(lines) > 1}
     if several:
@@ -66,21 +89,25 @@ def _refuse_contradictions(path: Path, found: dict[str, dict[str, int]]) -> None
         )
 
 
-def _rows(path: Path) -> list[tuple[int, str, str]]:
-    """(line, id, label) of every row, both without spaces around them; "" for what a row lacks."""
+def _rows(path: Path, wanted: tuple[str | None, str] = COLUMNS) -> list[tuple[int, str, str]]:
+    """(line, id, label) of every row, both without spaces around them; "" for what a row lacks.
+
+    ``wanted`` are the names of the two columns; None for the ids is "id", or the first where none is called so.
+    """
     text = table_text(path)
     header = text.partition("\n")[0]
     names = {separator: next(csv.reader([header], delimiter=separator), []) for separator in SEPARATORS}
-    separator = next((s for s, n in names.items() if set(COLUMNS) <= {name.strip() for name in n}), None)
+    separator = next((s for s, n in names.items() if {*wanted} - {None} <= {name.strip() for name in n}), None)
     if separator is None:
         columns = [name.strip() for name in max(names.values(), key=len)]
         raise ValueError(
-            f"{path} has the columns {columns}, expected 'id' and 'label' in its first line, separated by a comma, a "
-            "semicolon or a tab."
+            f"{path} has the columns {columns}, expected 'id' and {wanted[1]!r} in its first line, separated by a "
+            "comma, a semicolon or a tab."
         )
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     columns = [name.strip() for name in next(reader)]
-    places = [columns.index(name) for name in COLUMNS]
+    first = "id" if wanted[0] is None and "id" in columns else wanted[0] or columns[0]
+    places = [columns.index(name) for name in (first, wanted[1])]
     rows = []
     for row in reader:
         identifier, label = (row[place].strip() if place < len(row) else "" for place in places)

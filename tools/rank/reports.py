@@ -28,6 +28,9 @@ ERRORS: dict[str, Better] = {"mae": "lower", "psnr": "higher", "ssim": "higher"}
 PRIVACY: dict[str, Better] = {"close": 0.05, "nearer": 0.5, "identifiability": "lower"}
 """Shares of an audit: what independent samples have, or that less is better."""
 
+USEFUL = {"dice": "Dice", "auc": "AUC", "f1": "F1"}
+"""What a segmenter or a classifier is judged by, all of which are better the higher they are."""
+
 
 class Number(NamedTuple):
     """A number of a model.
@@ -133,8 +136,9 @@ def _of_usefulness(content: Mapping[str, Any]) -> Iterator[Number]:
         if not arm["model"] or arm["way"] == "TRTS":
             continue
         way = arm["way"] + (f", {arm['patients']} patients" if arm["patients"] else "")
-        if _is_number(arm["dice"].get("value")):
-            yield _number(arm["model"], f"{way}: Dice", "higher", arm["dice"])
+        for metric, title in USEFUL.items():
+            if metric in arm and _is_number(arm[metric].get("value")):
+                yield _number(arm["model"], f"{way}: {title}", "higher", arm[metric])
 
 
 def _of_privacy(content: Mapping[str, Any]) -> Iterator[Number]:

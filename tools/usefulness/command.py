@@ -1,4 +1,4 @@
-"""The command: what are synthetic images worth to somebody who trains a segmenter?"""
+"""The command: what are synthetic images worth to somebody who trains a segmenter or a classifier?"""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from tools.data.sample_folder import find_samples
 from tools.ensemble.generation import folders_of
 from tools.ensemble.members import is_generator, members_of
 from tools.evaluation.command import models_of
 from tools.files import whole_file
 from tools.options import named_folders
+from tools.usefulness.classified import COLUMN, TABLE, ClassReader, ClassSource
 from tools.usefulness.design import (
     AUGMENTED,
     BOTH,
@@ -32,7 +34,8 @@ from tools.usefulness.provenance import check_leakage
 from tools.usefulness.report import Report, conclusion, write_report
 from tools.usefulness.results import Results
 from tools.usefulness.samples import LabelledSet, Reader
-from tools.usefulness.segmenter import dice_of, train_segmenter
+from tools.usefulness.tasks import CLASSIFICATION, SEGMENTATION, TASKS, Task
+from tools.usefulness.training import train
 
 logger = logging.getLogger(__name__)
 
@@ -54,23 +57,32 @@ def usefulness(
     options: Mapping[str, Any] | None = None,
     ways: str | Sequence[str] | None = None,
     precision: str = "fp32",
+    task: str | None = None,
+    labels: str = TABLE,
+    label_column: str = COLUMN,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    field_of_view: float | None = None,
+    window: Sequence[float] | None = None,
 ) -> None:
-    """Measure what synthetic images with labels are worth: report.html, report.json, dice.csv.
+    """Measure what synthetic images with labels or classes are worth: report.html, report.json, and every number.
 
-    A segmenter, always the same and always trained for as many steps, is trained on real images (TRTR), on these with
-    ordinary augmentation, on synthetic ones (TSTR), on both, and tested on real images of other patients; and trained
-    on real and tested on synthetic ones (TRTS). Real images are given in several amounts of patients, trainings are
-    repeated with several seeds. Who made the images does not matter. An interrupted run goes on with the same command.
-    Where a trained bundle is given in place of its images, these are made first, into output_dir/generated.
+    A segmenter, or a classifier of whole images, always the same and always trained for as many steps, is trained on
+    real images (TRTR), on these with ordinary augmentation, on synthetic ones (TSTR), on both, and tested on real
+    images of other patients; and trained on real and tested on synthetic ones (TRTS). Real images are given in several
+    amounts of patients, trainings are repeated with several seeds. A segmenter is judged by Dice (dice.csv), a
+    classifier by AUC and F1 (probabilities.csv). Who made the images does not matter. An interrupted run goes on with
+    the same command. Where a trained bundle is given in place of its images, these are made first, into
+    output_dir/generated.
 
     Args:
-        real: folder of real images with labels to train on: a published dataset, or in the Decathlon's or nnU-Net's
-            layout.
+        real: folder of real images with labels or classes to train on: a published dataset, or in the Decathlon's or
+            nnU-Net's layout; for a classifier also volumes under any names.
         test: folder of real images with labels of other patients; `python -m tools split` makes both of one.
         synthetic: folder of synthetic images with the same classes, or a trained bundle that makes them: its folder or
             name, its weights, an ensemble, or several as one generator, joined by "+"; several models as a=DIR,b=DIR.
         output_dir: folder for the report and for the results of single trainings.
-        image_size: slices, rows and columns to which all are resized, such as 48,64,48; 1,256,256 for slices.
+        image_size: slices, rows and columns to which all are resized, such as 48,64,48; 1,256,256 for slices, and then
+            a classifier takes all slices of a volume.
         weights: weights of the generators of folders, a=FILE,b=FILE, which say whom these were trained on: the run
             stops if a patient of the test is among them. Bundles are looked at in any case.
         amounts: numbers of real patients, such as 5,20,all.
@@ -83,6 +95,15 @@ def usefulness(
         options: other ids of the inference.json of bundles, such as "{'steps': 20}".
         ways: rows of the table, some of trtr, augmented, tstr, both, trts; all without it.
         precision: number format of the trainings, fp32, or bf16, which on a CPU does not repeat to the last bit.
+        task: "segmentation" or "classification"; without it segmentation where the real images have label maps, and
+            neither labels, label_column nor classes are given.
+        labels: table with the classes of volumes, below each folder or for all, with ids of images or patients in its
+            column "id", or its first. Images that were generated by class say it in their names, `_class1`.
+        label_column: column of that table with the classes.
+        classes: classes of slices by the labels or findings that they show, as for the training of bundles, such as
+            "{'healthy': [], 'bleeding': ['subdural', 'epidural']}"; generated ones have their numbers in this order.
+        field_of_view: side of the slices of a classifier in mm; their longer side without it.
+        window: lowest and highest HU of CT; -1024,600 without it.
     """
     if precision not in ("fp32", "bf16"):
         raise ValueError(f"precision is {precision!r}, expected fp32 or bf16")
@@ -96,7 +117,12 @@ def usefulness(
     given = named_folders("weights", weights, "a=FILE,b=FILE") if weights else {}
     if odd := [name for name in given if name not in sources]:
         raise ValueError(f"weights has {', '.join(odd)}, expected some of {', '.join(sources)}")
-    reader = Reader.of(real, image_size)
+    source = ClassSource(labels, label_column, classes, field_of_view, window)
+    of_task = _task(task, real, source)
+    if of_task is SEGMENTATION:
+        reader = Reader.of(real, image_size, window)
+    else:
+        reader = ClassReader.of(real, image_size, source)
     tested = reader.read("test", test, workers)
     files = {name: [file] for name, file in given.items()} | _own_weights(sources)
     provenance = [check_leakage(name, file, set(tested.subjects)) for name, of in files.items() for file in of]
@@ -107,18 +133,21 @@ def usefulness(
     folders = folders_of(sources, count or len(trained), Path(output_dir) / "generated", options)
     made = {name: reader.read(name, folder, workers) for name, folder in folders.items()}
     numbers = amounts_of(amounts, len(set(trained.subjects)))
-    results = Results(reader.classes)
+    results = Results(reader.classes, of_task.metrics)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     arms = arms_of(list(made), numbers, wanted)
-    settings = {"image_size": list(reader.image_size), "steps": steps, "batch_size": batch_size, "precision": precision}
+    settings = {"task": of_task.name, "image_size": list(reader.image_size), "steps": steps, "batch_size": batch_size}
+    settings |= {"precision": precision, "classes": list(reader.classes)}
     for seed in range(seeds):
         for number, arm in enumerate(arms, start=1):
             what = f"{arm.name}, seed {seed} ({number + seed * len(arms)} of {seeds * len(arms)})"
             of_arm = [made[arm.model]] if arm.model else []
             kept = _Kept(Path(output_dir) / "runs", arm, seed, settings, (trained, tested, *of_arm))
-            dice = kept.load()
-            if dice is None:
-                network = train_segmenter(
+            table = kept.load()
+            on = made[arm.model] if arm.way == ON_SYNTHETIC else tested
+            if table is None:
+                network = train(
+                    of_task,
                     _sets(arm, trained, made, seed),
                     len(reader.classes),
                     steps,
@@ -129,12 +158,13 @@ def usefulness(
                     what,
                     precision,
                 )
-                on = made[arm.model] if arm.way == ON_SYNTHETIC else tested
-                dice = dice_of(network, on, len(reader.classes), device)
-                kept.save(dice)
-                logger.info("%s: Dice %.3f", what, float(np.nanmean(dice)))
-            results.add(arm, seed, dice)
+                table = of_task.measure(network, on, len(reader.classes), device)
+                kept.save(table)
+                chief = next(iter(of_task.metrics.values()))
+                logger.info("%s: %s %.3f", what, of_task.chief, *chief(table, np.ones((1, len(table))), None))
+            results.add(arm, seed, table, on.subjects)
     report = Report(
+        of_task,
         results,
         arms,
         {"real": trained, "test": tested, **made},
@@ -146,6 +176,17 @@ def usefulness(
     print(Path(output_dir) / "report.html")
 
 
+def _task(name: str | None, real: str, source: ClassSource) -> Task:
+    """The task that is asked for, or else what the real images are good for."""
+    if name not in (None, *TASKS):
+        raise ValueError(f"task is {name!r}, expected {' or '.join(TASKS)}")
+    if name is not None:
+        return TASKS[name]
+    if source.rules or (source.table, source.column) != (TABLE, COLUMN):
+        return CLASSIFICATION
+    return SEGMENTATION if find_samples(Path(real)).channels.labels else CLASSIFICATION
+
+
 def _own_weights(sources: dict[str, str]) -> dict[str, list[str]]:
     """Files of the weights of those that are generators."""
     found = {name: members_of([source]) for name, source in sources.items() if is_generator(source)}
@@ -155,7 +196,10 @@ def _own_weights(sources: dict[str, str]) -> dict[str, list[str]]:
 def _sets(arm: Arm, real: LabelledSet, made: dict[str, LabelledSet], seed: int) -> list[LabelledSet]:
     """What an arm is trained on. The patients follow from the seed, the same for all arms."""
     synthetic = [made[arm.model]] if arm.way in (SYNTHETIC, BOTH) else []
-    return synthetic + ([real.part(chosen(real.subjects, arm.amount, seed))] if arm.amount else [])
+    if not arm.amount:
+        return synthetic
+    classes = real.labels.tolist() if real.labels.ndim == 1 else None
+    return [*synthetic, real.part(chosen(real.subjects, arm.amount, seed, classes))]
 
 
 class _Kept:
@@ -167,16 +211,17 @@ class _Kept:
         self.key = settings | {
             "cases": [len(of) for of in sets],
             "sum": [float(of.images.double().sum()) for of in sets],
+            "labels": [int(of.labels.long().sum()) for of in sets],
         }
 
     def load(self) -> np.ndarray | None:
-        """Dice [cases, classes], None where there are none, or of other data or settings."""
+        """Table [cases, columns], None where there is none, or of other data or settings."""
         if not self.path.is_file():
             return None
         content = json.loads(self.path.read_text(encoding="utf-8"))
-        return np.array(content["dice"], float) if content["key"] == self.key else None
+        return np.array(content["table"], float) if content["key"] == self.key else None
 
-    def save(self, dice: np.ndarray) -> None:
-        rows = [[None if np.isnan(value) else value for value in row] for row in dice.tolist()]
+    def save(self, table: np.ndarray) -> None:
+        rows = [[None if np.isnan(value) else value for value in row] for row in table.tolist()]
         with whole_file(self.path) as partial:
-            partial.write_text(json.dumps({"key": self.key, "dice": rows}, indent=1), encoding="utf-8")
+            partial.write_text(json.dumps({"key": self.key, "table": rows}, indent=1), encoding="utf-8")

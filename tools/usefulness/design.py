@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,18 +84,44 @@ def amounts_of(given: str | int | Sequence[str | int], patients: int) -> list[in
     return sorted(found)
 
 
-def chosen(subjects: Sequence[str], amount: int, seed: int) -> list[int]:
+def chosen(subjects: Sequence[str], amount: int, seed: int, classes: Sequence[int] | None = None) -> list[int]:
     """Numbers of the cases of so many patients, which follow from the seed: those of fewer are among those of more.
 
     Args:
         subjects: patient of each case.
         amount: number of patients.
         seed: random seed.
+        classes: class of each case, whose shares of the patients stay about the same, and of each of which there is a
+            patient; that of a patient is the greatest of his cases'.
+
+    Raises:
+        ValueError: fewer patients than classes.
     """
     names = sorted(set(subjects))
-    order = np.random.default_rng(seed).permutation(len(names))[:amount]
-    kept = {names[i] for i in order}
+    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    if classes is not None:
+        order = _alternating(order, subjects, classes, amount)
+    kept = set(order[:amount])
     return [number for number, subject in enumerate(subjects) if subject in kept]
+
+
+def _alternating(order: Sequence[str], subjects: Sequence[str], classes: Sequence[int], amount: int) -> list[str]:
+    """Patients in an order in which each class comes once before any comes twice, and then by its share."""
+    of: dict[str, int] = {}
+    for subject, label in zip(subjects, classes, strict=True):
+        of[subject] = max(int(label), of.get(subject, 0))
+    count = Counter(of.values())
+    if amount < len(count):
+        raise ValueError(
+            f"amounts has {amount} patients, but there are {len(count)} classes; a training needs them all"
+        )
+    met: Counter[int] = Counter()
+    place = {}
+    for subject in order:
+        label = of[subject]
+        place[subject] = (met[label] > 0, (met[label] + 0.5) / count[label])
+        met[label] += 1
+    return sorted(order, key=place.__getitem__)
 
 
 def seed_of(arm: Arm, seed: int) -> int:

@@ -1,4 +1,4 @@
-"""The report: `report.html` that needs no other file, `report.json`, and `dice.csv` with every number there is."""
+"""The report: `report.html` that needs no other file, `report.json`, and a table with every number there is."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from tools.usefulness import design
 from tools.usefulness.design import Arm
 from tools.usefulness.results import Estimate, Results
 from tools.usefulness.samples import LabelledSet
+from tools.usefulness.tasks import Task
 
-COLUMNS = ("way", "model", "patients", "seed", "case", "class", "dice")
+COLUMNS = ("way", "model", "patients", "seed", "case")
+"""Columns of every number, before those of the task."""
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -32,13 +34,15 @@ class Report:
     """All that a report says.
 
     Attributes:
-        results: Dice of all arms.
+        task: use of the images.
+        results: tables of all arms.
         arms: arms, in the order in which they are shown.
         sets: sets by name, "real" and "test" first.
         provenance: sentences on whom the generators were trained on.
         settings: settings, for the reader.
     """
 
+    task: Task
     results: Results
     arms: Sequence[Arm]
     sets: Mapping[str, LabelledSet]
@@ -65,7 +69,11 @@ def conclusion(report: Report) -> str:
     """What came out, a sentence or two for each model."""
     results, most, least = report.results, max(report.amounts), min(report.amounts)
     real = Arm(design.REAL, amount=most)
-    sentences = [f"A segmenter trained on {most} real patients reaches a Dice of {shown(results.of(real))}."]
+    task = report.task
+    sentences = [
+        f"A {task.learner} trained on {most} real patients reaches {_article(task.chief)} {task.chief} of "
+        f"{shown(results.of(real))}."
+    ]
     for model in report.models:
         alone, both = Arm(design.SYNTHETIC, model), Arm(design.BOTH, model, least)
         augmented = Arm(design.AUGMENTED, amount=least)
@@ -85,6 +93,10 @@ def conclusion(report: Report) -> str:
     return " ".join(sentences)
 
 
+def _article(name: str) -> str:
+    return "an" if name[0] in "AEIOU" else "a"
+
+
 def write_report(output_dir: str | os.PathLike, report: Report) -> None:
     """Write the three files, each as a whole.
 
@@ -96,7 +108,7 @@ def write_report(output_dir: str | os.PathLike, report: Report) -> None:
     record = _record(report)
     contents = {
         "report.json": json_text(record),
-        "dice.csv": csv_text(COLUMNS, _rows(report)),
+        report.task.csv[0]: csv_text((*COLUMNS, *report.task.csv[1]), _rows(report)),
         "report.html": _page(report, record),
     }
     for name, text in contents.items():
@@ -107,9 +119,10 @@ def _record(report: Report) -> dict[str, Any]:
     results = report.results
     rows = []
     for arm in report.arms:
-        by_class = {label: results.of(arm, label)._asdict() for label in results.classes}
-        mean = results.of(arm)._asdict()
-        rows.append({"way": arm.way, "model": arm.model, "patients": arm.amount, "dice": mean, "classes": by_class})
+        row: dict[str, Any] = {"way": arm.way, "model": arm.model, "patients": arm.amount}
+        row |= {metric: results.of(arm, metric=metric)._asdict() for metric in results.metrics}
+        by_class = {c: {m: results.of(arm, c, m)._asdict() for m in results.metrics} for c in results.classes}
+        rows.append(row | {"classes": by_class})
     return {
         "conclusion": conclusion(report),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -122,34 +135,31 @@ def _record(report: Report) -> dict[str, Any]:
 
 
 def _rows(report: Report) -> Iterator[list[Any]]:
-    """One row for each Dice."""
+    """One row for each number."""
     for arm in report.arms:
         ids = report.sets[arm.model if arm.way == design.ON_SYNTHETIC else "test"].ids
-        for seed, dice in report.results.dice[arm].items():
-            for case, row in zip(ids, dice, strict=True):
-                for label, value in zip(report.results.classes, row, strict=True):
-                    number = None if np.isnan(value) else f"{value:.6f}"
-                    yield [arm.way, arm.model, arm.amount or None, seed, case, label, number]
+        for seed, table in report.results.tables[arm].items():
+            for case, row in zip(ids, table, strict=True):
+                for rest in report.task.rows(row, report.results.classes):
+                    yield [arm.way, arm.model, arm.amount or None, seed, case, *rest]
 
 
 def _page(report: Report, record: Mapping[str, Any]) -> str:
-    results, classes = report.results, report.results.classes
-    rows = [
-        {
-            "way": arm.way,
-            "model": arm.model,
-            "amount": arm.amount or "",
-            "mean": shown(results.of(arm)),
-            "classes": [shown(results.of(arm, label)) for label in classes],
-        }
-        for arm in report.arms
-    ]
+    results, titles = report.results, report.task.titles
+    of_all = "mean " if report.task.name == "segmentation" else ""
+    columns = [f"{of_all}{titles[metric]}" for metric in results.metrics]
+    columns += [f"{titles[metric]} of {label}" for metric in results.metrics for label in results.classes]
+    rows = []
+    for arm in report.arms:
+        cells = [shown(results.of(arm, metric=metric)) for metric in results.metrics]
+        cells += [shown(results.of(arm, label, metric)) for metric in results.metrics for label in results.classes]
+        rows.append({"way": arm.way, "model": arm.model, "amount": arm.amount or "", "cells": cells})
     plot = _plot(report) if report.amounts else ""
-    return page(TEMPLATE, record=record, rows=rows, classes=classes, plot=plot)
+    return page(TEMPLATE, record=record, task=report.task, rows=rows, columns=columns, plot=plot)
 
 
 def _plot(report: Report) -> str:
-    """Mean Dice over the number of real patients, as SVG: real, augmented, with each model, and each model alone."""
+    """The chief metric over the number of real patients, as SVG: real, augmented, with and on each model."""
     results, amounts = report.results, report.amounts
     curves = {"real": [Arm(design.REAL, amount=n) for n in amounts]}
     curves["real, augmented"] = [Arm(design.AUGMENTED, amount=n) for n in amounts]
@@ -173,7 +183,7 @@ def _plot(report: Report) -> str:
             value = results.of(Arm(design.SYNTHETIC, model)).value
             colour = COLOURS[(number + 1) % len(COLOURS)]
             axes.axhline(value, color=colour, linestyle="--", label=f"{model} alone")
-        axes.set(xlabel="real patients", ylabel="mean Dice on real patients", xscale="log")
+        axes.set(xlabel="real patients", ylabel=f"{report.task.chief} on real patients", xscale="log")
         axes.set_xticks(amounts, map(str, amounts))
         axes.minorticks_off()
         axes.grid(alpha=0.3)

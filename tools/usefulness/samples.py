@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tools.data.sample_folder import FoundSamples, find_samples
+from tools.data.sample_store import usable
 from tools.data.stored_samples import SampleMaker
-from tools.io import left_out
-from tools.io.readers import VolumeError
+from tools.data.stored_volume import Arrays, StoredVolume
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class LabelledSet:
         ids: names of the cases.
         subjects: name of the patient of each.
         images: float32 [n, images, (D,) H, W] in [-1, 1].
-        labels: uint8 [n, 1, (D,) H, W], class indices.
+        labels: uint8 [n, 1, (D,) H, W] of class indices; or int64 [n], the class of each image.
     """
 
     ids: tuple[str, ...]
@@ -50,35 +51,32 @@ class LabelledSet:
 
 @dataclass(frozen=True)
 class Reader:
-    """How sets are read, as the real training set says it.
+    """How sets with label maps are read, as the real training set says it.
 
     Attributes:
         images: scale by name of each image, see `tools.transforms.channels.Channels`.
         classes: names of the classes, without background, in the order of their indices.
         image_size: slices, rows and columns.
+        window: lowest and highest HU of CT; None takes that of `find_samples`.
     """
 
-    images: dict
+    images: Mapping[str, Any]
     classes: tuple[str, ...]
     image_size: tuple[int, int, int]
+    window: Sequence[float] | None = None
 
     @classmethod
-    def of(cls, folder: str, image_size: Sequence[int]) -> Reader:
+    def of(cls, folder: str, image_size: Sequence[int], window: Sequence[float] | None = None) -> Reader:
         """That of a folder.
 
         Raises:
             ValueError: sides that are not divisible by 8, or no labels.
         """
-        size = tuple(int(n) for n in image_size)
-        if len(size) != 3 or any(n != 1 and n % DIVISIBLE for n in size) or 1 in size[1:]:
-            raise ValueError(
-                f"image_size is {','.join(map(str, size))}, expected slices, rows and columns, each divisible by "
-                f"{DIVISIBLE}, such as 48,64,48"
-            )
-        channels = _found(folder).channels
+        size = checked_grid(image_size)
+        channels = find_samples(Path(folder), window=window).channels
         if not channels.labels:
             raise ValueError(f"{folder} has no labels; a segmenter needs images with label maps")
-        return cls(dict(channels.images), tuple(channels.labels), size)
+        return cls(dict(channels.images), tuple(channels.labels), size, window)
 
     def read(self, name: str, folder: str, workers: int = 0) -> LabelledSet:
         """A set; cases that cannot be used are left out, with a warning that names them.
@@ -92,42 +90,77 @@ class Reader:
             ValueError: other images, or a class that is lacking.
             VolumeError: no case can be used.
         """
-        found = _found(folder)
+        found = found_like(name, folder, self.images, window=self.window)
         own = found.channels
-        if tuple(own.images) != tuple(self.images):
-            raise ValueError(f"{name} has the images {', '.join(own.images)}, expected {', '.join(self.images)}")
         missing = [label for label in self.classes if label not in own.labels]
         if missing:
             raise ValueError(
                 f"{name} has the classes {', '.join(own.labels) or 'none'}, and lacks {', '.join(missing)}"
             )
-        chain = found.chain("volumes", self.image_size, None)
-        made = SampleMaker(found.items, chain, own, None, 32).all(workers)
-        reasons = {item["id"]: one for item, one in zip(found.items, made, strict=True) if isinstance(one, str)}
-        usable = [(item, one) for item, one in zip(found.items, made, strict=True) if not isinstance(one, str)]
-        if not usable:
-            raise VolumeError(
-                f"none of the {len(found.items)} cases of {name} can be used:\n{left_out.listed(reasons)}"
-            )
-        if reasons:
-            left_out.warn_of(name, reasons, len(found.items), "cases")
+        kept = whole_volumes(name, found, self.image_size, workers)
         order = np.zeros(256, np.uint8)  # what nobody labelled counts as background
         for number, label in enumerate(own.labels, start=1):
             order[number] = self.classes.index(label) + 1 if label in self.classes else 0
-        images = torch.stack(
-            [torch.from_numpy(np.array(arrays[0], np.float32)).swapaxes(0, 1) for _, (_, arrays) in usable]
-        )
-        labels = torch.stack([torch.from_numpy(order[np.array(arrays[1])])[None] for _, (_, arrays) in usable])
-        if self.image_size[0] == 1:
-            images, labels = images[:, :, 0], labels[:, :, 0]
-        logger.info("%s: %d cases of %d patients", name, len(usable), len({item["subject"] for item, _ in usable}))
-        return LabelledSet(
-            tuple(str(item["id"]) for item, _ in usable),
-            tuple(str(item.get("subject", item["id"])) for item, _ in usable),
-            images,
-            labels,
-        )
+        labels = torch.stack([torch.from_numpy(order[np.array(arrays[1])])[None] for _, _, arrays in kept])
+        ids, subjects, images = names_and_images(name, kept)
+        flat = self.image_size[0] == 1
+        return LabelledSet(ids, subjects, images[:, :, 0] if flat else images, labels[:, :, 0] if flat else labels)
 
 
-def _found(folder: str) -> FoundSamples:
-    return find_samples(Path(folder))
+def checked_grid(image_size: Sequence[int]) -> tuple[int, int, int]:
+    """Slices, rows and columns.
+
+    Raises:
+        ValueError: sides that are not divisible by 8.
+    """
+    size = tuple(int(n) for n in image_size)
+    if len(size) != 3 or any(n != 1 and n % DIVISIBLE for n in size) or 1 in size[1:]:
+        raise ValueError(
+            f"image_size is {','.join(map(str, size))}, expected slices, rows and columns, each divisible by "
+            f"{DIVISIBLE}, such as 48,64,48"
+        )
+    return size
+
+
+def found_like(name: str, folder: str, images: Mapping[str, Any], **how: Any) -> FoundSamples:
+    """The samples of a folder with the images of another set; a single image may have another name, and gets its scale.
+
+    Args:
+        name: name of the set, for messages.
+        folder: folder of it.
+        images: scale by name of each image of the other set.
+        how: further arguments of `find_samples`.
+
+    Raises:
+        ValueError: other images.
+    """
+    found = find_samples(Path(folder), **how)
+    own = tuple(found.channels.images)
+    if own == tuple(images):
+        return found
+    if len(own) == len(images) == 1:
+        return find_samples(Path(folder), dict(zip(own, images.values(), strict=True)), **how | {"window": None})
+    raise ValueError(f"{name} has the images {', '.join(own)}, expected {', '.join(images)}")
+
+
+Kept = list[tuple[dict, StoredVolume, Arrays]]
+
+
+def whole_volumes(name: str, found: FoundSamples, image_size: Sequence[int], workers: int) -> Kept:
+    """Cases that can be used, resized, in full precision.
+
+    Raises:
+        VolumeError: there is none.
+    """
+    chain = found.chain("volumes", image_size, None)
+    made = SampleMaker(found.items, chain, found.channels, None, 32).all(workers)
+    return usable(found.items, made, f"cases of {name}")
+
+
+def names_and_images(name: str, kept: Kept) -> tuple[tuple[str, ...], tuple[str, ...], Tensor]:
+    """Ids, patients, and images [n, images, D, H, W] of cases."""
+    ids = tuple(str(item["id"]) for item, _, _ in kept)
+    subjects = tuple(str(item.get("subject", item["id"])) for item, _, _ in kept)
+    images = [torch.from_numpy(np.array(arrays[0], np.float32)).swapaxes(0, 1) for _, _, arrays in kept]
+    logger.info("%s: %d cases of %d patients", name, len(ids), len(set(subjects)))
+    return ids, subjects, torch.stack(images)

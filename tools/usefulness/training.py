@@ -1,4 +1,4 @@
-"""The segmenter by which images are judged, always the same: a small U-Net, Dice and cross-entropy, Adam."""
+"""The training by which images are judged, always the same for a task: a small network, Adam, equal steps."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from monai.losses import DiceCELoss
-from monai.metrics import compute_dice
-from monai.networks.nets import UNet
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from tools.transforms.augmentation import RandomSamples
 from tools.usefulness.samples import LabelledSet
+from tools.usefulness.tasks import Task
 
-CHANNELS = (16, 32, 64, 128)
 LEARNING_RATE = 1e-3
 
 
-def train_segmenter(
+def train(
+    task: Task,
     sets: Sequence[LabelledSet],
     classes: int,
     steps: int,
@@ -29,10 +27,11 @@ def train_segmenter(
     device: str | torch.device = "cpu",
     progress: str = "",
     precision: str = "fp32",
-) -> UNet:
-    """A U-Net trained for a number of steps.
+) -> nn.Module:
+    """A task's network trained for a number of steps.
 
     Args:
+        task: task.
         sets: sets to train on. Each sample of a batch is drawn from one of them, all with the same probability however
             large they are, and each case of it with the same.
         classes: number of classes without background.
@@ -52,11 +51,9 @@ def train_segmenter(
     change = RandomSamples(tuple(first.shape[2:]), mirror=False).set_random_state(seed) if augmented else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = UNet(
-            first.ndim - 2, first.shape[1], classes + 1, channels=CHANNELS, strides=(2, 2, 2), num_res_units=2
-        ).to(device, memory_format=_layout(first.ndim))
+        network = task.network(first.ndim - 2, first.shape[1], classes)
+    network = network.to(device, memory_format=_layout(first.ndim))
     half = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
-    loss = DiceCELoss(to_onehot_y=True, softmax=True)
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     for _ in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=None):
         drawn = [_draw(sets[int(rng.integers(len(sets)))], rng, change) for _ in range(batch_size)]
@@ -64,7 +61,7 @@ def train_segmenter(
         optimizer.zero_grad(set_to_none=True)
         with half:
             outputs = network(image.contiguous(memory_format=_layout(image.ndim)))
-        loss(outputs.float(), label).backward()
+        task.loss(outputs.float(), label).backward()
         optimizer.step()
     return network.eval()
 
@@ -76,23 +73,10 @@ def _layout(axes: int) -> torch.memory_format:
 
 def _draw(of: LabelledSet, rng: np.random.Generator, change: RandomSamples | None) -> tuple[Tensor, Tensor]:
     number = int(rng.integers(len(of)))
-    image, label = of.images[number], of.labels[number].float()
+    image, label = of.images[number], of.labels[number]
+    is_map = label.ndim > 0  # the class of an image stays where the image moves
+    label = label.float() if is_map else label
     if change is not None:
-        made = change({"image": image, "label": label})
-        image, label = made["image"], made["label"].float()
+        made = change({"image": image} | ({"label": label} if is_map else {}))
+        image, label = made["image"], made["label"].float() if is_map else label
     return image, label
-
-
-@torch.no_grad()
-def dice_of(network: UNet, cases: LabelledSet, classes: int, device: str | torch.device = "cpu") -> np.ndarray:
-    """Dice of every class on every case: float64 [n, classes], NaN for a class that a case does not have."""
-    found = []
-    for image, label in zip(cases.images, cases.labels, strict=True):
-        index = network(image[None].to(device)).argmax(1, keepdim=True).cpu()
-        predicted, true = (_one_hot(x, classes) for x in (index, label[None].long()))
-        found.append(compute_dice(predicted, true, include_background=False)[0].double().numpy())
-    return np.stack(found)
-
-
-def _one_hot(index: Tensor, classes: int) -> Tensor:
-    return torch.cat([index == c for c in range(classes + 1)], 1).float()
