@@ -57,6 +57,28 @@ def test_without_a_spacing_a_volume_has_the_extent_of_the_training_volumes(asked
     assert extent[::-1] == pytest.approx(settings["data"]["field_of_view_mm"], rel=1e-4)
 
 
+def test_a_sphere_of_a_scan_is_made_anew_and_all_else_stays(asked_for, tmp_path, monkeypatch):
+    """In the lungs, at a place that follows from the seed; the voxels are those of the scan."""
+    monkeypatch.chdir(REPOSITORY)
+    small = {"steps": 2, "repeats": 2, "context": 4, "diameters": [16.0, 20.0], "num_volumes": 1, "seed": 5}
+    given = asked_for / "phantoms" / "subset9"
+    options = {"bundle_root": str(asked_for), "dataset_dir": str(given), "output_dir": str(tmp_path), "device": "cpu"}
+    run(config_file=config_file(BUNDLE, "inpaint"), **options, **small)
+    (made,), (region,) = (
+        [nibabel.load(path) for path in (tmp_path / kind).glob("*.nii.gz")] for kind in ("imagesTr", "labelsTr")
+    )
+    inside = np.asarray(region.dataobj) == 1
+    scan = sitk.ReadImage(str(sorted(given.glob("*.mhd"))[0]))
+    was = sitk.GetArrayFromImage(scan).transpose(2, 1, 0)[::-1, ::-1]  # from LPS to RAS
+    now = np.asarray(made.dataobj)
+    assert np.array_equal(now[~inside], was[~inside])
+    assert (now[inside] != was[inside]).mean() > 0.5
+    volume = inside.sum() * np.prod(made.header.get_zooms())
+    assert np.pi / 6 * 14**3 < volume < np.pi / 6 * 30**3
+    assert (was[inside] < -500).mean() > 0.8  # lung
+    assert (tmp_path / "inpainted.png").is_file()
+
+
 def test_the_network_reads_spacing_and_height(asked_for, monkeypatch):
     """After two iterations, with the weights of the last: the same noise gives another answer."""
     monkeypatch.chdir(REPOSITORY)

@@ -7,7 +7,7 @@ import torch
 
 from tools.io.readers import VolumeError
 from tools.transforms.channels import Channels
-from tools.transforms.regions import CutRegiond, PasteRegiond
+from tools.transforms.regions import CutRegiond, CutSphered, PasteRegiond
 
 WINDOW = [-1000, 500]
 CHANNELS = Channels({"ct": WINDOW}, {"lung": 1, "nodule": 2})
@@ -91,3 +91,21 @@ def test_what_cannot_be_made(tmp_path):
     nibabel.save(nibabel.Nifti1Image(label[:-1], AFFINE), item["label_map"])
     with pytest.raises(VolumeError, match="it has not the voxels of its image"):
         CutRegiond(CHANNELS, "nodule", times=4)(item)
+
+
+def test_a_sphere_in_a_scan_without_labels(tmp_path):
+    """All of it and the margin is made anew, nothing else, and the label map says where."""
+    item, hu, _ = case(tmp_path)
+    centre = (AFFINE @ [10, 9, 6, 1])[:3]
+    made = CutSphered(WINDOW, times=4, margin=2.5, context=1, sphere=[*centre, 9.0])(item)
+    made["pred"] = torch.full_like(made["known"], 0.5)
+    pasted = PasteRegiond("pred", WINDOW)(made)
+    index = in_file(made["label_map"])
+    grid = np.stack(np.meshgrid(*(np.arange(n) for n in hu.shape), indexing="ij"), -1)
+    near = [np.argwhere(np.linalg.norm((grid - [10, 9, 6]) * [2.0, 2.0, 4.0], axis=-1) <= 4.5)]
+    away = np.min([np.linalg.norm((grid - voxel) * [2.0, 2.0, 4.0], axis=-1) for voxel in near[0]], axis=0)
+    assert np.array_equal(index == 1, away <= 2.5)
+    assert np.array_equal(in_file(pasted["pred"]), np.where(index == 1, 125, hu))
+    assert pasted["centre"] == pytest.approx(centre)
+    with pytest.raises(VolumeError, match=r"a sphere of 9 mm at .* has no voxel of it"):
+        CutSphered(WINDOW, times=4, sphere=[*(-centre), 9.0])(item)

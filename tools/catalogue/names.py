@@ -25,6 +25,7 @@ NAMES = {
     "diameter_range": "tools.data.nodules",
     "nodule_datalist": "tools.data.nodules",
     "paintable": "tools.data.nodules",
+    "scans_to_inpaint": "tools.data.nodules",
     "scans_to_paint": "tools.data.nodules",
     "seeded_nodules": "tools.data.nodules",
     "write_brats_phantoms": "tools.data.phantoms.brats",

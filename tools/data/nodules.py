@@ -156,6 +156,33 @@ def scans_to_paint(
     return items
 
 
+def scans_to_inpaint(
+    scans: Sequence[dict[str, Any]],
+    num_volumes: int,
+    seed: int = 0,
+    diameters: Sequence[float] = (4.0, 20.0),
+    num_classes: int = 0,
+    class_label: int | None = None,
+) -> list[dict[str, Any]]:
+    """Whole scans of which one sphere each is to be made anew: items for `CutSphered`.
+
+    Args:
+        scans: scans, see `chest_scans`.
+        num_volumes: number of scans, the first.
+        seed: seed of the first scan's sphere; the others have the following ones.
+        diameters: least and greatest diameter in mm; between them their logarithm is uniform.
+        num_classes: number of classes of the network.
+        class_label: class of all; None takes it from the seed, as `seed_datalist` does.
+
+    Raises:
+        ValueError: what `scans_to_paint` and `seed_datalist` refuse.
+    """
+    asked = seed_datalist(num_volumes, seed, num_classes, class_label)
+    items = scans_to_paint(scans, num_volumes, seed, 1, diameters)
+    of_class = [{"label": one["label"]} if "label" in one else {} for one in asked]
+    return [item | one for item, one in zip(items, of_class, strict=False)]
+
+
 def _drawn(rng: np.random.Generator, number: int, diameters: Sequence[float]) -> list[float]:
     low, high = diameters
     if not 0 < low <= high:

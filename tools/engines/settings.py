@@ -210,6 +210,13 @@ def optional(rule: Rule) -> Rule:
     return lambda value: None if value is None else rule(value)
 
 
+def sphere(value: Any) -> str | None:
+    """A place in mm and a diameter above 0."""
+    if isinstance(value, list | tuple) and len(value) == 4 and all(map(_is_number, value)) and value[3] > 0:
+        return None
+    return 'expected x, y, z in mm of RAS and a diameter in mm, for instance "[-60.0, 15.0, -120.0, 12.0]"'
+
+
 def millimetres(value: Any) -> str | None:
     """A length above 0, or one for each axis."""
     lengths = value if isinstance(value, list | tuple) and len(value) in (2, 3) else [value]
@@ -274,6 +281,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("volume_size", "size"), several(whole(1), 3)),
     "spacing": several(number(1e-3), 3),
     "control": one_of("controlnet", "concatenation"),
+    "sphere": optional(sphere),
     **{"margin": number(0), "context": whole(0), "repeats": whole(1)},
     "voxel_size": number(1e-3),
     **dict.fromkeys(("margins", "diameters"), several(number(0), 2)),

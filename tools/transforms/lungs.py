@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from monai.data import MetaTensor
 from scipy import ndimage
 
 from tools.io.readers import VolumeError
@@ -27,6 +29,10 @@ VESSEL_MM = 4.0
 
 LATTICE_MM = 2.0
 """Side of the voxels, at most, that places are looked for in."""
+
+
+KNOWN = "known"
+"""Key of the nodules that are in a scan already, x, y, z and diameter in mm of RAS, [m, 4]."""
 
 
 def lung_mask(hu: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
@@ -113,3 +119,24 @@ def places_in_lungs(
         x, y, z = points[rng.integers(len(points))].tolist()
         found[number] = (x, y, z, float(diameters[number]))
     return [found[number] for number in range(len(diameters))]
+
+
+def seeded_places(item: Mapping[Hashable, Any], path: str, hu: MetaTensor, gap: float) -> list[tuple]:
+    """A place in the lungs for each of an item's "diameters" that follows from its "seed", away from the nodules of
+    "known", see `places_in_lungs`.
+
+    Args:
+        item: item of a scan.
+        path: path of the scan, for messages.
+        hu: the scan [1, axial, H, W].
+        gap: least distance between spheres in mm.
+
+    Raises:
+        VolumeError: no lungs are found, or there is no room.
+    """
+    rng = np.random.default_rng([1, int(item["seed"])])
+    known = [tuple(map(float, place)) for place in item.get(KNOWN, ())]
+    try:
+        return places_in_lungs(hu[0].numpy(), hu.affine.numpy(), item["diameters"], rng, gap, known)
+    except VolumeError as error:
+        raise VolumeError.of(str(path), str(error)) from error

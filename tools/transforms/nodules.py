@@ -20,7 +20,7 @@ from tools.transforms.crops import CropCubed
 from tools.transforms.ct import ReplaceNaNd
 from tools.transforms.holes import painting_input
 from tools.transforms.latent import LatentFromSeedd
-from tools.transforms.lungs import places_in_lungs
+from tools.transforms.lungs import KNOWN, seeded_places
 from tools.transforms.spatial import load_volume
 from tools.transforms.spheres import paint_spheres
 from tools.transforms.window import Window
@@ -30,9 +30,6 @@ SCAN, SPHERES, AFFINES, MASK, BEFORE, CROP = "scan", "spheres", "affines", "mask
 """Keys of a whole scan, whole numbers [1, axial, H, W]; of the nodules to paint into it, x, y, z and diameter in mm of
 RAS, [n, 4]; of the grids of their crops, [n, 4, 4]; of where there are nodules in the end, uint8 [1, axial, H, W]; of
 the scan as it was; and of crops before something is painted into them."""
-
-KNOWN = "known"
-"""Key of the nodules that are in the scan already, [m, 4] alike."""
 
 
 class AskForPaintingd(Transform):
@@ -63,7 +60,7 @@ class CutNodulesd(Transform):
     """From an item with "image", the path of a chest CT, to what a network paints nodules into it by.
 
     The nodules are those of "places", [(x, y, z, diameter), ...] in mm of RAS, or one of each of the "diameters", at
-    places in the lungs that follow from the item's "seed", see `places_in_lungs`, away from those of "known". "image"
+    places in the lungs that follow from the item's "seed", see `seeded_places`, away from those of "known". "image"
     becomes [n, 4, S, S, S], see `tools.transforms.holes`, with noise of that seed; "crop" [n, S, S, S] in [-1, 1] is
     what was there; "scan" is the whole one; "spheres" and "affines" say where the crops lie.
 
@@ -96,7 +93,7 @@ class CutNodulesd(Transform):
         if not torch.equal(stored.float(), hu.as_tensor()):
             raise VolumeError.of(str(path), "its values are no whole numbers of 16 bits, which alone stay as they are")
         known = [tuple(map(float, place)) for place in d.get(KNOWN, ())]
-        spheres = [tuple(map(float, place)) for place in d.get("places") or self._sampled(d, path, hu, known)]
+        spheres = [tuple(map(float, place)) for place in d.get("places") or seeded_places(d, path, hu, 2 * self.margin)]
         for *_, diameter in spheres:
             if diameter + 2 * self.margin > (self.size - 1) * self.spacing:
                 raise VolumeError.of(
@@ -117,14 +114,6 @@ class CutNodulesd(Transform):
             KNOWN: torch.tensor(known, dtype=torch.float64).reshape(-1, 4),
             AFFINES: torch.stack([one.affine for one in crops]),
         }
-
-    def _sampled(self, item: Mapping[Hashable, Any], path: str, hu: MetaTensor, known: list) -> list:
-        rng = np.random.default_rng([1, int(item["seed"])])
-        gap = 2 * self.margin
-        try:
-            return places_in_lungs(hu[0].numpy(), hu.affine.numpy(), item["diameters"], rng, gap, known)
-        except VolumeError as error:
-            raise VolumeError.of(str(path), str(error)) from error
 
 
 class PasteNodulesd(MapTransform):

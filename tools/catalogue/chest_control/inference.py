@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tools.catalogue import parts
-from tools.catalogue.chest_control.entry import CONDITIONS, ControlBundle, definitions, prepare, trained
+from tools.catalogue.chest_control.entry import ControlBundle, definitions, prepare, trained
 from tools.catalogue.chest_control.metadata import metadata
 from tools.catalogue.chest_control.training import told
+from tools.catalogue.chest_flow.entry import TIMES
 from tools.catalogue.diffusion.entry import STEPS, labelled_volumes, sample_channels, sampler, scheduler
+from tools.catalogue.inpainting_parts import REGION, case_engines, case_folder, inpainting, region_options
 from tools.catalogue.parts import Config
 
 SIZES = ("network_channels", "num_res_blocks", "patch", "control")
 """Ids of the network's sizes that are looked at."""
-
-TIMES = "$@patch * 2 ** (len(@network_channels) - 1)"
-"""Number by which the network's sides are divisible."""
 
 
 def ready(bundle: ControlBundle, folder: str, options: Config, *checked: str) -> Config:
@@ -39,34 +36,7 @@ def ready(bundle: ControlBundle, folder: str, options: Config, *checked: str) ->
         **definitions(),
         "network": "$@network_def.to(@device)",
         "scheduler": scheduler(),
-        "folder": {
-            "_target_": "tools.io.labelled_folder.LabelledFolder",
-            "folder": "@output_dir",
-            "name": bundle.name,
-            "images": "$[*@sample_channels.images]",
-            "classes": "$@sample_channels.classes",
-            "modality": "CT",
-            "layout": "$'dicom' if @dicom else 'nifti'",
-        },
-    }
-
-
-def engines(picture: str, preparing: Config, making: list[Config], writing: Config, **shown: Any) -> Config:
-    """From the network to files, a labelled folder and a picture."""
-    return {
-        **parts.inference_engines(
-            load={"load_weights": parts.load_model("@ckpt_path", "@network")},
-            making=making,
-            writing=[{**writing, "channels": "@sample_channels", "folder": "@folder", "provenance": "@origin"}],
-            showing=[
-                parts.montage(f"{picture}.png", shown.pop("window"), provenance="@origin", **shown),
-                parts.progress("Generation"),
-            ],
-            prepare_batch=preparing,
-        ),
-        **parts.start_inference(
-            f"$print('Wrote', @folder.finish() or @output_dir, 'and', @output_dir + '/{picture}.png')"
-        ),
+        **case_folder(bundle.name),
     }
 
 
@@ -89,7 +59,7 @@ def inference(bundle: ControlBundle) -> Config:
         ),
         **parts.one_by_one("@datalist"),
         "inferer": sampler(),
-        **engines(
+        **case_engines(
             "montage",
             prepare(),
             making=[
@@ -101,7 +71,7 @@ def inference(bundle: ControlBundle) -> Config:
                 parts.to_ras(),
                 {"_target_": "tools.transforms.volume.StateUnitd", "keys": "pred", "unit": "[-1, 1]"},
             ],
-            writing={"_target_": "tools.transforms.labelled.WriteSamplesd"},
+            writing=[{"_target_": "tools.transforms.labelled.WriteSamplesd"}],
             window=[-1, 1],
             names="$@sample_channels.names",
         ),
@@ -110,31 +80,20 @@ def inference(bundle: ControlBundle) -> Config:
 
 def inpaint(bundle: ControlBundle) -> Config:
     """A class made anew in scans with label maps, everything else of which stays as it is."""
-    options = {"region": next(reversed(bundle.labels)), "sphere": None, "margin": 2.0, "context": 16, "repeats": 4}
+    options = {"region": next(reversed(bundle.labels)), **region_options()}
     return {
-        **ready(bundle, "inpainted", options, "margin", "context", "repeats"),
+        **ready(bundle, "inpainted", options, *REGION),
         "datalist": f"$labelled_scans(@maps_dir, @num_volumes, @seed, '{bundle.name}')",
-        "preprocessing": parts.compose(
+        **inpainting(
             {
                 "_target_": "tools.transforms.regions.CutRegiond",
                 "channels": "@sample_channels",
                 "times": TIMES,
-                **{id: f"@{id}" for id in ("region", "sphere", "margin", "context")},
-            }
-        ),
-        **parts.one_by_one("@datalist"),
-        "inferer": {**sampler(), "_target_": "tools.engines.inpainting.InpaintingSampler", "repeats": "@repeats"},
-        **engines(
-            "inpainted",
-            {**prepare(), "conditions": {**CONDITIONS, "known": "known", "mask": "mask"}},
-            making=[
-                {"_target_": "tools.transforms.regions.PasteRegiond", "keys": "pred", "window": "$@images['ct']"},
-                parts.to_ras(),
-                parts.state_unit("hounsfield"),
-            ],
-            writing={"_target_": "tools.transforms.labelled.WriteCasesd", "keys": "pred", "label_key": "label_map"},
-            window="$@images['ct']",
-            beside={"before": "$@images['ct']"},
+                "region": "@region",
+            },
+            sampler(),
+            prepare(),
+            "$@images['ct']",
         ),
     }
 

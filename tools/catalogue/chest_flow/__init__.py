@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.catalogue.chest_flow.entry import ChestBundle
-from tools.catalogue.chest_flow.inference import evaluate, inference
+from tools.catalogue.chest_flow.inference import evaluate, inference, inpaint
 from tools.catalogue.chest_flow.metadata import metadata
 from tools.catalogue.chest_flow.options import OPTIONS
 from tools.catalogue.chest_flow.training import train
@@ -15,7 +15,12 @@ __all__ = ["BUNDLES", "OPTIONS", "configs", "facts", "metadata", "terms"]
 
 
 def configs(bundle: ChestBundle) -> dict[str, Config]:
-    return {"train": train(bundle), "inference": inference(bundle), "evaluate": evaluate(bundle)}
+    return {
+        "train": train(bundle),
+        "inference": inference(bundle),
+        "inpaint": inpaint(bundle),
+        "evaluate": evaluate(bundle),
+    }
 
 
 def facts(bundle: ChestBundle) -> Config:

@@ -27,6 +27,9 @@ CONDITIONS = {
 }
 """What MAISI's U-Net is told of a volume: its argument -> key of a batch."""
 
+TIMES = "$@patch * 2 ** (len(@network_channels) - 1)"
+"""Number by which the network's sides are divisible."""
+
 PAPER, PHANTOM = (
     {"image_size": 256, "sizes": [96, 128, 160], "network_channels": [64, 128, 256]},
     {"image_size": 64, "sizes": [32, 48, 64], "network_channels": [32, 64, 128]},
@@ -65,6 +68,20 @@ def network() -> Config:
         "include_bottom_region_index_input": "@regions",
         "include_spacing_input": True,
         "use_flash_attention": "$torch.device(@device).type == 'cuda'",
+    }
+
+
+def phantoms() -> Config:
+    """Phantoms where no data are given, half of them with nodules where that is a class."""
+    return {
+        "phantoms": {
+            "count": 24,
+            "seed": 0,
+            "shape": list(PHANTOM_SHAPE),
+            "nodules": "$'half' if @num_classes > 0 else 'none'",
+        },
+        "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms' + "
+        "('_nodules' if @num_classes > 0 else ''), write_luna16_phantoms, **@phantoms)",
     }
 
 

@@ -1,19 +1,22 @@
-"""`inference.json` and `evaluate.json`."""
+"""`inference.json`, `inpaint.json` and `evaluate.json`."""
 
 from __future__ import annotations
 
 from tools.catalogue import parts
 from tools.catalogue.chest_flow.entry import (
+    TIMES,
     ChestBundle,
     cube_dataset,
     network,
     noise_from_seed,
+    phantoms,
     prepare_noise,
     tell,
     trained,
 )
 from tools.catalogue.chest_flow.metadata import metadata
-from tools.catalogue.diffusion.entry import STEPS, sampler, scheduler
+from tools.catalogue.diffusion.entry import STEPS, sample_channels, sampler, scheduler
+from tools.catalogue.inpainting_parts import REGION, case_folder, inpainting, region_options
 from tools.catalogue.parts import Config
 
 HEIGHT = "$@trained['data']['field_of_view_mm'][0]"
@@ -85,6 +88,40 @@ def inference(bundle: ChestBundle) -> Config:
             "@output_dir + '/montage.png', sep='\\n  ')"
         ),
         "initialize": ["@check", WARN, "$monai.utils.set_determinism(seed=0)"],
+    }
+
+
+def inpaint(bundle: ChestBundle) -> Config:
+    """A sphere in each scan made anew, everything else of which stays as it is."""
+    return {
+        **parts.where_inference_writes(bundle.name, 4),
+        "output_dir": "$@bundle_root + '/inpainted'",
+        "steps": STEPS,
+        "class_label": None,
+        "guidance": 1.0,
+        "diameters": [4.0, 20.0],
+        **region_options(),
+        "dicom": False,
+        **trained(bundle),
+        **phantoms(),
+        **parts.origin(bundle.name, metadata(bundle)["version"]),
+        **parts.check(
+            *("device", "seed", "num_volumes", "steps", "class_label", "guidance", "diameters", *REGION, "window"),
+            *("network_channels", "num_res_blocks", "patch", "num_classes"),
+        ),
+        "sample_channels": {**sample_channels(), "images": {"ct": "@window"}, "labels": {"made anew": 1}},
+        "network_def": network(),
+        "network": "$@network_def.to(@device)",
+        "scheduler": scheduler(),
+        **case_folder(bundle.name),
+        "datalist": "$scans_to_inpaint(chest_scans(@data_dir), @num_volumes, @seed, @diameters, @num_classes, "
+        "@class_label)",
+        **inpainting(
+            {"_target_": "tools.transforms.regions.CutSphered", "window": "@window", "times": TIMES},
+            {**sampler(), "guidance": "@guidance"},
+            prepare_noise(),
+            "@window",
+        ),
     }
 
 

@@ -36,5 +36,21 @@ OPTIONS = {
         "dicom": "writes a DICOM series beside the NIfTI",
         "dataset_dir": "not used: volumes are made from seeds",
     },
+    "inpaint": {
+        "dataset_dir": "folder of chest CT, LUNA16's or any; without it the phantoms of the training",
+        "sphere": "one that is made anew: x, y, z in mm of RAS, and diameter in mm; without it a place in the lungs "
+        "that follows from the seed",
+        "diameters": "least and greatest diameter of such a sphere in mm; between them its logarithm is uniform",
+        "margin": "mm around these that are made anew too",
+        "context": "voxels around these that the network sees",
+        "repeats": "times that each step is made, so that both parts come to fit (RePaint)",
+        "num_volumes": "how many scans are made, the first of the folder",
+        "seed": "of the first scan; the others have the following ones",
+        "steps": "steps from noise to a volume",
+        "class_label": GAN["inference"]["class_label"],
+        "guidance": "weight of the class; 1 for none beyond the network's own",
+        "dicom": "writes DICOM series with segmentations in the place of NIfTI",
+        "phantoms": "as in training, where no data are given",
+    },
     "evaluate": DIFFUSION["evaluate"],
 }
