@@ -41,7 +41,7 @@ LAYERS = {
     "ensemble": (*FILES, "options", "io", "data", "engines", "collection"),
     # what measures images, whoever makes them
     "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features", "ensemble"),
-    "filter_samples": (*FILES, "io", "transforms", "data", "evaluation"),
+    "filter_samples": (*FILES, "io", "transforms", "data", "metrics", "evaluation"),
     "inspect_data": (*FILES, "datasets", "io", "transforms", "data", "evaluation"),
     "phantom": (*FILES, "io", "transforms", "data"),
     "preprocess": (*FILES, "datasets", "io", "transforms", "data"),

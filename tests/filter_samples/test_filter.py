@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from tools.__main__ import main
-from tools.filter_samples.measures import measures_of
 from tools.filter_samples.ranges import learnt
 from tools.io.labelled_folder import LabelledFolder
+from tools.metrics.labels import measures_of
 
 CLASSES = {"background": 0, "organ": 1, "lesion": 2}
 RECORD = {"bundle": "b", "version": "0", "weights_sha256": None, "seed": 0, "software": {}}

@@ -263,6 +263,20 @@ def report(name: str, settings: Iterable[str], **more: Any) -> Config:
     }
 
 
+def sample_reports(name: str, settings: Iterable[str], image: str = "all", **more: Any) -> Config:
+    """Reports on images of samples, and on their labels: `validate#postprocessing` and `report`; samples stay whole.
+
+    Args:
+        name: name of the bundle.
+        settings: as of `report`.
+        image: name of the image, or an expression for it.
+        more: further arguments.
+    """
+    one = report(name, settings, channels="@sample_channels", image=image, **more)
+    target = "tools.evaluation.sample_reports.SampleReports"
+    return {"validate#postprocessing": None, "report": {**one, "_target_": target}}
+
+
 def run_report() -> Config:
     """The validation's evaluator, with a report in the place of metrics."""
     return {

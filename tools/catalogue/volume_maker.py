@@ -222,8 +222,7 @@ def evaluate(bundle: LatentVolumes, maker: VolumeMaker) -> Config:
         "validate#preprocessing": maker.latents,
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
-        "validate#postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": samples.image_of_sample},
-        "report": parts.report(bundle.name, ("volume_size", *maker.options), **samples.reported),
+        **samples.report(bundle.name, ("volume_size", *maker.options)),
         **parts.run_report(),
     }
 

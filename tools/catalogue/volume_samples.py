@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,8 +37,6 @@ class Samples(Protocol):
     fields_of_view: expression for those of the training volumes.
     names: names of the channels for pictures, by the argument of a montage.
     compared: expression from the evaluator's output to generated and real images.
-    image_of_sample: expression from a sample to its image.
-    reported: further arguments of the report on an evaluation.
     intensities: format of the values, as MONAI's metadata names it.
     """
 
@@ -55,8 +54,6 @@ class Samples(Protocol):
     fields_of_view: str
     names: Config
     compared: str
-    image_of_sample: str
-    reported: Config
     intensities: str
 
     def files(self, section: str) -> str:
@@ -64,6 +61,9 @@ class Samples(Protocol):
 
     def dataset(self, data: str, transform: str | None = None) -> Config:
         """Dataset of a datalist; ``transform`` refers to what follows."""
+
+    def report(self, name: str, settings: Iterable[str]) -> Config:
+        """The report on an evaluation, and what is done to samples before, as of `parts.report`."""
 
     def engines(self, name: str) -> Config:
         """From a network's samples to files: the end of `inference.json`."""
@@ -92,7 +92,6 @@ class Labelled:
     checked = ("volume_size",)
     fields_of_view = "@volumes.fields_of_view()"
     compared = "$lambda output: tuple([item[key][:1] for item in output] for key in ('pred', 'label'))"
-    image_of_sample = "$lambda sample: sample[:1].clamp(-1, 1)"
     intensities = "magnitude"
 
     @property
@@ -131,9 +130,8 @@ class Labelled:
     def names(self) -> Config:
         return {"names": "$@sample_channels.names"}
 
-    @property
-    def reported(self) -> Config:
-        return {}
+    def report(self, name: str, settings: Iterable[str]) -> Config:
+        return parts.sample_reports(name, settings)
 
     def files(self, section: str) -> str:
         return files(self.entry, section)
@@ -195,7 +193,6 @@ class Cubes:
     preprocessing = "$@cubes.transform"
     fields_of_view = "@cubes.fields_of_view(@volumes)"
     compared = "$monai.handlers.from_engine(['pred', 'label'])"
-    image_of_sample = "$lambda sample: sample.clamp(-1, 1)"
 
     @property
     def intensities(self) -> str:
@@ -236,9 +233,10 @@ class Cubes:
     def names(self) -> Config:
         return {}
 
-    @property
-    def reported(self) -> Config:
-        return {"window": "@window", "unit": parts.UNITS[self.data.intensities]}
+    def report(self, name: str, settings: Iterable[str]) -> Config:
+        more = {"window": "@window", "unit": parts.UNITS[self.data.intensities]}
+        clamped = {"_target_": "Lambdad", "keys": "pred", "func": "$lambda sample: sample.clamp(-1, 1)"}
+        return {"validate#postprocessing": clamped, "report": parts.report(name, settings, **more)}
 
     def files(self, section: str) -> str:
         return self.data.files(section)

@@ -18,6 +18,7 @@ from tools.evaluation.results import Comparison, Metric, Score, SetFacts, SpaceR
 from tools.evaluation.summary import SetSummary
 from tools.evaluation.units import SIGNED, Unit
 from tools.metrics.diversity import Diversity
+from tools.metrics.labels import Statistic
 from tools.metrics.layers import LayerScores
 from tools.transforms.flat import is_flat
 
@@ -90,6 +91,7 @@ class Report:
         warnings: further sentences for the reader, after the comparison's.
         unit: unit of the sets, which grey values are shown in.
         title: title of the page.
+        labels: statistics of the labels of samples by their names.
     """
 
     comparison: Comparison
@@ -100,6 +102,7 @@ class Report:
     warnings: Sequence[str] = ()
     unit: Unit = SIGNED
     title: str = "Synthetic against real images"
+    labels: Mapping[str, Statistic] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """The content of `report.json`."""
@@ -114,6 +117,7 @@ class Report:
             "warnings": [*comparison["warnings"], *self.warnings],
             "diversity": {name: found._asdict() for name, found in self.diversity.items()},
             "truth": {method: dict(numbers) for method, numbers in self.truth.items()},
+            **({"labels": {name: found._asdict() for name, found in self.labels.items()}} if self.labels else {}),
         }
 
 
@@ -148,6 +152,11 @@ def _rows(report: Report) -> list[Row]:
             averages = {"real_against_real": found.baseline_average, "ratio": found.average_ratio}
             rows.append(Row(model, metric, space, "average", found.average, **averages))
     rows += [Row(name, "ms_ssim", value=found.ms_ssim) for name, found in report.diversity.items()]
+    for name, of in report.labels.items():
+        for model in report.comparison.layers:
+            floor = of.real_against_real
+            ratio = of.distance / floor if floor > 0 else None
+            rows.append(Row(model, f"labels, {name}", value=of.distance, real_against_real=floor, ratio=ratio))
     for method, metrics in report.truth.items():
         rows += [Row(method, f"truth_{metric}", value=value) for metric, value in metrics.items()]
     return rows
@@ -177,6 +186,7 @@ def _page(report: Report, record: Mapping[str, Any]) -> str:
         if measured
         else "",
         diversity=_diversity_rows(report.diversity),
+        labels=_label_rows(report.labels),
         truth=_truth_table(report.truth),
         layer_count=layer_count,
         models=models,
@@ -279,6 +289,19 @@ def _diversity_rows(diversity: Mapping[str, Diversity]) -> list[dict[str, Any]]:
             "pairs": d.pairs,
         }
         for name, d in diversity.items()
+    ]
+
+
+def _label_rows(labels: Mapping[str, Statistic]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "real": f"{number_text(of.real)} ± {number_text(of.real_std)}",
+            "synthetic": f"{number_text(of.synthetic)} ± {number_text(of.synthetic_std)}",
+            "floor": number_text(of.real_against_real),
+            "distance": number_text(of.distance),
+        }
+        for name, of in labels.items()
     ]
 
 

@@ -7,8 +7,9 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ignite.distributed as idist
@@ -29,6 +30,7 @@ from tools.features.space import FeatureSpace
 from tools.files import whole_file
 from tools.former import former_arguments
 from tools.metrics.diversity import Diversity, SuccessiveSimilarity, diversity_of
+from tools.metrics.labels import Statistic
 from tools.transforms.flat import spacing_of
 from tools.transforms.window import Window
 
@@ -90,16 +92,25 @@ class EvaluationReport:
 
     def start(self, engine: Engine) -> None:
         """Forget what an interrupted evaluation left, and look at the real images."""
+        self.begin()
+        for name, item in self.real_items():
+            self.take_real(name, item)
+
+    def begin(self) -> None:
+        """Forget what an interrupted evaluation left."""
         if idist.get_rank() == 0:
             shutil.rmtree(self._folder, ignore_errors=True)
         idist.barrier()
         self._made = 0
         if self.comparing.pairs:
             self._similarity = {kind: SuccessiveSimilarity(pairs=self.comparing.pairs) for kind in self._kept}
+
+    def real_items(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Names and items of the real images that are this process's."""
         order = np.random.default_rng(self.comparing.seed).permutation(len(self.real)).tolist()
         mine = order[idist.get_rank() :: idist.get_world_size()]
         for index in tqdm(mine, desc="Real images", unit="image", leave=False, disable=None):
-            self.take_real(f"real_{index:05d}", self.real[index])
+            yield f"real_{index:05d}", self.real[index]
 
     def take_real(self, name: str, item: Mapping[str, Any]) -> None:
         """Reduce a real image."""
@@ -109,7 +120,7 @@ class EvaluationReport:
     def collect(self, engine: Engine) -> None:
         """Reduce what an iteration has made."""
         for item in engine.state.output:
-            self.take_synthetic(self._next_name(), item["pred"])
+            self.take_synthetic(self.next_name(), item["pred"])
 
     def take_synthetic(self, name: str, image: torch.Tensor, spacing: Sequence[float] | None = None) -> None:
         """Reduce a synthetic image; ``spacing`` is (D, H, W) in mm, where it is known."""
@@ -117,6 +128,18 @@ class EvaluationReport:
 
     def finish(self, engine: Engine) -> None:
         """Write the report."""
+        engine.state.metrics |= self.write()
+
+    def write(self, labels: Mapping[str, Statistic] = MappingProxyType({})) -> dict[str, float]:
+        """Write the report.
+
+        Args:
+            labels: statistics of labels by their names, which it tells too.
+
+        Returns:
+            Its numbers in the first process, nothing in others.
+        """
+        numbers: dict[str, float] = {}
         for kind, similarity in self._similarity.items():
             found = similarity if isinstance(similarity, str) else [similarity.values, similarity.scales]
             with whole_file(self._folder / f"similarity_{kind}_{idist.get_rank()}.json") as partial:
@@ -133,18 +156,21 @@ class EvaluationReport:
             truth = self.truth()
             layers = sets["real"].layer_summary.layers
             settings = {"layers": layers, "seed": self.comparing.seed, "resamples": self.comparing.resamples}
-            report = Report(comparison, sets, settings | self.settings, truth, diversity, warnings, self.unit)
+            report = Report(
+                comparison, sets, settings | self.settings, truth, diversity, warnings, self.unit, labels=labels
+            )
             write_report(self.output_dir, report)
-            engine.state.metrics |= self._numbers(comparison, truth, diversity)
+            numbers = self._numbers(comparison, truth, diversity)
             self._log(comparison)
             shutil.rmtree(self._folder, ignore_errors=True)
         idist.barrier()
+        return numbers
 
     def truth(self) -> dict[str, dict[str, float]]:
         """Errors by method where the truth is known; none here."""
         return {}
 
-    def _next_name(self) -> str:
+    def next_name(self) -> str:
         """A name for what this process makes next, unlike those of other processes."""
         name = f"synthetic_{self._made:05d}_{idist.get_rank():03d}"
         self._made += 1

@@ -55,11 +55,6 @@ def evaluate(bundle: JointBundle) -> Config:
         "validate#preprocessing": noise_from_seed(),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
-        "validate#postprocessing": {
-            "_target_": "Lambdad",
-            "keys": "pred",
-            "func": "$lambda sample: sample[:1].clamp(-1, 1)",
-        },
-        "report": parts.report(bundle.name, ("volume_size", "steps")),
+        **parts.sample_reports(bundle.name, ("volume_size", "steps")),
         **parts.run_report(),
     }

@@ -69,7 +69,6 @@ def evaluate(bundle: LatentBundle) -> Config:
         "validate#preprocessing": noise_from_seed(),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
-        "validate#postprocessing": {"_target_": "Lambdad", "keys": "pred", "func": samples.image_of_sample},
-        "report": parts.report(bundle.name, ("volume_size", "steps"), **samples.reported),
+        **samples.report(bundle.name, ("volume_size", "steps")),
         **parts.run_report(),
     }

@@ -67,7 +67,7 @@ def inference(bundle: SliceBundle, version: str, maker: SliceMaker) -> Config:
 
 
 def evaluate(bundle: SliceBundle, maker: SliceMaker) -> Config:
-    """An overlay of `train.json`: a report on one image of the slices.
+    """An overlay of `train.json`: a report on images of the slices, and on their labels.
 
     Args:
         bundle: the bundle.
@@ -83,7 +83,6 @@ def evaluate(bundle: SliceBundle, maker: SliceMaker) -> Config:
         "num_real": 1000,
         "num_synthetic": "$len(@real)",
         **parts.spaces("untrained-slices"),
-        "shown": "$[*@images].index(@image)" if data.images else "$@sample_channels.names.index(@image)",
         "real_data": "$reference_files(@reference, @train_data, @val_data)",
         "real_store": store(data, "@real_data"),
         "real": {
@@ -91,23 +90,12 @@ def evaluate(bundle: SliceBundle, maker: SliceMaker) -> Config:
             "slices": {**classed(data, "@real_store"), "complete": False},
             "number": "@num_real",
             "weights": weights(data, "@real_store"),
-            "transform": _one_image("image"),
         },
         "synthetic": f"$@real.seeds(@num_synthetic, @seed, '{name}')",
         "validate#preprocessing": maker.latents,
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
         "validate#evaluator#prepare_batch#class_key": "label",
-        "validate#postprocessing": _one_image("pred"),
-        "report": parts.report(name, ("image", "image_size", *maker.options)),
+        **parts.sample_reports(name, ("image", "image_size", *maker.options), image="@image"),
         **parts.run_report(),
-    }
-
-
-def _one_image(key: str) -> Config:
-    """The image of a sample that is looked at, in [-1, 1]."""
-    return {
-        "_target_": "Lambdad",
-        "keys": key,
-        "func": "$lambda sample: sample[@shown : @shown + 1].clamp(-1, 1)",
     }

@@ -58,7 +58,7 @@ OPTIONS = {
     },
     "evaluate": {
         "reference": "what is compared with: `validation` or `training`",
-        "image": "which image of the slices is compared",
+        "image": "which image of the slices is compared; `all`: each, in a folder of its name",
         "num_real": "real slices that are compared, at most",
         "num_synthetic": "how many slices are made for the comparison",
     },
