@@ -54,7 +54,7 @@ LAYERS = {
     "split": (*FILES, "datasets", "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "usefulness": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "ensemble", "evaluation"),
-    "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines"),
+    "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "evaluation"),
     "compare": (*FILES, "options", "transforms", "metrics", "features", "engines", "evaluation", "benchmark"),
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),

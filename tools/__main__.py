@@ -7,6 +7,7 @@ from tools.command_line import run_command
 COMMANDS = {
     "benchmark": "tools.benchmark.command:benchmark",
     "benchmark_distances": "tools.benchmark.distances:benchmark_distances",
+    "benchmark_sampling": "tools.benchmark.sampling:benchmark_sampling",
     "benchmark_slices": "tools.benchmark.slice_store:benchmark_slices",
     "compare": "tools.compare.command:compare",
     "coverage": "tools.evaluation.coverage:coverage",

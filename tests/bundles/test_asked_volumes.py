@@ -1,5 +1,8 @@
 """Chest CT of the size and spacing that are asked for, from a network that is told both."""
 
+import csv
+import json
+
 import nibabel
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 from monai.bundle import ConfigParser, run
 
 from tests.tiny import REPOSITORY, config_file, tiny
+from tools.benchmark.sampling import benchmark_sampling
 from tools.engines.weights import ModelCheckpointLoader
 
 BUNDLE = "rflow_luna16"
@@ -97,6 +101,31 @@ def test_the_network_reads_spacing_and_height(asked_for, monkeypatch):
     assert all(float(one.grad.abs().sum()) > 0 for one in told.values())
     finer = network(noise, torch.tensor([500.0]), **{**told, "spacing_tensor": torch.tensor([[1.0, 1.0, 1.0]])})
     assert not torch.allclose(finer, answer, atol=1e-4)
+
+
+def test_steps_of_the_sampler_beside_what_they_make(asked_for, tmp_path, monkeypatch, capsys):
+    """Each way has its seconds and its FID, which is that of its own report, beside real against real."""
+    monkeypatch.chdir(REPOSITORY)
+    few = {"bundle_root": str(asked_for), "phantoms#count": 6, "phantoms#shape": [48, 48, 48], "reference": "training"}
+    benchmark_sampling(BUNDLE, "4,1", num_synthetic=2, resamples=0, overrides=few, device="cpu", output_dir=tmp_path)
+    with (tmp_path / "sampling.csv").open() as file:
+        one, four, floor = csv.DictReader(file)
+    assert [row["steps"] for row in (one, four, floor)] == ["1", "4", ""]
+    assert (one["sampler"], floor["sampler"]) == ("euler", "real against real")
+    assert float(four["seconds"]) > 1.5 * float(one["seconds"]) > 0
+    report = json.loads((tmp_path / "euler_4" / "report.json").read_text())
+    assert report["settings"]["steps"] == 4
+    (space,) = report["spaces"].values()
+    assert float(four["fid"]) == pytest.approx(space["models"][BUNDLE]["fid"]["value"])
+    assert float(floor["fid"]) == pytest.approx(space["baseline"]["fid"])
+    assert four["fid"] != one["fid"]
+    assert four["samples"] == "2"
+    assert "<svg" in (tmp_path / "sampling.svg").read_text()
+    assert "| euler | 4 |" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="overrides: bundle rflow_luna16 has no 'sizs'"):
+        benchmark_sampling(BUNDLE, 4, overrides={"sizs": [16]}, output_dir=tmp_path)
+    with pytest.raises(ValueError, match="'crf_gan_luna16', which does not make samples of noise in steps"):
+        benchmark_sampling("crf_gan_luna16", output_dir=tmp_path)
 
 
 def test_a_size_that_is_none(asked_for, monkeypatch):

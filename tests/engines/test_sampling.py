@@ -13,7 +13,7 @@ from monai.inferers import DiffusionInferer
 from monai.networks.nets import DiffusionModelUNet
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, PNDMScheduler, RFlowScheduler
 
-from tools.engines.sampling import DiffusionSampler, check_steps
+from tools.engines.sampling import DiffusionSampler, check_steps, nearest_steps
 
 MEAN, DEVIATION, STEPS, SAMPLES = 0.3, 0.5, 1000, 20_000
 BETAS = {"schedule": "scaled_linear_beta", "beta_start": 0.0015, "beta_end": 0.0195}
@@ -263,3 +263,16 @@ def test_flash_attention_of_monais_network_is_the_same_on_a_cpu():
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         DiffusionSampler(**{"scheduler": RFlowScheduler(STEPS), "steps": 10, **options})
+
+
+def test_the_nearest_number_of_steps_is_one_that_samples_what_was_learned():
+    assert nearest_steps(RFlowScheduler(1000), 10) == 10
+    assert nearest_steps(DDPMScheduler(1000), 10) == 1000
+    for scheduler in (DDIMScheduler(1000, clip_sample=False), PNDMScheduler(1000, skip_prk_steps=True)):
+        assert nearest_steps(scheduler, 100) == 100
+        for asked in (10, 300, 700):
+            found = nearest_steps(scheduler, asked)
+            check_steps(scheduler, found)
+            for nearer in range(asked - abs(found - asked) + 1, asked + abs(found - asked)):
+                with pytest.raises(ValueError, match=f"asked for {nearer} steps"):
+                    check_steps(scheduler, nearer)

@@ -5,7 +5,7 @@ import torch
 from monai.apps.generation.maisi.networks.diffusion_model_unet_maisi import DiffusionModelUNetMaisi
 from monai.networks.nets import DiffusionModelUNet
 
-from tools.networks.denoisers import PatchUNet, PatchUNetMaisi
+from tools.networks.denoisers import FusedUpsample, PatchUNet, PatchUNetMaisi
 
 SMALL = {"num_res_blocks": 1, "attention_levels": [False, False], "norm_num_groups": 8, "num_head_channels": 16}
 
@@ -20,6 +20,24 @@ def test_with_patches_of_one_it_is_monais():
     own.load_state_dict(monais.state_dict())
     x, time = torch.randn(1, 2, 8, 8, 8), torch.tensor([3.0])
     assert torch.equal(own(x, time), monais(x, time))
+
+
+def test_doubling_and_convolving_at_once_is_what_monai_does_in_two_steps():
+    """Values and gradients, at a size from which it is one operation; attention and none behind it."""
+    options = {**SMALL, "num_res_blocks": 1, "channels": [8, 16], "attention_levels": [False, True]}
+    own, monais = PatchUNet(3, 1, 1, **options).double(), DiffusionModelUNet(3, 1, 1, **options).double()
+    monais.out[2].conv.weight.data.normal_()
+    own.load_state_dict(monais.state_dict())
+    assert sum(isinstance(module, FusedUpsample) for module in own.modules()) == 1
+    x, time = torch.randn(1, 1, 16, 16, 18, dtype=torch.float64), torch.tensor([3.0])
+    name = "up_blocks.0.upsampler.postconv.conv.weight"
+    of = {}
+    for network in (own, monais):
+        of[network] = answer = network(x, time)
+        answer.square().mean().backward()
+    torch.testing.assert_close(of[own], of[monais], rtol=1e-9, atol=1e-12)
+    gradients = (dict(network.named_parameters())[name].grad for network in (own, monais))
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("axes", [2, 3])

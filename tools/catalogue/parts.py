@@ -268,7 +268,7 @@ def sample_reports(name: str, settings: Iterable[str], image: str = "all", **mor
 
     Args:
         name: name of the bundle.
-        settings: as of `report`.
+        settings: ids of the config that the reports state besides weights and data.
         image: name of the image, or an expression for it.
         more: further arguments.
     """

@@ -172,10 +172,10 @@ def scans_to_inpaint(
         seed: seed of the first scan's sphere; the others have the following ones.
         diameters: least and greatest diameter in mm; between them their logarithm is uniform.
         num_classes: number of classes of the network.
-        class_label: class of all; None takes it from the seed, as `seed_datalist` does.
+        class_label: class of all scans; None takes it from the seed, as `seed_datalist` does.
 
     Raises:
-        ValueError: what `scans_to_paint` and `seed_datalist` refuse.
+        ValueError: arguments that `scans_to_paint` or `seed_datalist` refuse.
     """
     asked = seed_datalist(num_volumes, seed, num_classes, class_label)
     items = scans_to_paint(scans, num_volumes, seed, 1, diameters)

@@ -210,7 +210,7 @@ def check_steps(scheduler: Scheduler, steps: int) -> None:
                 "Give it skip_prk_steps true"
             )
         if not _is_even(scheduler, steps):
-            near = min((n for n in range(1, total + 1) if _is_even(scheduler, n)), key=lambda n: abs(n - steps))
+            near = nearest_steps(scheduler, steps)
             raise ValueError(
                 f"{type(scheduler).__name__} is asked for {steps} steps of {total}, but believes each to be of "
                 f"{total // steps} times, the whole part of {total}/{steps}, and so leaves noise. Take a number that "
@@ -221,6 +221,21 @@ def check_steps(scheduler: Scheduler, steps: int) -> None:
             f"the scheduler is a {type(scheduler).__name__}, expected MONAI's DDPMScheduler, DDIMScheduler, "
             "PNDMScheduler or RFlowScheduler"
         )
+
+
+def nearest_steps(scheduler: Scheduler, steps: int) -> int:
+    """The number of steps nearest to one that is asked for by which a scheduler samples what was learned.
+
+    Args:
+        scheduler: one of MONAI's schedulers; DDPM takes all of its steps alone.
+        steps: number of steps, 1 or more.
+    """
+    total = scheduler.num_train_timesteps
+    if isinstance(scheduler, RFlowScheduler):
+        return min(steps, total)
+    if isinstance(scheduler, DDPMScheduler):
+        return total
+    return min((n for n in range(1, total + 1) if _is_even(scheduler, n)), key=lambda n: abs(n - steps))
 
 
 def _is_even(scheduler: DDIMScheduler | PNDMScheduler, steps: int) -> bool:

@@ -6,6 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FUSE_FROM = 8
+"""Smallest side of a cubic input from which one operation is faster than two steps."""
+
+TAPS = ((0.0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
+"""Which of the 3 taps fall on each of the 4: in one dimension with kernel (a, b, c) and input x, y[2i] = a x[i-1] +
+(b + c) x[i] and y[2i+1] = (a + b) x[i] + c x[i+1]."""
+
 
 class UpsampleConv3d(nn.Conv3d):
     """Double a volume by nearest neighbour, then convolve with a 3^3 kernel (padding 1).
@@ -23,22 +30,23 @@ class UpsampleConv3d(nn.Conv3d):
         bias: False leaves the bias out, where a normalisation would take it away.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, fuse_from: float = 8, bias: bool = True) -> None:
+    def __init__(self, in_channels: int, out_channels: int, fuse_from: float = FUSE_FROM, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
         self.fuse_from = fuse_from
-        # Which of the 3 taps fall on each of the 4: in one dimension with kernel (a, b, c) and input x,
-        # y[2i] = a x[i-1] + (b + c) x[i] and y[2i+1] = (a + b) x[i] + c x[i+1].
-        taps = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
-        self.register_buffer("taps", taps, persistent=False)
+        self.register_buffer("taps", torch.tensor(TAPS), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, in_channels, D, H, W] -> [batch, out_channels, 2 D, 2 H, 2 W]."""
-        if x.shape[2] * x.shape[3] * x.shape[4] < self.fuse_from**3:
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            return F.conv3d(x, self.weight, self.bias, padding=1)
-        taps = self.taps.to(self.weight.dtype)
-        kernel = torch.einsum("oidhw,xd,yh,zw->ioxyz", self.weight, taps, taps, taps)
-        return F.conv_transpose3d(x, kernel, self.bias, stride=2, padding=1)
+        return upsampled(x, self.weight, self.bias, self.taps, self.fuse_from)
+
+
+def upsampled(x: Tensor, weight: Tensor, bias: Tensor | None, taps: Tensor, fuse_from: float = FUSE_FROM) -> Tensor:
+    """What `UpsampleConv3d` computes with weights [out_channels, in_channels, 3, 3, 3] and `TAPS`."""
+    if x.shape[2] * x.shape[3] * x.shape[4] < fuse_from**3:
+        return F.conv3d(F.interpolate(x, scale_factor=2.0, mode="nearest"), weight, bias, padding=1)
+    taps = taps.to(weight.dtype)
+    kernel = torch.einsum("oidhw,xd,yh,zw->ioxyz", weight, taps, taps, taps)
+    return F.conv_transpose3d(x, kernel, bias, stride=2, padding=1)
 
 
 def smeared(weight: Tensor) -> Tensor:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from monai.apps.generation.maisi.networks.diffusion_model_unet_maisi import DiffusionModelUNetMaisi
 from monai.networks.nets import DiffusionModelUNet
+from monai.networks.nets.diffusion_model_unet import WrappedUpsample
 from monai.networks.utils import pixelshuffle, pixelunshuffle
-from torch import Tensor
+from torch import Tensor, nn
 
+from tools.layers.upsample import TAPS, upsampled
 from tools.networks.patches import checked_patch
 
 
@@ -16,7 +19,8 @@ class _OnPatches:
     """Mixed into one of MONAI's U-Nets: cubes of ``patch`` voxels a side become the channels of one place.
 
     The first level, which has most of the work, then has patch^3 times fewer places, as vision transformers take
-    patches; nothing of a sample is lost by it. With 1 the network is MONAI's, to the last bit and key.
+    patches; nothing of a sample is lost by it. With 1 the network is MONAI's, to the last key; so is what it answers,
+    but for rounding where volumes are doubled and convolved in one operation.
     """
 
     patch: int
@@ -37,6 +41,11 @@ class _OnPatches:
             **options,
         )
         self.patch = patch
+        if spatial_dims == 3:
+            for block in self.up_blocks:
+                # with residual blocks that double there is a normalisation between
+                if isinstance(block.upsampler, WrappedUpsample) and hasattr(block.upsampler, "postconv"):
+                    block.upsampler = FusedUpsample(block.upsampler)
 
     def forward(self, x: Tensor, timesteps: Tensor, *conditions: Any, **named: Any) -> Tensor:
         if self.patch == 1:
@@ -44,6 +53,24 @@ class _OnPatches:
         axes = x.ndim - 2
         made = super().forward(pixelunshuffle(x, axes, self.patch), timesteps, *conditions, **named)
         return pixelshuffle(made, axes, self.patch)
+
+
+class FusedUpsample(nn.Module):
+    """MONAI's doubling of a volume by nearest neighbour and the convolution behind it as one operation, with MONAI's
+    keys, see `tools.layers.upsample.UpsampleConv3d`.
+
+    Args:
+        upsample: MONAI's module, whose convolution is taken.
+    """
+
+    def __init__(self, upsample: WrappedUpsample) -> None:
+        super().__init__()
+        self.postconv = upsample.postconv
+        self.register_buffer("taps", torch.tensor(TAPS), persistent=False)
+
+    def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
+        """[B, channels, D, H, W] -> [B, channels, 2 D, 2 H, 2 W]; the time's embedding is not looked at."""
+        return upsampled(x, self.postconv.conv.weight, self.postconv.conv.bias, self.taps)
 
 
 class PatchUNet(_OnPatches, DiffusionModelUNet):
