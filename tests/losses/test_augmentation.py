@@ -9,7 +9,7 @@ from scipy.stats import chi2
 
 from tools.engines.draws import Draws
 from tools.losses.adaptive_augmentation import AdaptiveAugmentation
-from tools.losses.augmentation import STRENGTHS, Augmentation
+from tools.losses.augmentation import SIZES, STRENGTHS, Augmentation
 from tools.losses.octave_bands import HALF_BAND, POWER, balanced, band_filters
 
 NONE = dict.fromkeys(STRENGTHS, 0.0)
@@ -256,6 +256,35 @@ def test_each_happens_as_often_as_its_probability_says(name, happened, share, st
     assert squared < chi2.ppf(0.9999, df=1)
 
 
+@pytest.mark.parametrize(("p", "share"), [(0.1, 0.399), (0.3, 0.046), (0.6, 0.00044)])
+def test_the_share_of_images_to_which_nothing_happens(p, share):
+    """With luma flips: those with a coin happen half as often, quarter turns at 3 of 4, seven others always."""
+    assert (1 - p / 2) ** 2 * (1 - 0.75 * p) * (1 - p) ** 7 == pytest.approx(share, rel=0.05)
+    augmentation, rows = Augmentation(1, 0, {"invert": 1.0}), 4000
+    drawn = augmentation.draw(uniforms(rows, augmentation), p)[:, : len(IDENTITY) + 2]
+    nothing = torch.tensor([*IDENTITY, 1.0, 0.0])
+    chosen = [*range(10), 15, 16]  # what is not the place of something that does not happen
+    untouched = (drawn[:, chosen] == nothing[chosen]).all(1).double().mean().item()
+    assert untouched == pytest.approx(share, abs=4 * (share / rows) ** 0.5)
+
+
+def test_how_far_each_goes_is_in_proportion_to_its_size():
+    names = ("shift", "scale", "translate", "brightness", "contrast", "noise")
+    half = {name: size / 2 for name, size in SIZES.items()}
+    numbers = uniforms(50, only())
+    for name in names:
+        whole, less = (Augmentation(2, 1, NONE | {name: 1.0}, sizes=sizes) for sizes in (None, half))
+        whole, less = (augmentation.draw(numbers, 1.0).double() for augmentation in (whole, less))
+        logarithmic = {"scale": 4, "contrast": GREY}
+        place = logarithmic.get(name, {"shift": DOWN, "translate": 6, "brightness": GREY + 2, "noise": NOISE}.get(name))
+        if name in logarithmic:
+            whole, less = whole.log2(), less.log2()
+        torch.testing.assert_close(whole[:, place], 2 * less[:, place], rtol=1e-4, atol=1e-6)
+        assert whole[:, place].abs().min() > 0
+    small = Augmentation(2, 1, sizes={"cutout": 0.25})(images(side=64), parameters(3, [(CUTOUT, [1.0, 0.5, 0.25])]))
+    assert (small == 0).sum() == 3 * 3 * 16 * 16
+
+
 def test_r1_through_all_transformations_has_the_gradient_of_its_differences():
     """Twice differentiable: torch's own sampling is not."""
     augmentation = Augmentation(2, 1, STRENGTHS | {"bands": 1.0, "noise": 1.0, "cutout": 1.0}).double()
@@ -278,6 +307,10 @@ def test_strengths_are_checked():
         Augmentation(1, 0, {"hue": 1.0})
     with pytest.raises(ValueError, match=r"expected numbers in \[0, 1\]"):
         Augmentation(1, 0, {"flip": 2.0})
+    with pytest.raises(ValueError, match=r"sizes has \['flip'\], expected names of shift, scale"):
+        Augmentation(1, 0, sizes={"flip": 1.0})
+    with pytest.raises(ValueError, match=r"sizes are \{'scale': -1.0\}, expected 0 or more"):
+        Augmentation(1, 0, sizes={"scale": -1.0})
     with pytest.raises(ValueError, match=r"expected square images of 2 \+ 1 channels"):
         only()(torch.zeros(3, 1, 8, 8), parameters())
 

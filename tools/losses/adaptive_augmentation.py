@@ -34,6 +34,7 @@ class AdaptiveAugmentation(nn.Module):
         labels: number of label channels.
         strengths: factors of the probability of each transformation, see `Augmentation`.
         rotate_max: largest angle in degrees.
+        sizes: how far each goes, see `Augmentation`.
         target: value of r that is aimed at.
         interval: iterations between two steps of p.
         speed: images in which p can go from 0 to 1; None takes 2% of the run, but 100 steps at least.
@@ -51,6 +52,7 @@ class AdaptiveAugmentation(nn.Module):
         labels: int = 0,
         strengths: Mapping[str, float] | None = None,
         rotate_max: float = 180.0,
+        sizes: Mapping[str, float] | None = None,
         target: float = 0.6,
         interval: int = 4,
         speed: float | None = None,
@@ -64,7 +66,7 @@ class AdaptiveAugmentation(nn.Module):
             raise ValueError(f"interval is {interval}, expected 1 or more iterations")
         if speed is not None and not speed > 0:
             raise ValueError(f"speed is {speed}, expected a number of images above 0, or None for a share of the run")
-        self.augmentation = Augmentation(images, labels, strengths, rotate_max)
+        self.augmentation = Augmentation(images, labels, strengths, rotate_max, sizes)
         self.target = target
         self.interval = interval
         self.speed = speed

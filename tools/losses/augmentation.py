@@ -26,25 +26,32 @@ STRENGTHS = {
 }
 """Factor of the probability of each transformation, in their order: the paper's "bgc" without luma flips."""
 
+SIZES = {
+    **{"shift": 0.125, "scale": 0.2, "stretch": 0.2, "translate": 0.125},
+    **{"brightness": 0.2, "contrast": 0.5, "bands": 1.0, "noise": 0.1, "cutout": 0.5},
+}
+"""How far each goes, see the table of `Augmentation`: the paper's. Grey values of CT, which mean something, should move
+less."""
+
 
 class Augmentation(nn.Module):
     """Transformations, each of which a row undergoes with a probability of its own.
 
-    | name | what | parameter |
+    | name | what | parameter, of a size s |
     |---|---|---|
     | flip | left and right | a coin |
     | turn | by a multiple of 90 degrees | uniform in 0 to 3 |
-    | shift | by whole pixels | uniform up to an eighth of the side |
-    | scale | both axes | 2^N(0, 0.2) |
+    | shift | by whole pixels | uniform up to s = 0.125 of the side |
+    | scale | both axes | 2^N(0, s), s = 0.2 |
     | rotate | before and after the stretch | uniform up to `rotate_max`, each with 1 - sqrt(1 - p) |
-    | stretch | one axis by s, the other by 1/s | 2^N(0, 0.2) |
-    | translate | by fractions of pixels | N(0, 0.125) of the side |
-    | brightness | x + b in images | N(0, 0.2) |
-    | contrast | c x in images | 2^N(0, 0.5) |
+    | stretch | one axis by a factor, the other by its inverse | 2^N(0, s), s = 0.2 |
+    | translate | by fractions of pixels | N(0, s) of the side, s = 0.125 |
+    | brightness | x + b in images | N(0, s), s = 0.2 |
+    | contrast | c x in images | 2^N(0, s), s = 0.5 |
     | invert | -x in images | a coin |
-    | bands | each of four octave bands of images by a factor of its own, power kept | 2^N(0, 1) |
-    | noise | x + N(0, s) in images | s = 0.1 of a half-normal number |
-    | cutout | 0 in a square of half the side | uniform centre |
+    | bands | each of four octave bands of images by a factor of its own, power kept | 2^N(0, s), s = 1 |
+    | noise | x + N(0, d) in images | d = s = 0.1 times a half-normal number |
+    | cutout | 0 in a square of a part s = 0.5 of the side | uniform centre |
 
     Flips, turns and shifts move whole pixels. The rest of the geometry is one affine map: images are doubled through
     a low-pass filter, interpolated bilinearly and halved, labels are only interpolated, so that they do not overshoot;
@@ -57,9 +64,10 @@ class Augmentation(nn.Module):
         labels: number of label channels.
         strengths: factors of the probability, which override those of ``STRENGTHS``; 0 leaves one out.
         rotate_max: largest angle in degrees.
+        sizes: sizes s, which override those of ``SIZES``.
 
     Raises:
-        ValueError: a factor has another name, or is not in [0, 1].
+        ValueError: a factor or size has another name, a factor is not in [0, 1], or a size is negative.
     """
 
     def __init__(
@@ -68,13 +76,17 @@ class Augmentation(nn.Module):
         labels: int = 0,
         strengths: Mapping[str, float] | None = None,
         rotate_max: float = 180.0,
+        sizes: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
-        self.strengths = STRENGTHS | dict(strengths or {})
-        if unknown := set(self.strengths) - set(STRENGTHS):
-            raise ValueError(f"strengths has {sorted(unknown)}, expected names of {', '.join(STRENGTHS)}")
+        self.strengths, self.sizes = STRENGTHS | dict(strengths or {}), SIZES | dict(sizes or {})
+        for what, given, known in (("strengths", self.strengths, STRENGTHS), ("sizes", self.sizes, SIZES)):
+            if unknown := given.keys() - known.keys():
+                raise ValueError(f"{what} has {sorted(unknown)}, expected names of {', '.join(known)}")
         if wrong := {name: value for name, value in self.strengths.items() if not 0 <= value <= 1}:
             raise ValueError(f"strengths are {wrong}, expected numbers in [0, 1]")
+        if wrong := {name: value for name, value in self.sizes.items() if not value >= 0}:
+            raise ValueError(f"sizes are {wrong}, expected 0 or more")
         self.images = images
         self.labels = labels
         self.rotate_max = rotate_max
@@ -99,8 +111,8 @@ class Augmentation(nn.Module):
         def uniform() -> Tensor:
             return next(columns)
 
-        def normal(deviation: float) -> Tensor:
-            return deviation * torch.special.ndtri(uniform().clamp(1e-7, 1 - 1e-7))
+        def normal(name: str) -> Tensor:
+            return self.sizes[name] * torch.special.ndtri(uniform().clamp(1e-7, 1 - 1e-7))
 
         def is_on(name: str) -> Tensor:
             return uniform() < self.strengths[name] * probability
@@ -111,32 +123,32 @@ class Augmentation(nn.Module):
         moved = [
             where_on("flip", (uniform() < 0.5).double()),
             where_on("turn", (uniform() * 4).floor()),
-            *torch.where(is_on("shift"), torch.stack([uniform(), uniform()]) / 4 - 0.125, 0.0),
+            *torch.where(is_on("shift"), (2 * torch.stack([uniform(), uniform()]) - 1) * self.sizes["shift"], 0.0),
         ]
         once = 1 - math.sqrt(1 - self.strengths["rotate"] * probability)  # so that either happens with probability p
-        size = where_on("scale", torch.exp2(normal(0.2)), 1.0)
+        size = where_on("scale", torch.exp2(normal("scale")), 1.0)
         angles = [
             torch.where(uniform() < once, (2 * uniform() - 1) * math.radians(self.rotate_max), 0.0) for _ in range(2)
         ]
-        stretch = where_on("stretch", torch.exp2(normal(0.2)), 1.0)
-        place = torch.where(is_on("translate"), torch.stack([normal(0.125), normal(0.125)]), 0.0)
+        stretch = where_on("stretch", torch.exp2(normal("stretch")), 1.0)
+        place = torch.where(is_on("translate"), torch.stack([normal("translate"), normal("translate")]), 0.0)
         # from back to front: the inverse of what is done first acts last
         inverse = scaling(1 / size, 1 / size) @ rotation(-angles[0]) @ scaling(1 / stretch, stretch)
         inverse = inverse @ rotation(-angles[1]) @ translation(*-2 * place)
-        noise = [where_on("noise", normal(0.1).abs()), (uniform() * 2**24).floor()]
+        noise = [where_on("noise", normal("noise").abs()), (uniform() * 2**24).floor()]
         cutout = [is_on("cutout").double(), uniform(), uniform()]
         is_bright, is_contrasted, is_inverted = (is_on(name) for name in ("brightness", "contrast", "invert"))
         shifts, factors = [], []
         for _ in range(self.images):
-            shift = torch.where(is_bright, normal(0.2), 0.0)
-            factor = torch.where(is_contrasted, torch.exp2(normal(0.5)), 1.0)
+            shift = torch.where(is_bright, normal("brightness"), 0.0)
+            factor = torch.where(is_contrasted, torch.exp2(normal("contrast")), 1.0)
             factor = torch.where(is_inverted & (uniform() < 0.5), -factor, factor)
             factors.append(factor)
             shifts.append(shift * factor)
         is_banded = [is_on("bands") for _ in range(octave_bands.NUMBER)]
         gains = []
         for _ in range(self.images):
-            chosen = torch.stack([torch.where(banded, torch.exp2(normal(1.0)), 1.0) for banded in is_banded], dim=1)
+            chosen = torch.stack([torch.where(banded, torch.exp2(normal("bands")), 1.0) for banded in is_banded], dim=1)
             gains += octave_bands.balanced(chosen).unbind(1)
         drawn = [*moved, *inverse[:, :2].flatten(1).unbind(1), *noise, *cutout, *factors, *shifts, *gains]
         return torch.stack(drawn, dim=1).float()
@@ -239,11 +251,10 @@ class Augmentation(nn.Module):
             row[: self.images] = deviation * normal.to(x.dtype)
         return x + added
 
-    @staticmethod
-    def cut(x: Tensor, cutout: Tensor) -> Tensor:
-        """Zeros in a square of half the side about a centre, [B, 3] with 1 before it, in all channels."""
+    def cut(self, x: Tensor, cutout: Tensor) -> Tensor:
+        """Zeros in a square of a part of the side about a centre, [B, 3] with 1 before it, in all channels."""
         place = (torch.arange(x.shape[2]) + 0.5) / x.shape[2]
-        is_near = [(place - centre[:, None]).abs() < 0.25 for centre in cutout[:, 1:].unbind(1)]
+        is_near = [(place - centre[:, None]).abs() < self.sizes["cutout"] / 2 for centre in cutout[:, 1:].unbind(1)]
         inside = is_near[0][:, None, :, None] & is_near[1][:, None, None, :]
         return x.masked_fill(inside.to(x.device, non_blocking=True), 0)
 

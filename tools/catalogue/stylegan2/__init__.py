@@ -25,6 +25,9 @@ def configs(bundle: StyleGAN2Bundle) -> dict[str, Config]:
     }
 
 
+CT = (("brightness", 0.05), ("contrast", 0.1))
+"""How far grey values move that mean something: Hounsfield units in a window."""
+
 BUNDLES = (
     StyleGAN2Bundle("stylegan2_brats", data=replace(BRAIN_TUMOUR, classes={}, encoding=40)),
     StyleGAN2Bundle(
@@ -33,6 +36,7 @@ BUNDLES = (
         limit=0.8,
         strengths=(("flip", 0.0), ("turn", 0.0)),  # the liver lies on the right, and patients on their backs
         rotate_max=15.0,
+        sizes=CT,
     ),
     StyleGAN2Bundle(
         "stylegan2_ada_ich",
@@ -41,5 +45,6 @@ BUNDLES = (
         limit=0.8,
         strengths=(("turn", 0.0),),  # patients lie on their backs; heads may be mirrored
         rotate_max=15.0,
+        sizes=CT,
     ),
 )

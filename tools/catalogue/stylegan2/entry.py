@@ -30,11 +30,13 @@ class StyleGAN2Bundle(SliceBundle):
         limit: greatest probability of adaptive augmentation; 0 for none.
         strengths: factors of the probability of each transformation, see `tools.losses.augmentation`.
         rotate_max: largest angle of it in degrees.
+        sizes: how far each goes, where not as in the paper.
     """
 
     limit: float = 0.0
     strengths: tuple[tuple[str, float], ...] = ()
     rotate_max: float = 180.0
+    sizes: tuple[tuple[str, float], ...] = ()
 
     @property
     def adaptive(self) -> bool:

@@ -25,7 +25,8 @@ OPTIONS = {
         "path_length_weight": "weight of path lengths",
         "style_mixing": "probability that a slice has two styles",
         "lazy": "interval of path lengths and of R1, in iterations",
-        "ada": "adaptive augmentation: greatest probability (`limit`, 0 for none), `strengths` by transformation, ...",
+        "ada": "adaptive augmentation: greatest probability (`limit`, 0 for none), `strengths` and `sizes` by "
+        "transformation, ...",
         "start_from": "`model.pt` to begin with, of any number of channels; `discriminator.pt` lies beside it",
         "frozen": "layers of the discriminator, from the image on, that do not learn: 10 or 13 for transfer learning",
         "half_life": "of the averaged generator, in images",

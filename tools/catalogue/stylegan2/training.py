@@ -38,6 +38,7 @@ def train(bundle: StyleGAN2Bundle) -> Config:
                 "start": 0.0,
                 "rotate_max": bundle.rotate_max,
                 "strengths": dict(bundle.strengths),
+                "sizes": dict(bundle.sizes),
             },
             "start_from": None,
             "frozen": 0,
@@ -67,7 +68,7 @@ def train(bundle: StyleGAN2Bundle) -> Config:
                 "labels": "$@sample_channels.number - @sample_channels.num_images",
                 **{
                     key: f"@ada#{key}"
-                    for key in ("strengths", "rotate_max", "target", "interval", "speed", "limit", "start")
+                    for key in ("strengths", "rotate_max", "sizes", "target", "interval", "speed", "limit", "start")
                 },
             },
             "augmentation": "$@augmentation_def.to(@device)",
