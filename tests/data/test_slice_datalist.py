@@ -10,6 +10,7 @@ from PIL import Image
 from tools.data.phantoms.brats import write_brats_phantoms
 from tools.data.phantoms.rsna_ich import write_rsna_ich_phantoms
 from tools.data.sample_store import SampleStore
+from tools.data.slice_classes import ClassedSlices, SomeSlices
 from tools.data.slice_datalist import slice_datalist
 from tools.datasets.bleedings import RSNA_ICH
 from tools.datasets.brats import BRATS
@@ -60,5 +61,6 @@ def test_pictures(tmp_path, zipped):
     assert len(store) == 22  # the first is blank
     assert store[0]["image"].unique().tolist() == pytest.approx([10 / 127.5 - 1], abs=1e-3)
     assert store.fields_of_view() == [[1.0, 16, 16]]
+    assert [SomeSlices(ClassedSlices(store), 2)[n]["id"] for n in range(2)] == ["006", "017"]
     with pytest.raises(ValueError, match="holds pictures, which have no labels"):
         slice_datalist(BRATS, place, "training", CHANNELS)

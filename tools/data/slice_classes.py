@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,12 @@ class SomeSlices(Dataset):
         if not 0 <= number < len(self):
             raise IndexError(f"slice {number} of {len(self)}")
         sample = self.slices[int(self.indices[number])]
-        volume = self.slices.store.ids[sample["volume"]]
-        sample |= {"seed": number, "id": f"{volume}_slice{sample['slice']:03d}"}
+        sample |= {"seed": number, "id": self._id(sample["volume"], sample["slice"])}
         return sample if self.transform is None else self.transform(sample)
+
+    def _id(self, volume: int, place: int) -> str:
+        """A volume's and the slice's place in it, or the name of a picture."""
+        names = self.slices.data[volume].get("names")
+        if names is None:
+            return f"{self.slices.store.ids[volume]}_slice{place:03d}"
+        return Path(names[place]).with_suffix("").as_posix().replace("/", "_")

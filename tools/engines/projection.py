@@ -241,7 +241,9 @@ def save_projections(
             target = torch.as_tensor(channels.join(*one))[0]
             found = projector(target, bar)
             rows = [panel(target), panel(found.image), panel((found.image - target).abs() - 1)]
-            picture = headed(grid(rows, ["target", "projection", "difference"]), channels.names)
+            told = f"projection\ndistance {found.distance:.3g}\nof the mean style {found.mean_distance:.3g}"
+            titles = ["target", told, "difference\nwhite: the whole scale"]
+            picture = headed(grid(rows, titles), channels.names)
             text = None if provenance is None else png_text(provenance.record())
             written.append(save_png(folder / f"{item['id']}.png", picture, text))
             write_torch_file(folder / f"{item['id']}.pt", {"w": found.w, "noise": found.noise})

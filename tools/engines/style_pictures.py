@@ -150,7 +150,10 @@ def save_mixing(
     for row in range(rows):
         begin = rows + columns + row * columns
         lines.append([pictures[row], *pictures[begin : begin + columns]])
-    titles = [f"coarse: layers 1 to {coarse}", *(f"seed {one}" for one in seeds[:rows])]
+    layers = samples.network.synthesis.num_ws
+    shared = {"rows": range(1, coarse + 1), "columns": range(coarse + 1, layers + 1)}
+    corner = [f"{what}: layers {of[0]} to {of[-1]}" for what, of in shared.items() if of]
+    titles = ["\n".join(corner), *(f"seed {one}" for one in seeds[:rows])]
     picture = headed(grid(lines, titles), ["", *(f"seed {one}" for one in seeds[rows:])])
     return save_png(path, picture, None if provenance is None else png_text(provenance.record(seed)))
 

@@ -34,7 +34,7 @@ class AdaptiveAugmentation(nn.Module):
         labels: number of label channels.
         strengths: factors of the probability of each transformation, see `Augmentation`.
         rotate_max: largest angle in degrees.
-        sizes: how far each goes, see `Augmentation`.
+        sizes: sizes of transformations, likewise.
         target: value of r that is aimed at.
         interval: iterations between two steps of p.
         speed: images in which p can go from 0 to 1; None takes 2% of the run, but 100 steps at least.

@@ -31,6 +31,7 @@ CUBES = (1.0, 1.0, 1.0)
 
 GAP = 2  # pixels between planes
 HEADING = 22  # pixels above a picture, where its columns are named
+TEXT = {True: 13, False: 10}  # height of letters, in pictures of 128 pixels or more and in smaller ones
 
 
 def planes_of(shape: Sequence[int]) -> tuple[str, ...]:
@@ -178,9 +179,9 @@ def grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None = No
     if titles is None:
         return canvas
     image = Image.fromarray(canvas)
-    draw = ImageDraw.Draw(image)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(TEXT[height >= 128])
     for i, title in enumerate(titles):
-        draw.text((GAP, i * height + GAP), title, fill=255, stroke_width=1, stroke_fill=0)
+        draw.text((GAP, i * height + GAP), title, fill=255, font=font, stroke_width=1, stroke_fill=0)
     return np.array(image)
 
 
@@ -190,7 +191,7 @@ def headed(picture: np.ndarray, columns: Sequence[str]) -> np.ndarray:
     draw = ImageDraw.Draw(image)
     width = picture.shape[1] // len(columns)
     for number, column in enumerate(columns):
-        draw.text((number * width + GAP, 3), column, fill=255, font=ImageFont.load_default(13))
+        draw.text((number * width + GAP, 3), column, fill=255, font=ImageFont.load_default(TEXT[True]))
     return np.array(image)
 
 

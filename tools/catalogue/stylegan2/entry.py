@@ -30,7 +30,7 @@ class StyleGAN2Bundle(SliceBundle):
         limit: greatest probability of adaptive augmentation; 0 for none.
         strengths: factors of the probability of each transformation, see `tools.losses.augmentation`.
         rotate_max: largest angle of it in degrees.
-        sizes: how far each goes, where not as in the paper.
+        sizes: sizes of transformations that are not the paper's, see there.
     """
 
     limit: float = 0.0
