@@ -20,11 +20,12 @@ PUBLISHED = [name for name in EVERY if name not in BUNDLES]
 TINY = {
     "image_size": 32,
     "latent_dim": 16,
-    "base_channels": 16,
-    "discriminator_channels": 64,
+    "base_channels": 8,
+    "discriminator_channels": 16,
     "sub_encoder_channels": 64,
     "channels": 8,
     "hidden_channels": 16,
+    "network_width": 4,
     "code_channels": 16,
     "network_channels": [8, 16],
     "channel_base": 256,
@@ -64,6 +65,12 @@ TINY_SLICES = TINY | {
     "batch_size": 16,
     "phantoms#count": 4,
     "phantoms#shape": [26, 40, 40],
+}
+
+# What a family cannot do with, or need not.
+OF_FAMILY = {
+    "ha_gan": {"base_channels": 16},  # of which half is normalised in groups of eight
+    "nodule_gan": {"batch_size": 4, "phantoms#count": 4},  # with several nodules each
 }
 
 
@@ -194,6 +201,7 @@ def tiny(bundle, folder, **overrides):
     """Overrides that make a bundle small, and have it write below ``folder``."""
     config = train_config(bundle)
     small = TINY_TRANSLATION if translates(bundle) else TINY_SLICES if makes_slices(bundle) else TINY
+    small = small | OF_FAMILY.get(family(bundle), {})
     known = {key: value for key, value in small.items() if key.split("#")[0] in config}
     return {"bundle_root": str(folder), **known, **overrides}
 

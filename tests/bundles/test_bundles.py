@@ -12,11 +12,8 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.bundle import (
-    ConfigParser,
-    ConfigWorkflow,
-    run,
-)
+from mlflow import MlflowClient
+from monai.bundle import ConfigParser, ConfigWorkflow, run
 from monai.data import load_decathlon_datalist
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -99,30 +96,42 @@ def test_a_batch_larger_than_the_data_is_refused_before_training(bundle, trained
 
 
 @pytest.fixture(scope="session")
-def first_epoch(bundle, trained, tmp_path_factory):
-    """A folder in which the bundle was trained for one epoch, followed by MLflow; tests must leave it as it is."""
-    folder = tmp_path_factory.mktemp(f"{bundle}_first_epoch")
+def mlflow_database(tmp_path_factory):
+    """The tables of MLflow, which take a second to make, without a run."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlruns.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(scope="session")
+def resumed(bundle, trained, mlflow_database, tmp_path_factory):
+    """A folder in which it went on after the first epoch, followed by MLflow; tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp(f"{bundle}_resumed")
     copy_phantoms(trained, folder)
-    run(config_file=config_file(bundle, "train"), tracking="mlflow", **tiny(bundle, folder, max_epochs=1))
+    shutil.copytree(trained / "models", folder / "models", ignore=shutil.ignore_patterns("*epoch=2.pt", "model*"))
+    (folder / "eval").mkdir()
+    shutil.copy(mlflow_database, folder / "eval")
+    run(config_file=config_file(bundle, "train"), tracking="mlflow", resume="auto", **tiny(bundle, folder))
     return folder
 
 
-def test_tracking_with_mlflow(bundle, first_epoch):
-    database = sqlite3.connect(next((first_epoch / "eval").glob("*.db")))
+def test_tracking_with_mlflow(bundle, resumed):
+    database = sqlite3.connect(resumed / "eval" / "mlruns.db")
     logged = {key for (key,) in database.execute("SELECT DISTINCT key FROM metrics")}
     parameters = dict(database.execute("SELECT key, value FROM params"))
     database.close()
-    assert {"fid", *update_names(bundle)} <= logged
+    updates = train_config(bundle)["train"]["updates"]
+    assert {"fid", *(update["name"] for update in updates if update.get("every", 1) == 1)} <= logged
     assert (parameters["image_size"], parameters["seed"]) == (str(TINY["image_size"]), "0")
     assert (parameters["bundle"], parameters["data.kind"]) == (bundle, "phantom")
     assert all(float(parameters[f"learning_rate.{update}"]) > 0 for update in update_names(bundle))
 
 
-def test_resumed_training_equals_uninterrupted_training(bundle, trained, first_epoch, tmp_path):
-    folder = tmp_path / "resumed"
-    shutil.copytree(first_epoch, folder)
-    run(config_file=config_file(bundle, "train"), **tiny(bundle, folder, resume="auto"))
-    assert_equal_networks(networks_of(folder, 2), networks_of(trained, 2))
+def test_resumed_training_equals_uninterrupted_training(bundle, trained, resumed):
+    """From the first epoch's checkpoint, which is not written again, to the last bit of the second's."""
+    first, kept = (folder / "models" / "checkpoint_epoch=1.pt" for folder in (trained, resumed))
+    assert first.stat().st_mtime_ns == kept.stat().st_mtime_ns
+    assert_equal_networks(networks_of(resumed, 2), networks_of(trained, 2))
 
 
 def test_generation(bundle, trained, tmp_path):
@@ -211,8 +220,10 @@ def test_generation_with_labels(bundle, trained, tmp_path):
 def test_inference_without_weights_says_what_to_do(bundle, trained, tmp_path):
     given = trained / "phantoms" / ("Test_Sets" if "modalities" in train_config(bundle) else "")
     data = {"dataset_dir": str(given)} if translates(bundle) else {"num_volumes": 1}
+    few = tiny_phantoms(bundle) if takes_data(bundle) else {}
+    copy_phantoms(trained, tmp_path)
     with pytest.raises(RuntimeError) as error:
-        run(config_file=config_file(bundle, "inference"), bundle_root=str(tmp_path), image_size=32, **data)
+        run(config_file=config_file(bundle, "inference"), bundle_root=str(tmp_path), image_size=32, **data, **few)
     assert "no weights at" in str(error.value.__cause__)
     assert "Train the bundle first" in str(error.value.__cause__)
 
@@ -381,7 +392,8 @@ def test_two_processes_train_as_one(bundle, trained, tmp_path):
     assert len(list((together / "models").glob("checkpoint_epoch=1.pt"))) == 1
 
     files = [config_file(bundle, "train"), overlays[0]]
-    run(config_file=files, **tiny(bundle, alone, max_epochs=1, **own | {"batch_size": 2 * own["batch_size"]}))
+    joined = own | {"batch_size": 2 * own["batch_size"], "val_interval": 2}  # without a validation
+    run(config_file=files, **tiny(bundle, alone, max_epochs=1, **joined))
     one = networks_of(alone, 1)
     for name, state in first.items():
         torch.testing.assert_close(state, one[name], rtol=1e-3, atol=1e-4)
