@@ -21,11 +21,15 @@ def pytest_collection_modifyitems(items):
     The longest come first, so that no process is left with them when the others have ended.
     """
     for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        sibling = parameters.get("sibling")
-        group = parameters.get("bundle") or (sibling and f"siblings of {family(sibling)}")
-        item.add_marker(pytest.mark.xdist_group(group or item.path.as_posix()))
-    items.sort(key=lambda item: "bundle" not in getattr(getattr(item, "callspec", None), "params", {}))
+        item.add_marker(pytest.mark.xdist_group(_of_bundle(item) or item.path.as_posix()))
+    items.sort(key=lambda item: _of_bundle(item) is None)
+
+
+def _of_bundle(item):
+    """The bundle or the family that a test is of, if it is of one."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    sibling = parameters.get("sibling")
+    return parameters.get("bundle") or (sibling and f"siblings of {family(sibling)}")
 
 
 def pytest_make_parametrize_id(val, argname):

@@ -78,6 +78,8 @@ def run(job: dict) -> int:
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    # one job compiles a bundle's tools for the next
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(Path(job["log"]).with_name("compiled"))
     os.chdir(job["folder"])
     sys.path.insert(0, os.getcwd())
     program = job["program"]

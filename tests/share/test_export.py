@@ -12,19 +12,28 @@ import torch
 from monai.bundle import ConfigParser, ckpt_export, onnx_export
 
 from tests.share.helpers import untrained
-from tests.tiny import REPOSITORY, TINY, config_file, denoises, train_config
+from tests.tiny import REPOSITORY, TINY, config_file, denoises, tiny, train_config
 from tools.__main__ import main
 from tools.catalogue.write import bundles
 from tools.share.torchscript import normalised
 from tools.share.zoo import scripts
 
 BATCHES = (1, 2, 5)
+SIZES = (
+    "image_size",
+    "latent_dim",
+    "style_dim",
+    "base_channels",
+    "channels",
+    "channel_base",
+    "channel_max",
+    "network_width",
+)
 
 
 def small(bundle):
     """Sizes of a small network, of those that the bundle's networks have."""
-    keys = ("image_size", "latent_dim", "base_channels", "channels")
-    return {key: TINY[key] for key in keys if key in train_config(bundle)}
+    return {key: value for key, value in tiny(bundle, ".").items() if key in SIZES}
 
 
 def made(bundle, **overrides):

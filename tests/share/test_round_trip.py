@@ -18,6 +18,7 @@ from tests.tiny import (
     asked,
     few_steps,
     labels,
+    one_of_each_family,
     tiny,
     tiny_phantoms,
     train_config,
@@ -72,34 +73,44 @@ def volumes(folder):
     return {path.name: np.asarray(nibabel.load(path).dataobj) for path in sorted(found)}
 
 
-def inference_options(bundle):
-    return as_options(asked(bundle, num_volumes=1, seed=4))
+def infer(bundle, folder, machine, *options, config="configs/inference.json"):
+    """Run inference in a folder; it takes the code from the bundle's own."""
+    options = [*as_options(asked(bundle, num_volumes=1, seed=4)), *options]
+    return machine.bundle("run", "--config_file", config, *options, folder=folder)
 
 
-def test_inference_from_its_folder_and_from_elsewhere(bundle, downloaded, machine, tmp_path):
-    """The same volumes, by the archive's own code, although another `tools` lies in the working folder."""
-    folder = downloaded
-    options = inference_options(bundle)
-    used = machine.bundle("run", "--config_file", "configs/inference.json", *options, folder=folder)
-    assert Path(used).parent == folder / "tools"
-    here = volumes(folder / "eval")
-    assert here
-    (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "__init__.py").write_text("raise ImportError('another program')\n")
-    where = ["--config_file", folder / "configs" / "inference.json"]
-    used = machine.bundle("run", *where, *options, "--output_dir", tmp_path / "out", folder=tmp_path)
-    assert Path(used).parent == folder / "tools"
-    there = volumes(tmp_path / "out")
-    assert there.keys() == here.keys()
-    for name, values in here.items():
-        assert np.array_equal(values, there[name])
+@pytest.fixture(scope="session")
+def made(bundle, downloaded, machine):
+    """What inference makes in the bundle's own folder."""
+    used = infer(bundle, downloaded, machine)
+    assert Path(used).parent == downloaded / "tools"
+    return volumes(downloaded / "eval")
+
+
+def test_inference_from_its_folder(bundle, downloaded, made):
+    """The same volumes as `tools.collection` makes."""
+    assert made
     if not translates(bundle):
-        (made,) = collection.generate(bundle, n=1, seed=4, folder=folder.parent, **asked(bundle))
-        image = made["image"][0].numpy()
+        (sample,) = collection.generate(bundle, n=1, seed=4, folder=downloaded.parent, **asked(bundle))
+        image = sample["image"][0].numpy()
         if labels(bundle):  # written in the unit of its window, MR from 0 to 1000
             (scale,) = {str(scale): scale for scale in train_config(bundle)["images"].values()}.values()
             image = Window.of(scale if isinstance(scale, list) else (0, 1000)).unscale(image.clip(-1, 1))
-        assert np.abs(image - next(iter(here.values()))).max() <= 1
+        assert np.abs(image - next(iter(made.values()))).max() <= 1
+
+
+@pytest.mark.parametrize("bundle", one_of_each_family()[:1], indirect=True)
+def test_inference_from_elsewhere(bundle, downloaded, made, machine, tmp_path):
+    """The same volumes, by the archive's own code, although another `tools` lies in the working folder."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "__init__.py").write_text("raise ImportError('another program')\n")
+    config = downloaded / "configs" / "inference.json"
+    used = infer(bundle, tmp_path, machine, "--output_dir", tmp_path / "out", config=config)
+    assert Path(used).parent == downloaded / "tools"
+    there = volumes(tmp_path / "out")
+    assert there.keys() == made.keys()
+    for name, values in made.items():
+        assert np.array_equal(values, there[name])
 
 
 def test_fine_tuning_starts_from_the_packed_weights(bundle, downloaded, machine, trained):
