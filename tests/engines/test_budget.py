@@ -24,7 +24,7 @@ class Clock:
         return self.now
 
 
-def train(folder, seen=None, stop_after=None, earlier=None, save_seconds=None, **options):
+def train(folder, seen=None, stop_after=None, earlier=None, save_seconds=None, lengths=None, **options):
     """The budget of a run of three iterations an epoch and four images an iteration, and iteration after iteration."""
     game = make_game()
     models = {"model": game.generator}
@@ -34,6 +34,9 @@ def train(folder, seen=None, stop_after=None, earlier=None, save_seconds=None, *
     checkpoint = TrainingCheckpoint(
         folder, models, {}, resume="auto", save_interval=1000, also=also, save_seconds=save_seconds
     )
+    if lengths is not None:  # of the run, as each iteration is told
+        draw = game.draw
+        game.draw = lambda batch, draws: lengths.append(draws.iterations) or draw(batch, draws)
     trainer = make_trainer(game, data=make_data(), max_epochs=1000, train_handlers=[checkpoint, budget])
     if seen is not None:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.iteration))
@@ -62,6 +65,19 @@ def test_images_are_exactly_those_of_the_budget(tmp_path, images):
     assert [moment(tmp_path, name)["images"] for name in ("0", "1")] == [0, images]
     assert moment(tmp_path, "half")["images"] == -(-images // 8) * 4
     assert settings_in(read_state_dict(tmp_path / "moments/1.pt"))["a"] == 1
+
+
+@pytest.mark.parametrize(("budget", "iterations"), [({"images": 18}, 5), ({"seconds": 7.0}, 7)])
+def test_what_follows_from_the_length_of_a_run_is_told_the_budgets(tmp_path, budget, iterations):
+    """Adaptive augmentation would stand still in a run of a thousand epochs; before the first step nobody knows."""
+    lengths = []
+    first = train(tmp_path / "first", lengths=lengths, **budget)
+    assert lengths == [3000] + [iterations] * (iterations - 1)
+    lengths = []
+    whole = {name: 2 * value for name, value in budget.items()}
+    train(tmp_path / "second", lengths=lengths, earlier=first, **whole)
+    own = -(-(whole["images"] - 20) // 4) if "images" in budget else 7
+    assert lengths == [3000] + [own] * (own - 1)
 
 
 def test_seconds_are_those_of_batches_and_iterations(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ class Budget:
     these weights and the start of the process do not count. What was spent is part of the training's state (give this
     to the ``TrainingCheckpoint`` in ``also``), so that a training that was killed is charged for what its weights have
     seen, and not for iterations that were lost with the process.
+
+    What follows from the length of a run, as the speed of adaptive augmentation does, takes it from `length`.
 
     A training ends after the first iteration at which the budget is spent; of images that is exact where the budget is
     a multiple of the batch. One that goes on at its end trains no more. Attach it after the ``TrainingCheckpoint``.
@@ -76,6 +79,7 @@ class Budget:
         self._kept: set[str] = set()
 
     def attach(self, engine: AlternatingTrainer) -> None:
+        engine.length = lambda: self.length(engine)
         engine.add_event_handler(Events.STARTED, self._look)
         engine.add_event_handler(Events.GET_BATCH_STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._count)
@@ -97,6 +101,14 @@ class Budget:
     def share(self) -> float:
         """The share of the budget that is spent, 1 or a little more at the end."""
         return self.seen / self.images if self.seconds is None else self.elapsed / self.seconds
+
+    def length(self, engine: AlternatingTrainer) -> int:
+        """Iterations that this stage will have had at its end, if it goes on as it went; before that all its epochs."""
+        name, budget = ("seen", self.images) if self.seconds is None else ("elapsed", self.seconds)
+        budget -= 0 if self.earlier is None else getattr(self.earlier, name)
+        if not self._own[name]:
+            return engine.state.max_epochs * engine.state.epoch_length
+        return max(self._own["iterations"], math.ceil(self._own["iterations"] * budget / self._own[name]))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what this stage has spent, and the moments whose weights are kept."""

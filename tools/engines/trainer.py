@@ -76,7 +76,11 @@ class AlternatingTrainer(SupervisedTrainer):
         prepared: number of images for which ``prepare`` was called last, that of before the last batch.
         averages: averages of ``ema``, as a list.
         networks: all networks that are trained, by name.
+        length: function that gives the iterations of the whole run, where something else than its epochs ends it, such
+            as a ``Budget``; None: all of its epochs.
     """
+
+    length: Callable[[], int] | None = None  # set by handlers, which are attached before all else
 
     def __init__(
         self,
@@ -219,7 +223,7 @@ class AlternatingTrainer(SupervisedTrainer):
 
     def _run_updates(self, engine: AlternatingTrainer, batchdata: dict) -> list[dict]:
         iteration = engine.state.iteration - 1
-        total = engine.state.max_epochs * engine.state.epoch_length
+        total = engine.state.max_epochs * engine.state.epoch_length if self.length is None else self.length()
         rank, world_size = rank_and_world_size()
         size = rows(batchdata)
         images = size * world_size
