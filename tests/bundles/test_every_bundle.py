@@ -140,6 +140,8 @@ def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
         few["batch_size"] = 44  # of slices, of which some bundles have 45
     if train_config(sibling).get("choice", {}).get("labels"):  # which few slices show
         few["batch_size"] = 8
+    if "epsilon" in train_config(sibling):
+        few["epsilon"] = 50.0
     small = tiny(sibling, tmp_path, **few)
     keep = phantoms(sibling, tmp_path)
     training = set_up("train", config_file(sibling, "train"), **small)
@@ -151,6 +153,9 @@ def test_one_iteration_and_one_inference(sibling, phantoms, tmp_path):
     settings = json.loads((tmp_path / "models" / "model.json").read_text())
     assert settings["bundle"] == sibling
     assert settings["data"]["kind"] == "phantom"
+    if "epsilon" in few:
+        assert 0 < settings["privacy"]["epsilon"] <= 50
+        assert settings["privacy"]["noise_multiplier"] > 0
 
     root = {"bundle_root": str(tmp_path)}
     same_phantoms = {key: value for key, value in small.items() if key.startswith("phantoms#")}

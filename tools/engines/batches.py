@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import torch
@@ -41,7 +42,8 @@ def split(batch: dict, parts: int, size: int) -> Iterator[tuple[dict, float]]:
         raise ValueError(f"a batch of {size} cannot be accumulated in {parts} parts. Lower --accumulation to {size}.")
     for numbers in torch.arange(size).tensor_split(parts):
         first, last = int(numbers[0]), int(numbers[-1]) + 1
-        part = {key: _rows_of(value, first, last, size) for key, value in batch.items()}
+        part = copy(batch)
+        part.update({key: _rows_of(value, first, last, size) for key, value in batch.items()})
         yield part, (last - first) / size
 
 

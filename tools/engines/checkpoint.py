@@ -17,6 +17,7 @@ from torch import nn
 
 from tools.engines.hyperparameters import differences
 from tools.engines.lock import hold
+from tools.engines.private_training import check_resumed
 from tools.engines.processes import decided_by_first, rank_and_world_size
 from tools.engines.state import is_within, progress, restore, state_of, upgraded
 from tools.engines.trainer import AlternatingTrainer
@@ -191,6 +192,7 @@ class TrainingCheckpoint:
 
     def _load(self, engine: AlternatingTrainer, path: Path, state: dict) -> None:
         then = state.get("settings", {})
+        check_resumed(then, self.settings)
         try:
             changed = restore(engine, self.evaluator, state, self.also)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:

@@ -13,12 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from scipy.special import gammaln, logsumexp
 from torch import Tensor
 
 ORDERS = (*range(2, 65), *range(72, 257, 8), *range(320, 1025, 64))
 """Orders alpha of the Rényi divergence among which the best is taken."""
+
+MOST_NOISE = 1e4
+"""Noise multiplier above which nothing is learnt."""
 
 
 def private_gradient(
@@ -28,7 +32,7 @@ def private_gradient(
     max_norm: float,
     noise_multiplier: float,
     expected: float,
-    generator: torch.Generator | None = None,
+    generator: np.random.Generator | None = None,
 ) -> list[Tensor]:
     """Gradient of a loss that tells little of any one example (Abadi et al. 2016, Algorithm 1).
 
@@ -44,7 +48,8 @@ def private_gradient(
         max_norm: Euclidean norm C to which each example's gradient is clipped; infinity clips none.
         noise_multiplier: sigma, 0 for no noise and no privacy.
         expected: expected number L of examples.
-        generator: source of the noise, on the parameters' device; None takes torch's own.
+        generator: source of the noise; None takes the operating system's entropy, as a guarantee needs it: who knows
+            the seed takes the noise away.
 
     Returns:
         A gradient for each parameter.
@@ -75,8 +80,9 @@ def private_gradient(
         for whole, one in zip(total, found, strict=True):
             whole += share * one
     if noise_multiplier:
+        generator = generator or np.random.default_rng()
         for whole in total:
-            noise = torch.randn(whole.shape, generator=generator, device=whole.device, dtype=whole.dtype)
+            noise = torch.from_numpy(generator.standard_normal(whole.shape, np.float32)).to(whole)
             whole += noise_multiplier * max_norm * noise
     return [whole / expected for whole in total]
 
@@ -96,15 +102,15 @@ def renyi_divergence(order: int, sampling_rate: float, noise_multiplier: float) 
         return 0.0
     if sampling_rate == 1:
         return order / (2 * noise_multiplier**2)
-    terms = [
+    k = np.arange(order + 1)
+    terms = (
         gammaln(order + 1)
         - gammaln(k + 1)
         - gammaln(order - k + 1)
         + (order - k) * math.log1p(-sampling_rate)
         + k * math.log(sampling_rate)
         + (k * k - k) / (2 * noise_multiplier**2)
-        for k in range(order + 1)
-    ]
+    )
     return max(0.0, float(logsumexp(terms)) / (order - 1))
 
 
@@ -140,3 +146,27 @@ def epsilon_of(sampling_rate: float, noise_multiplier: float, steps: int, delta:
         for order in ORDERS
     ]
     return max(0.0, min(bounds))
+
+
+def noise_for(epsilon: float, sampling_rate: float, steps: int, delta: float) -> float:
+    """The least noise multiplier sigma, up to a thousandth, with which so many steps cost no more than epsilon.
+
+    Args:
+        epsilon: epsilon that is allowed, more than 0.
+        sampling_rate: probability with which a person is in a batch, as for `epsilon_of`.
+        steps: number of steps.
+        delta: probability with which the bound may fail.
+
+    Raises:
+        ValueError: an epsilon of 0 or less, or so small that no noise up to 10,000 is enough.
+    """
+    low, high = 0.0, MOST_NOISE
+    if not epsilon > 0 or epsilon_of(sampling_rate, high, steps, delta) > epsilon:
+        raise ValueError(
+            f"epsilon is {epsilon}, which {steps} steps with a rate of {sampling_rate:g} and delta {delta:g} cannot "
+            "keep; expected a number above 0, such as 8"
+        )
+    while high - low > 1e-3 * high:
+        middle = math.sqrt(low * high) if low else high / 2
+        low, high = (low, middle) if epsilon_of(sampling_rate, middle, steps, delta) <= epsilon else (middle, high)
+    return high

@@ -304,6 +304,7 @@ RULES: dict[str, Rule] = {
     "every": EachNetwork(whole(1)),
     "adversarial": one_of("wasserstein", "logistic"),
     "lipschitz": one_of("penalty", "clipping"),
+    **{"epsilon": optional(number(1e-3)), "delta": number(0, 1), "max_norm": number(1e-9)},
     **dict.fromkeys(("generator_architecture", "discriminator_architecture"), one_of("orig", "skip", "resnet")),
     "ramp_up": optional(number(0)),
     **dict.fromkeys(("label_weight", "reconstruction_weight"), number(0)),

@@ -20,7 +20,8 @@ from tools.engines.lock import release_folders
 from tools.engines.passes import Passes
 from tools.engines.processes import average_over_processes, forget_unused, rank_and_world_size, share_weights
 from tools.engines.stopping import StopSignals, received_by_any, shield_workers
-from tools.engines.update import Update
+from tools.engines.update import Update, all_terms
+from tools.engines.withholding import Withheld, private_among
 
 OVERFLOWS = 20
 """Steps in a row that an update may lose to overflow in fp16: a scale that begins at 65536 is below 0.1 by then."""
@@ -146,6 +147,7 @@ class AlternatingTrainer(SupervisedTrainer):
     def set_updates(self, updates: Sequence[Update]) -> None:
         """Train by these updates from now on. One of a name that there was before goes on with its scale in fp16."""
         check_updates(updates, self.averages)
+        self.private = private_among(updates, self.accumulation, self.precision)
         self.updates = list(updates)
         self.optimizer = updates[0].optimizer
         self.networks = {name: network for update in updates for name, network in update.networks.items()}
@@ -226,7 +228,8 @@ class AlternatingTrainer(SupervisedTrainer):
         total = engine.state.max_epochs * engine.state.epoch_length if self.length is None else self.length()
         rank, world_size = rank_and_world_size()
         size = rows(batchdata)
-        images = size * world_size
+        # of private batches not even the size may show
+        images = (size if self.private is None else self.private.private.batch_size) * world_size
         self.images = iteration * images if self.images is None else self.images
         draws = Draws(self.seed, iteration, engine.state.device, rank, world_size, total, self.images)
         batch = self.draw(to_device(batchdata, engine.state.device), draws)
@@ -240,7 +243,8 @@ class AlternatingTrainer(SupervisedTrainer):
                 losses[f"{update.name}/rests"] = float(rests)
                 if rests:
                     continue
-            losses |= self._run(update, batch, size)
+            seen = batch if self.private in (None, update) else Withheld(batch, update.name, self.private.name)
+            losses |= self._run(update, seen, size)
             due.append(update)
         for average in self.averages:
             if any(average.source[0] in update.networks.values() for update in due):
@@ -259,12 +263,7 @@ class AlternatingTrainer(SupervisedTrainer):
         update.optimizer.zero_grad(set_to_none=True)
         scaler = self.scalers[update.name]
 
-        terms: dict[str, Tensor] = {}
-        for part, share in split(batch, rows if update.one_by_one else self.accumulation, rows):
-            for losses in self._losses(update, part):
-                scaler.scale(share * update.gain * sum(losses.values())).backward()
-                for name, loss in losses.items():
-                    terms[name] = terms.get(name, 0) + share * loss.detach().float()
+        terms = self._put_gradient(update, batch, rows, scaler)
         asked = self.signals.tensor(self.state.device)
         had = average_over_processes(update.parameters, [*terms.values(), asked])
         scaler.unscale_(update.optimizer)
@@ -289,6 +288,19 @@ class AlternatingTrainer(SupervisedTrainer):
         scaler.update()
         update.optimizer.zero_grad(set_to_none=True)  # gradients are as large as the networks: not kept for later
         return {update.name: total} | {f"{update.name}/{name}": value for name, value in values.items()}
+
+    def _put_gradient(self, update: Update, batch: dict, rows: int, scaler: torch.amp.GradScaler) -> dict[str, Tensor]:
+        """Give an update's parameters their gradient; returns the terms of its loss."""
+        if update.private is not None:
+            losses = lambda part: all_terms(self._losses(update, part))  # noqa: E731
+            return update.private.put_gradient(update.parameters, update.gain, batch, rows, losses)
+        terms: dict[str, Tensor] = {}
+        for part, share in split(batch, rows if update.one_by_one else self.accumulation, rows):
+            for losses in self._losses(update, part):
+                scaler.scale(share * update.gain * sum(losses.values())).backward()
+                for name, loss in losses.items():
+                    terms[name] = terms.get(name, 0) + share * loss.detach().float()
+        return terms
 
     def _losses(self, update: Update, batch: dict) -> Iterator[dict[str, Tensor]]:
         """The terms of an update's loss, those together that share a backward pass."""

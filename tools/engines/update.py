@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from tools.engines.private_training import PrivateTraining
+
 Terms = dict[str, Tensor]
 """Terms of a loss by name."""
 
@@ -45,6 +47,8 @@ class Update:
         start: first iteration in which the update runs, counted from 0, for a loss that begins late.
         rests: batch -> whether the update is left out of an iteration in which it is due, the same in all processes.
             The trainer logs it, 1 or 0, as "<update>/rests".
+        private: way in which its gradient is clipped for each row and gets noise; no other update then sees real
+            images. None for the ordinary gradient.
 
     Attributes:
         schedule: schedule of the learning rate, None for a rate that stays.
@@ -63,6 +67,7 @@ class Update:
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
         start: int = 0,
         rests: Callable[[dict], bool] | None = None,
+        private: PrivateTraining | None = None,
     ) -> None:
         self.name = name
         self.networks = dict(networks)
@@ -74,6 +79,7 @@ class Update:
         self.max_grad_norm = max_grad_norm
         self.one_by_one = one_by_one
         self.rests = rests
+        self.private = private
         self.schedule = None if schedule is None else schedule(optimizer)
         if every < 1:
             raise ValueError(f"update '{name}': every is {every}, expected 1 or more.")

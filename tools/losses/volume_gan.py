@@ -37,6 +37,9 @@ class VolumeObjective:
     shares: tuple[str, ...] = ("share",)
     """Mixing shares that penalties need, [B] each."""
 
+    rows: int | None = None
+    """Number of latents of each update; None for as many as there are real volumes."""
+
     def __init__(self, generator: VolumeGenerator, discriminator: nn.Module, channels: Channels | None = None) -> None:
         self.generator = generator
         self.discriminator = discriminator
@@ -57,7 +60,7 @@ class VolumeObjective:
         real, counted = real_sample(batch, self.channels), None
         if self.channels is not None and self.channels.labels:
             counted = self.channels.counted(batch["label"], batch.get("known"))
-        drawn = {f"{update}_latent": self.latent(len(real), draws) for update in self.latents}
+        drawn = {f"{update}_latent": self.latent(self.rows or len(real), draws) for update in self.latents}
         return {"real": real, "counted": counted, **drawn, **{share: draws.uniform(len(real)) for share in self.shares}}
 
     def latent(self, rows: int, draws: Draws) -> Tensor:
@@ -100,6 +103,9 @@ class WassersteinObjective(VolumeObjective):
         penalty_per_voxel: True penalises the gradient at each voxel by itself, as Kwon et al.'s notebook does. Each of
             262,144 voxels is then to have the slope that the theory asks of the whole volume, so it is off by default.
         clip: limit of the absolute weights with "clipping".
+        rows: number of latents of each update, whatever the batch has: for a private training, in which nobody is to
+            know how many real volumes there are in it. D then compares each with one of so many samples, which are
+            made before. None takes as many as there are real volumes.
     """
 
     def __init__(
@@ -111,6 +117,7 @@ class WassersteinObjective(VolumeObjective):
         penalty: float = 10.0,
         penalty_per_voxel: bool = False,
         clip: float = 0.01,
+        rows: int | None = None,
     ) -> None:
         super().__init__(generator, discriminator, channels)
         check_choice("lipschitz", lipschitz, ("penalty", "clipping"))
@@ -118,13 +125,25 @@ class WassersteinObjective(VolumeObjective):
         self.penalty = penalty
         self.penalty_per_voxel = penalty_per_voxel
         self.clip = clip
+        self.rows = rows
+
+    def draw(self, batch: dict, draws: Draws) -> dict:
+        """What `VolumeObjective.draw` draws; with ``rows`` also "made" [B, channels, D, H, W], samples for D's rows."""
+        drawn = super().draw(batch, draws)
+        if self.rows is None:
+            return drawn
+        with torch.no_grad():
+            made = self.generator(drawn.pop("discriminator_latent"))
+        return drawn | {"made": made[torch.arange(len(drawn["real"])) % self.rows]}
 
     def discriminator_loss(self, batch: dict) -> Iterator[dict[str, Tensor]]:
         """D(G(z)); lambda (|dD/dx| - 1)^2 in between; -D(x)."""
         if self.lipschitz == "clipping":
             clip_weights(self.discriminator, self.clip)
-        with torch.no_grad():
-            made = self.generator(batch["discriminator_latent"])
+        made = batch.get("made")
+        if made is None:
+            with torch.no_grad():
+                made = self.generator(batch["discriminator_latent"])
         yield {"fake": wasserstein(self.discriminator(made), real=False)}
         if self.lipschitz == "penalty":
             mixed = wasserstein_penalty(

@@ -33,6 +33,7 @@ class Method:
         options: further options of the training.
         loss_options: arguments of the objective.
         labelled_loss: arguments of the objective where there are labels.
+        private: True where the discriminator can learn by private gradients.
         uniform: True where latents are uniform in [0, 1), not normal.
         latent_dim: size of the latent vector in the paper.
     """
@@ -52,6 +53,7 @@ class Method:
     options: Config = field(default_factory=dict)
     loss_options: Config = field(default_factory=dict)
     labelled_loss: Config = field(default_factory=dict)
+    private: bool = False
     uniform: bool = False
     latent_dim: int = 1000
 

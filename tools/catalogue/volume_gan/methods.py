@@ -17,18 +17,18 @@ def judge(name: str = "discriminator", **more: str | int) -> Config:
     return learn(name, {name: f"@{name}"}, **more)
 
 
-def each(name: str, network: str) -> Config:
+def each(name: str, network: str, **more: str) -> Config:
     """An update that has its own interval, an option."""
     chosen = f"$torch.optim.RMSprop({network}.parameters(), lr=@learning_rates#{name}) if @lipschitz == 'clipping' "
     adam = f"else torch.optim.Adam({network}.parameters(), lr=@learning_rates#{name}, betas=tuple(@betas))"
     role = "generator" if name == "generator" else name
-    return learn(role, {role: network}, chosen + adam, every=f"@every#{name}", **ONE_AFTER_THE_OTHER)
+    return learn(role, {role: network}, chosen + adam, every=f"@every#{name}", **ONE_AFTER_THE_OTHER, **more)
 
 
 WGAN_GP = Method(
     name="WGAN-GP",
     objective="volume_gan.WassersteinObjective",
-    updates=(each("discriminator", "@discriminator"), each("generator", "@network")),
+    updates=(each("discriminator", "@discriminator", private="@private"), each("generator", "@network")),
     learning_rates={
         "discriminator": "$0.0001 if @lipschitz == 'penalty' else 0.00005",
         "generator": "$0.0001 if @lipschitz == 'penalty' else 0.00005",
@@ -39,8 +39,21 @@ WGAN_GP = Method(
         "norm": "$'layer' if @lipschitz == 'penalty' else 'batch'",
         "score_map": False,
     },
-    options={"lipschitz": "penalty", "every": {"discriminator": 1, "generator": 5}},
-    loss_options={"lipschitz": "@lipschitz", "penalty": 10.0, "penalty_per_voxel": False, "clip": 0.01},
+    options={
+        "lipschitz": "penalty",
+        "every": {"discriminator": 1, "generator": 5},
+        "epsilon": None,
+        "delta": 1e-5,
+        "max_norm": 1.0,
+    },
+    loss_options={
+        "lipschitz": "@lipschitz",
+        "penalty": 10.0,
+        "penalty_per_voxel": False,
+        "clip": 0.01,
+        "rows": "$None if @epsilon is None else @batch_size",
+    },
+    private=True,
     authors="M. Arjovsky, S. Chintala and L. Bottou, and I. Gulrajani and others; in 3D by G. Kwon, C. Han and D. Kim",
     papers=(papers.WGAN_GP, papers.WGAN, papers.KWON),
     description="A Wasserstein GAN of whole {what} volumes, with a penalty of the critic's gradient or clipped "

@@ -22,6 +22,9 @@ OPTIONS = {
         "lipschitz": "how the discriminator is held: by a `penalty` of its gradient, WGAN-GP, or by `clipping` its "
         "weights, WGAN",
         "every": "interval in iterations of these updates",
+        "epsilon": "trains the discriminator with differential privacy of this epsilon, see below; null without",
+        "delta": "with `epsilon`: probability with which its bound may fail, far below 1 / number of people",
+        "max_norm": "with `epsilon`: norm to which the gradient of each person's volume is clipped",
         "generator_steps": "steps that the generator takes on one gradient; 2 in the released code",
         "discriminator_def#norm": "normalisation of the discriminator: `layer`, `batch` or `none`",
         "discriminator_def#score_map": "several scores of a volume, of which the mean is taken",

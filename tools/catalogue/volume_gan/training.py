@@ -66,23 +66,59 @@ def train(bundle: VolumeGANBundle) -> Config:
         },
         "models": {"model": "$@ema.module", **({"encoder": "$@encoder_ema.module"} if method.encoder else {})},
         **volume_maker.provenance(bundle),
-        **volume_maker.settings(bundle, metadata(bundle)["version"], making),
+        **(private_training() if method.private else {}),
+        **settings(bundle),
         "train": {
             **volume_maker.reading(bundle),
-            "dataloader": training_parts.training_loader(),
+            "dataloader": training_parts.training_loader() | (PRIVATE_BATCHES if method.private else {}),
             "inferer": making.inferer,
             "updates": list(method.updates),
             "handlers": training_parts.training_handlers(),
             "trainer": training_parts.trainer(
                 ema="$[@ema, @encoder_ema]" if method.encoder else "@ema",
                 compile="@compile",
-                max_epochs="$@max_epochs if @iterations is None else "
-                "epochs_for(@iterations, len(@train#dataset), @batch_size)",
+                max_epochs=f"${EPOCHS}",
             ),
         },
         "validate": volume_maker.validation(bundle, making),
         **training_parts.start_training(),
     }
+
+
+EPOCHS = "@max_epochs if @iterations is None else epochs_for(@iterations, len(@train#dataset), @batch_size)"
+
+PRIVATE_BATCHES = {
+    "sampler": "$@train#sampler if @private is None else None",
+    "batch_size": "$@batch_size if @private is None else 1",
+    "drop_last": "$@private is None and full_batches(@train#sampler, @batch_size)",
+    "batch_sampler": "$None if @private is None else @private.batches",
+}
+"""What a loader has otherwise where the training may be private: batches are then the sampler's."""
+
+
+def private_training() -> Config:
+    """Privacy of the discriminator's update, None without an epsilon."""
+    return {
+        "private": {
+            "_target_": "tools.engines.private_training.PrivateTraining",
+            "_disabled_": "$@epsilon is None",
+            "epsilon": "@epsilon",
+            "delta": "@delta",
+            "max_norm": "@max_norm",
+            "people": "$len(@train#dataset)",
+            "subjects": "$len(@provenance['subjects'])",
+            "batch_size": "@batch_size",
+            "epochs": f"${EPOCHS}",
+        }
+    }
+
+
+def settings(bundle: VolumeGANBundle) -> Config:
+    """What weights say of how they were trained, also how private that was."""
+    said = volume_maker.settings(bundle, metadata(bundle)["version"], maker(bundle))
+    if bundle.method.private:
+        said["settings"]["privacy"] = "$None if @private is None else @private.statement"
+    return said
 
 
 def average(network: str) -> Config:
