@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from PIL import Image
 
 from tools import collection
 from tools.__main__ import main
@@ -22,7 +23,9 @@ def test_every_bundle_is_on_it_with_a_command_that_names_its_config(page):
         assert bundle.metadata["description"].split(".")[0] in article.replace("&#39;", "'").replace("&#34;", '"')
         has_training = (bundle.folder / "configs/train.json").is_file()
         assert (f"bundles/{bundle.name}/configs/train.json" in article) == has_training
-        assert f"bundles/{bundle.name}/configs/inference.json" in article
+        for config in ("inference", "mixing", "interpolation", "reconstruct", "inpaint"):
+            has_it = (bundle.folder / f"configs/{config}.json").is_file()
+            assert (f"bundles/{bundle.name}/configs/{config}.json" in article) == has_it
         assert (f"fetch_weights {bundle.name} " in article) != has_training
         shown = [*(bundle.folder / "docs").glob("*.png"), *(bundle.folder / "docs").glob("*.jpg")]
         assert article.count("<img") == len(shown)
@@ -54,9 +57,11 @@ def test_numbers_of_an_evaluation_are_shown(tmp_path):
     report = {"spaces": {"radiomics": {"models": {"mine": {"fid": {"value": 12.345}, "recall": {"value": 0.5}}}}}}
     (tmp_path / "bundles/mine/eval").mkdir()
     (tmp_path / "bundles/mine/eval/report.json").write_text(json.dumps(report))
+    Image.new("L", (4, 4)).save(tmp_path / "bundles/mine/eval/mixing.png")
     main(["gallery", f"--output_dir={tmp_path}", f"--folder={tmp_path / 'bundles'}"])
     page = (tmp_path / "gallery.html").read_text(encoding="utf-8")
     assert "Mine &lt;1&gt;" in page
+    assert page.count("<figcaption>mixed styles, as made here</figcaption>") == page.count("<figure>") == 1
     assert "<td>fid (radiomics)</td><td>12.3</td>" in page
     assert "train.json" not in page
 

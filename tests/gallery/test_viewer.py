@@ -130,6 +130,13 @@ def test_images_without_a_list_are_cases_of_their_own(tmp_path):
     assert all(case.label is None for case in cases_of(tmp_path))
 
 
+def test_cases_without_labels_are_called_as_those_with(tmp_path):
+    files = ["imagesTr/s_seed00012_0000.nii.gz", "imagesTr/s_seed00012_0001.nii.gz"]
+    content = {"channel_names": {"0": "t1", "1": "t2"}, "training": [{"image": files}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert cases_of(tmp_path)[0].id == "s_seed00012"
+
+
 def test_labels_are_named_as_nnunet_or_the_decathlon_has_it(folder, tmp_path):
     content = json.loads((folder / "dataset.json").read_text())
     (tmp_path / "dataset.json").write_text(json.dumps(content | {"labels": {"0": "background", "2": "b", "1": "a"}}))

@@ -23,6 +23,17 @@ PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 KINDS = {"generate": "from noise", "translate": "image to image", "reconstruct": "reconstruction"}
 """Words for what a bundle does, on buttons."""
 
+FURTHER = {
+    "reconstruct": "Reconstruct",
+    "inpaint": "Paint into a scan",
+    "mixing": "Mix styles",
+    "interpolation": "Go from sample to sample",
+}
+"""Words for what other configs of a bundle do, which stand for themselves as `inference.json` does."""
+
+OF_STYLES = {"mixing.png": "mixed styles", "interpolation.png": "from sample to sample"}
+"""Pictures that these leave beside a bundle's samples."""
+
 REPORTS = ("report.json", "eval/report.json")
 """Where an evaluation of a bundle may lie in its folder."""
 
@@ -42,7 +53,7 @@ def gallery(
 
     Samples of a bundle can be scrolled in three planes, with their labels over them: those of the folders that are
     given, or those that its `inference.json` wrote into its `eval`. Each becomes a page of its own in `samples`, which
-    works from the disk, without a network and without the gallery.
+    works from the disk, without a network and without the gallery. Pictures of styles beside them are on the page.
 
     Args:
         output_dir: folder for the page.
@@ -70,7 +81,10 @@ def gallery(
         for bundle in found
         if folders[bundle.name] is not None
     }
-    entries = [_entry(bundle) | {"samples": shown.get(bundle.name, [])} for bundle in found]
+    entries = [
+        _entry(bundle, folders[bundle.name] or bundle.folder / "eval") | {"samples": shown.get(bundle.name, [])}
+        for bundle in found
+    ]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -83,15 +97,19 @@ def gallery(
     print(f"{len(entries)} bundles are on {path}" + (f", with {number} samples to scroll through" if number else ""))
 
 
-def _entry(bundle: Bundle) -> dict[str, Any]:
-    """What the page says of a bundle."""
+def _entry(bundle: Bundle, made: str | Path) -> dict[str, Any]:
+    """What the page says of a bundle, which has made samples in a folder."""
     metadata, where = bundle.metadata, _shown(bundle.folder)
     commands = []
     if bundle.name in SOURCES:
         commands.append(("Fetch the weights", f"python -m tools fetch_weights {bundle.name} --accept_license True"))
     if (bundle.folder / "configs" / "train.json").is_file():
         commands.append(("Train", f"python -m monai.bundle run --config_file {where}/configs/train.json"))
-    commands.append((_verb(bundle.kind), f"python -m monai.bundle run --config_file {where}/configs/inference.json"))
+    others = {name: words for name, words in FURTHER.items() if (bundle.folder / f"configs/{name}.json").is_file()}
+    commands += [
+        (words, f"python -m monai.bundle run --config_file {where}/configs/{name}.json")
+        for name, words in ({"inference": _verb(bundle.kind)} | others).items()
+    ]
     return {
         "name": bundle.name,
         "kind": bundle.kind,
@@ -100,7 +118,14 @@ def _entry(bundle: Bundle) -> dict[str, Any]:
         "data": metadata["data_source"],
         "references": metadata.get("references", []),
         "trained": bundle.is_trained,
-        "pictures": list(_pictures(bundle.folder / "docs")),
+        "pictures": [
+            *_pictures(bundle.folder / "docs"),
+            *(
+                _shown_as(path, f"{alt}, as made here")
+                for name, alt in OF_STYLES.items()
+                if (path := Path(made) / name).is_file()
+            ),
+        ],
         "commands": commands,
         "numbers": _numbers(bundle.folder),
         "words": " ".join(sorted(bundle.words() | {KINDS.get(bundle.kind, "")})).lower(),
@@ -128,8 +153,13 @@ def _pictures(docs: Path) -> Iterator[dict[str, str]]:
     for name, alt in sorted(dict(shown).items(), key=lambda one: text.index(one[0])):
         path = docs / name
         if path.suffix.lower() in PICTURES and path.is_file():
-            data = base64.b64encode(path.read_bytes()).decode("ascii")
-            yield {"src": f"data:{PICTURES[path.suffix.lower()]};base64,{data}", "alt": alt}
+            yield _shown_as(path, alt)
+
+
+def _shown_as(path: Path, alt: str) -> dict[str, str]:
+    """A picture as it stands in the page, with the text below it."""
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return {"src": f"data:{PICTURES[path.suffix.lower()]};base64,{data}", "alt": alt}
 
 
 def _numbers(folder: Path) -> Sequence[tuple[str, str]]:

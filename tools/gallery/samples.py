@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,8 @@ def cases_of(folder: str | os.PathLike) -> list[Case]:
         files = [_file(folder, path) for path in images]
         known = names if len(names) == len(files) else [f"image {number}" for number in range(len(files))]
         label = _file(folder, one["label"]) if "label" in one else None
-        cases.append(Case((label or files[0]).id, dict(zip(known, files, strict=True)), label, classes))
+        name = re.sub(r"_\d{4}$", "", files[0].id) if label is None else label.id  # without the number of its channel
+        cases.append(Case(name, dict(zip(known, files, strict=True)), label, classes))
     if not cases:
         raise FileNotFoundError(f"{listing} lists no case")
     return cases
