@@ -1,5 +1,6 @@
 """Every dataset of labelled slices through the configs that all its generators share, on few of its phantoms."""
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -58,6 +59,31 @@ def test_batches_and_validation_are_what_the_description_says(name, tmp_path):
     assert item["latent"].shape == (1, 4)
     said = parser.get_parsed_content("data_dir")
     assert str(tmp_path) in said
+    if len(data.images) > 1:
+        one_contrast_at_a_time(data, tmp_path, store, len(parser.get_parsed_content("validate#dataset")))
+
+
+def one_contrast_at_a_time(data, folder, store, shown):
+    """Every image of a slice is a sample, whose class says which, in training and validation."""
+    names = ["flair", "t1"]
+    classes = {"images": {"mr": 99.5}, "classes": {name: [name] for name in names}, "choice#foreground": "t1"}
+    parser = parsed(data, folder, **classes, balance={"oedema": 0.5})
+    parser.get_parsed_content("imports")
+    dataset = parser.get_parsed_content("train#dataset")
+    assert len(dataset) == 2 * len(store)
+    for index, sample in ((0, dataset[0]), (7, dataset[7])):
+        of = [*data.images].index(names[index % 2])
+        assert torch.equal(sample["image"], store[index // 2]["image"][of : of + 1])
+        assert torch.equal(sample["label"], store[index // 2]["label"])
+        assert (sample["class"], sample["modality"]) == (index % 2, names[index % 2])
+    drawn = np.array([i for _ in range(4) for i in parser.get_parsed_content("train#sampler")])
+    assert (store.pixels(["oedema"])[drawn // 2] > 0).mean() == pytest.approx(0.5, abs=0.2)
+    assert 0.3 < (drawn % 2).mean() < 0.7
+    assert parser.get_parsed_content("sample_channels").names == ("mr", *data.labels)
+    items = parser.get_parsed_content("validate#dataset")
+    assert {item["class"] for item in items} == {0, 1}
+    assert items[0]["id"].endswith(("_flair", "_t1"))
+    assert len(items) == shown
 
 
 def test_the_liver_by_option(tmp_path):

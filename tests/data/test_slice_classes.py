@@ -7,7 +7,16 @@ import torch
 
 from tools.data.balance import BalancedSampler
 from tools.data.sample_store import SampleStore
-from tools.data.slice_classes import ClassedSlices, SomeSlices, shown, slice_classes, slice_weights
+from tools.data.slice_classes import (
+    ClassedSlices,
+    SomeSlices,
+    modalities,
+    read_images,
+    shown,
+    slice_classes,
+    slice_weights,
+)
+from tools.datasets.brats import BRATS
 from tools.transforms.channels import Channels
 from tools.transforms.samples import sample_slices
 
@@ -110,3 +119,20 @@ def test_some_slices_are_spread_evenly_or_by_weight(store):
 def test_the_space_that_slices_cover(store):
     assert store.fields_of_view() == [[3.0, SIZE * 2.0, SIZE * 2.0]] * 2
     assert [item["id"] for item in ClassedSlices(store).data] == ["case0", "case1"]
+
+
+def test_classes_of_images_read_these_with_one_scale():
+    classes = {"T1": ["t1"], "FLAIR": ["flair"]}
+    assert modalities(classes, BRATS.images) == ("t1", "flair")
+    assert modalities({"no tumour": [], "tumour": ["oedema"]}, BRATS.images) == modalities({}, BRATS.images) == ()
+    assert read_images({"mr": 99.5}, classes, BRATS) == {"t1": 99.5, "flair": 99.5}
+    assert read_images({"t1": 99.5, "flair": 98}, {}, BRATS) == {"t1": 99.5, "flair": 98}
+    with pytest.raises(
+        ValueError, match=r"one at a time, t1, flair, and samples have 2: t1, t2\. Give one with the scale"
+    ):
+        read_images({"t1": 99.5, "t2": 99.5}, classes, BRATS)
+    for wrong in ({"T1": ["t1"], "rest": []}, {"a": ["t1", "t2"]}, {"a": ["t1"], "b": ["t1"]}):
+        with pytest.raises(
+            ValueError, match="where one is of an image each has to be, of another of t1, t1ce, t2, flair"
+        ):
+            modalities(wrong, BRATS.images)

@@ -35,6 +35,7 @@ NAMES = {
     "write_msd_phantoms": "tools.data.phantoms.msd",
     "write_rsna_ich_phantoms": "tools.data.phantoms.rsna_ich",
     "data_provenance": "tools.data.provenance",
+    "read_images": "tools.data.slice_classes",
     "slice_weights": "tools.data.slice_classes",
     "slice_datalist": "tools.data.slice_datalist",
     "unpaired": "tools.data.slices",

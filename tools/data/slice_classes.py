@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 from tools.data.balance import balanced_weights
 from tools.data.sample_store import SampleStore
 from tools.data.synthetic import seed_datalist
+from tools.datasets.record import Dataset as Record
 from tools.errors import did_you_mean
 
 
@@ -70,7 +72,56 @@ def slice_classes(store: SampleStore, classes: Mapping[str, Sequence[str]], find
     return index
 
 
-def slice_weights(store: SampleStore, balance: Mapping[str, float], findings: Sequence[str] = ()) -> Tensor | None:
+def modalities(classes: Mapping[str, Sequence[str]], images: Collection[str]) -> tuple[str, ...]:
+    """Images that classes are of, one each in their order; none where classes are of what slices show.
+
+    Args:
+        classes: rules of classes. Where each names one image, every image of a slice is a sample of its own, and its
+            class says which.
+        images: names of all images.
+
+    Raises:
+        ValueError: some classes are of an image and others are not, or of the same.
+
+    Example::
+
+        modalities({"T1": ["t1"], "FLAIR": ["flair"]}, BRATS.images)  # ("t1", "flair")
+    """
+    named = tuple(name for names in classes.values() for name in names if name in images)
+    if named and (any(len(names) != 1 for names in classes.values()) or len(set(named)) < len(classes)):
+        raise ValueError(
+            f"classes are {dict(classes)}; where one is of an image each has to be, of another of {', '.join(images)}, "
+            'for instance {"t1": ["t1"], "flair": ["flair"]}'
+        )
+    return named
+
+
+def read_images(images: Mapping[str, Any], classes: Mapping[str, Sequence[str]], record: Record) -> dict[str, Any]:
+    """Scale by name of the images that are read to make samples of these: the same, or those that classes are of.
+
+    Args:
+        images: scale by name of each image of a sample.
+        classes: rules of classes, see `modalities`.
+        record: record of the dataset.
+
+    Raises:
+        ValueError: classes are of images, and samples have several.
+    """
+    found = modalities(classes, record.images)
+    if found and len(images) != 1:
+        raise ValueError(
+            f"classes are of images one at a time, {', '.join(found)}, and samples have {len(images)}: "
+            f"{', '.join(images)}. Give one with the scale that all share, for instance --images \"{{'mr': 99.5}}\""
+        )
+    return dict.fromkeys(found, *images.values()) if found else dict(images)
+
+
+def slice_weights(
+    store: SampleStore,
+    balance: Mapping[str, float],
+    findings: Sequence[str] = (),
+    classes: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Tensor | None:
     """Weights with which slices are drawn, float64 [slices], for `tools.data.balance.BalancedSampler`.
 
     Args:
@@ -78,21 +129,26 @@ def slice_weights(store: SampleStore, balance: Mapping[str, float], findings: Se
         balance: share of samples by the label or finding that they show, such as {"enhancing tumour": 0.5}; what shows
             several counts for the first, and what shows none shares what is left. None where it is empty.
         findings: names of findings, as for `shown`.
+        classes: rules of classes; where they are of images a slice has a weight for each.
 
     Raises:
         ValueError: shares that are none, or no slice shows one.
     """
     if not balance:
         return None
-    return balanced_weights([shown(store, [name], findings) for name in balance], [*balance.values()])
+    weights = balanced_weights([shown(store, [name], findings) for name in balance], [*balance.values()])
+    return weights.repeat_interleave(len(modalities(classes, store.channels.images)) or 1)
 
 
 class ClassedSlices(Dataset):
     """The slices of a store, each with its "class" by what it shows; without classes there is none.
 
+    Where classes are of images, see `modalities`, each image of a slice is a sample of its own, "image" [1, H, W] with
+    its name as "modality"; those of a slice follow one another.
+
     Args:
         store: slices.
-        classes: rules of classes, as for `slice_classes`; none where it is empty.
+        classes: rules of classes, as for `slice_classes`, or for `modalities`; none where it is empty.
         findings: names of findings, as for `shown`.
         complete: True where every class must have a slice, as in a training.
 
@@ -108,7 +164,12 @@ class ClassedSlices(Dataset):
         complete: bool = True,
     ) -> None:
         self.store = store
-        self.classes = slice_classes(store, classes, findings) if classes else None
+        self.modalities = modalities(classes or {}, store.channels.images)
+        self._images = [[*store.channels.images].index(name) for name in self.modalities]
+        if self.modalities:
+            self.classes = np.tile(np.arange(len(self.modalities)), len(store))
+        else:
+            self.classes = slice_classes(store, classes, findings) if classes else None
         lacking = [name for number, name in enumerate(classes or ()) if not (self.classes == number).any()]
         if lacking and complete:
             raise ValueError(f"none of {len(store)} slices is of class {', '.join(lacking)}; leave such classes out")
@@ -119,11 +180,15 @@ class ClassedSlices(Dataset):
         return self.store.data
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self.store) * max(1, len(self.modalities))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        sample = self.store[index]
+        row, number = divmod(index, max(1, len(self.modalities)))
+        sample = self.store[row]
         sample.pop("class", None)  # what a table says: several findings at a time
+        if self.modalities:
+            sample["image"] = sample["image"][self._images[number]][None]
+            sample["modality"] = self.modalities[number]
         return sample if self.classes is None else sample | {"class": int(self.classes[index])}
 
 
@@ -168,7 +233,8 @@ class SomeSlices(Dataset):
         if not 0 <= number < len(self):
             raise IndexError(f"slice {number} of {len(self)}")
         sample = self.slices[int(self.indices[number])]
-        sample |= {"seed": number, "id": self._id(sample["volume"], sample["slice"])}
+        which = f"_{sample['modality']}" if "modality" in sample else ""
+        sample |= {"seed": number, "id": self._id(sample["volume"], sample["slice"]) + which}
         return sample if self.transform is None else self.transform(sample)
 
     def _id(self, volume: int, place: int) -> str:

@@ -42,7 +42,8 @@ OPTIONS = {
         "images": "scale of each image by its name: a percentile for MR, a window in HU for CT",
         "labels": "value in the files of each class, by its name",
         "encoding": "how classes are channels: `one_hot`, or a factor of the value in the files, such as 40",
-        "classes": "name of each class of slices and labels of which it shows one; the first shows none; `{}` for none",
+        "classes": "name of each class of slices and labels of which it shows one; the first shows none; `{}` for "
+        "none; or one image each, of which samples then have one",
         "choice": "what a slice must show to be used: an image of which so much is bright, labels of which so much is",
         "balance": "share of samples by the label that they show, such as `{'enhancing tumour': 0.5}`",
         "field_of_view": "side of the slices in mm; null: the longer side of each volume's",

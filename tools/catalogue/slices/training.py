@@ -148,11 +148,13 @@ def slice_options(data: SliceData) -> Config:
         "phantoms": dict(data.phantom_options),
         "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', "
         f"{data.write_phantoms}, **@phantoms)",
-        "train_data": f"$slice_datalist({data.record}, @data_dir, 'training', {read(data)}{findings})",
-        "val_data": f"$slice_datalist({data.record}, @data_dir, 'validation', {read(data)}{findings})",
+        "train_data": f"$slice_datalist({data.record}, @data_dir, 'training', @read_channels{findings})",
+        "val_data": f"$slice_datalist({data.record}, @data_dir, 'validation', @read_channels{findings})",
         "cache_dir": "$@bundle_root + '/cache'",
         "sample_channels": sample_channels(),
-        **({} if data.images else {"read_channels": sample_channels("@read_images")}),
+        "read_channels": sample_channels(
+            f"$read_images(@images, @classes, {data.record})" if data.images else "@read_images"
+        ),
         "slice_choice": {
             "_target_": "tools.data.sample_store.SliceChoice",
             **{key: f"@choice#{key}" for key in ("foreground", "min_foreground", "labels", "min_pixels")},
@@ -163,11 +165,6 @@ def slice_options(data: SliceData) -> Config:
 def scales(images: Mapping[str, float | tuple[float, float]]) -> Config:
     """Scale of each image as JSON has it."""
     return {name: list(scale) if isinstance(scale, tuple) else scale for name, scale in images.items()}
-
-
-def read(data: SliceData) -> str:
-    """Id of the channels that are read: those of a sample, or with an image where samples are labels alone."""
-    return "@sample_channels" if data.images else "@read_channels"
 
 
 def sample_channels(images: str = "@images") -> Config:
@@ -185,7 +182,7 @@ def training_data(data: SliceData, image_size: str = "@image_size") -> Config:
     return {
         "preprocessing": {
             "_target_": "tools.transforms.samples.sample_slices",
-            "channels": read(data),
+            "channels": "@read_channels",
             "image_size": image_size,
             "field_of_view": "@field_of_view",
             "modality": data.modality,
@@ -244,7 +241,7 @@ def store(data: SliceData, items: str) -> Config:
         "_target_": "tools.data.sample_store.SampleStore",
         "data": items,
         "transform": "@train#preprocessing",
-        "channels": read(data),
+        "channels": "@read_channels",
         "store_dir": "@cache_dir",
         "choice": "@slice_choice",
         "num_workers": "@num_workers",
@@ -270,4 +267,4 @@ def classed(data: SliceData, store: str) -> Config:
 def weights(data: SliceData, store: str) -> str:
     """Expression for the weights with which they are drawn."""
     findings = f", {data.record}.findings" if data.dataset.findings else ""
-    return f"$slice_weights({store}, @balance{findings})"
+    return f"$slice_weights({store}, @balance{findings}, classes=@classes)"
