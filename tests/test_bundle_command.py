@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.tiny import EVERY, REPOSITORY, config_file
+from tools import bundle_command
 from tools.bundle_command import options_of, show, unknown_option, watch
 from tools.errors import mendable_message
 
@@ -80,13 +81,16 @@ def test_every_config_imports_it_first(bundle):
         assert imports is None or imports[0] == "$import tools.bundle_command"
 
 
-def test_the_command_line_ends_before_anything_is_read(capsys):
+def test_the_command_line_ends_before_anything_is_read(capsys, monkeypatch):
+    looked_after = []
+    monkeypatch.setattr(bundle_command, "end_with_parent", lambda: looked_after.append("with its parent"))
     with pytest.raises(SystemExit) as stopped:
         watch(["run", "--config_file", config_file("crf_gan_gsp", "train"), "--epochs", "3"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert sys.excepthook is show
     watch(["ckpt_export", "--anything", "1"])
+    assert looked_after == ["with its parent"] * 2
 
 
 def test_home_folders_are_written_out_and_an_error_that_a_user_can_mend_is_the_last_line(tmp_path):

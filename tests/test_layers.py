@@ -17,9 +17,10 @@ LAYERS = {
     "quiet": (),
     "files": (),
     "options": (),
+    "child_process": (),
     "torch_files": ("files",),
     "command_line": ("errors", "quiet", "files"),
-    "bundle_command": ("errors", "quiet", "files"),
+    "bundle_command": ("errors", "quiet", "files", "child_process"),
     # records of datasets: they know nothing of torch
     "datasets": ("errors",),
     # images: they know nothing of networks
@@ -38,7 +39,7 @@ LAYERS = {
     # commands: nothing imports them, but gpu, which runs benchmark's measurements, compare, which reads configs as it
     # does, and gallery, which knows of published weights and shows volumes as a study does
     "collection": (*FILES, "io", "transforms", "engines"),
-    "ensemble": (*FILES, "options", "io", "data", "engines", "collection"),
+    "ensemble": (*FILES, "options", "child_process", "io", "data", "engines", "collection"),
     # what measures images, whoever makes them
     "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features", "ensemble"),
     "filter_samples": (*FILES, "io", "transforms", "data", "metrics", "evaluation"),
@@ -55,7 +56,10 @@ LAYERS = {
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "usefulness": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "ensemble", "evaluation"),
     "benchmark": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "evaluation"),
-    "compare": (*FILES, "options", "transforms", "metrics", "features", "engines", "evaluation", "benchmark"),
+    "compare": (
+        *FILES,
+        *("options", "child_process", "transforms", "metrics", "features", "engines", "evaluation", "benchmark"),
+    ),
     "gpu": (*FILES, "benchmark"),
     "share": (*FILES, "io", "engines"),
     "published": (*FILES, "options", "networks", "engines"),

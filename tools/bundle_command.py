@@ -21,6 +21,7 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser, ConfigWorkflow
 from monai.bundle.scripts import create_workflow, run
 
+from tools.child_process import end_with_parent
 from tools.errors import mendable_message
 from tools.files import with_home
 from tools.quiet import quiet
@@ -138,6 +139,7 @@ def watch(arguments: Sequence[str]) -> None:
         SystemExit: an option is unknown; it has been named on standard error. The exit status is 2.
     """
     _with_home()
+    end_with_parent()
     sys.excepthook = show
     quiet()
     if arguments and arguments[0] == "run":

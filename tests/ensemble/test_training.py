@@ -1,6 +1,7 @@
 """Members in folders of their own: from other seeds, of other patients, each trained once."""
 
-from types import SimpleNamespace
+from contextlib import nullcontext
+from unittest.mock import Mock
 
 import pytest
 
@@ -69,9 +70,8 @@ def test_what_cannot_be_is_refused(trained, tmp_path, options, message):
 
 
 def test_a_training_that_fails_is_named(tmp_path, monkeypatch):
-    commands = []
-    ended = SimpleNamespace(returncode=3)
-    monkeypatch.setattr(training.subprocess, "run", lambda command, check: commands.append(command) or ended)
+    commands, process = [], nullcontext(Mock(wait=lambda: 3))
+    monkeypatch.setattr(training, "start", lambda command: commands.append(command) or process)
     with pytest.raises(SystemExit, match="the training of member 1 ended with exit code 3"):
         train(tmp_path, "--members=2", "--image_size=32")
     ((*_, seed, value, resume, auto),) = commands

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.child_process import start
 from tools.compare.checks import Entrant
 from tools.compare.configs import config_of, overlay
 from tools.compare.design import Run, RunFolder, Settings, folder_of
@@ -43,7 +44,7 @@ class Ended:
 
 
 class Processes:
-    """Processes of a comparison, which end with it: a training is asked to save itself first.
+    """Processes of a comparison, which end with it, even if it is killed: a training is asked to save itself first.
 
     Args:
         threads: threads of each process on the CPU; None leaves torch's choice.
@@ -72,11 +73,12 @@ class Processes:
                 if self._stopping:
                     raise Interrupted
                 # a session of its own: Ctrl-C reaches it through `stop`, once
-                process = subprocess.Popen(
-                    command, cwd=REPOSITORY, env=environment, stdout=output, stderr=output, start_new_session=True
+                process = start(
+                    command, environment, cwd=REPOSITORY, stdout=output, stderr=output, start_new_session=True
                 )
                 self._alive.add(process)
-            code = process.wait()
+            with process:
+                code = process.wait()
         with self._lock:
             self._alive.discard(process)
             if self._stopping:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tools.child_process import start
 from tools.collection import Bundle
 from tools.data.patients import WAYS
 from tools.ensemble.members import ENSEMBLE, bundle_at
@@ -130,12 +130,13 @@ def _overlay(config: Mapping[str, Any], patients: str, member: int, members: int
 
 
 def _train(files: list[Path], options: Mapping[str, Any], number: int) -> None:
-    """Run a training as a process of its own; what it says is seen."""
+    """Run a training as a process of its own, which ends with this one; what it says is seen."""
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str([str(file) for file in files])]
     command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    ended = subprocess.run(command, check=False)
-    if ended.returncode:
+    with start(command) as process:
+        code = process.wait()
+    if code:
         raise RuntimeError(
-            f"the training of member {number} ended with exit code {ended.returncode}, for the reason above; the same "
+            f"the training of member {number} ended with exit code {code}, for the reason above; the same "
             "command goes on with it"
         )
