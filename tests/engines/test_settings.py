@@ -9,7 +9,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tests.tiny import BUNDLES, config_file, makes_slices, tiny, train_config, translates
 from tools.catalogue.training_parts import TRAINING_OPTIONS
-from tools.engines.settings import RULES, check_settings, divisible, enough_for_a_batch, full_batches
+from tools.engines.settings import RULES, check_settings, cubic, divisible, enough_for_a_batch, full_batches
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,9 @@ def test_a_batch_larger_than_the_data():
 
 def test_a_volume_that_a_network_cannot_halve():
     assert divisible([24, 32, 20], 3) == [24, 32, 20]
+    assert cubic([64, 64, 64]) == 64
+    with pytest.raises(ValueError, match=r"\[96, 112, 96\]; this bundle reads cubes. Give --image_size 96"):
+        cubic([96, 112, 96])
     with pytest.raises(ValueError, match=r"--volume_size \[24, 33, 18\] has .* 4 .*Give --volume_size \[24, 32, 16\]"):
         divisible([24, 33, 18], 3)
     assert divisible([24, 33, 18], 1) == [24, 33, 18]

@@ -60,6 +60,7 @@ NAMES = {
     "constant_then_linear": "tools.engines.schedule",
     "epochs_for": "tools.engines.schedule",
     "check_settings": "tools.engines.settings",
+    "cubic": "tools.engines.settings",
     "divisible": "tools.engines.settings",
     "enough_for_a_batch": "tools.engines.settings",
     "full_batches": "tools.engines.settings",

@@ -147,6 +147,8 @@ def table(config: Config, sentences: Mapping[str, str]) -> str:
         value = found(config, id)
         if value is MISSING or (isinstance(value, str) and re.fullmatch(r"\$@trained\['\w+'\]", value)):
             continue
+        if id == "volume_size" and found(config, "cubes") is not MISSING:  # whose side is the option
+            continue
         if isinstance(value, dict) and value:
             names = ", ".join(f"`{id}#{key}`" for key in value)
             rows.append(f"| {names} | {', '.join(_default(config, item) for item in value.values())} | {sentence} |")

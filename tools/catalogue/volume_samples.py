@@ -222,7 +222,7 @@ class Cubes:
                 "_target_": "tools.data.cubes.Cubes",
                 "kind": self.data.dataset.modality,
                 "dataset_dir": "@data_dir",
-                "image_size": "$@fitting_size[0]",
+                "image_size": "$cubic(@fitting_size)",
                 "window": "@window",
                 "cache_dir": "@cache_dir",
                 "num_workers": "@num_workers",

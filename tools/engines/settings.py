@@ -110,6 +110,18 @@ def divisible(volume_size: Sequence[int], levels: int, patch: int = 1) -> list[i
     return list(volume_size)
 
 
+def cubic(volume_size: Sequence[int]) -> int:
+    """Return the side of a volume that is a cube.
+
+    Raises:
+        ValueError: it is none.
+    """
+    side = volume_size[0]
+    if list(volume_size) != [side] * 3:
+        raise ValueError(f"--volume_size is {list(volume_size)}; this bundle reads cubes. Give --image_size {side}.")
+    return side
+
+
 def next_divisible(volume_size: Sequence[int], levels: int, patch: int = 1) -> list[int]:
     """Return the least slices, rows and columns, as many or more, that are `divisible`."""
     times = patch * 2 ** (levels - 1)

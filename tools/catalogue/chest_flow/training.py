@@ -84,7 +84,7 @@ def train(bundle: ChestBundle) -> Config:
             "_target_": "tools.data.cubes.Cubes",
             "kind": bundle.dataset.modality,
             "dataset_dir": "@data_dir",
-            "image_size": "$divisible(@volume_size, len(@network_channels), @patch)[0]",
+            "image_size": "$cubic(divisible(@volume_size, len(@network_channels), @patch))",
             "window": "@window",
             "cache_dir": "@cache_dir",
             "num_workers": "@num_workers",
