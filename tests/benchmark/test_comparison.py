@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.benchmark.small import CRF, HA, STYLED, TINY
+from tests.benchmark.small import CRF, HA, STYLED, TINY, WIDTHS
+from tests.tiny import train_config
 from tools.benchmark import comparison as comparing
 from tools.benchmark import processes
 from tools.benchmark.case import Case
@@ -136,6 +137,22 @@ def test_the_reference_of_styles_is_the_plain_way(batch_file):
         shapes = [event.input_shapes for event in profile.events() if event.name == "aten::conv2d"]
         of_samples = [x for x, weight, *_ in shapes if x[0] == 1 and weight[2:] == [3, 3]]
         assert len(of_samples) == (7 if way == "reference" else 0)
+
+
+@pytest.mark.parametrize("bundle", ["alpha_gan_luna16", "pggan3d_luna16", "stylegan3d_gsp"])
+def test_generators_of_volumes_are_the_same(bundle, tmp_path):
+    """Of every update, penalties of gradients and path lengths among them; the reference has nothing fused."""
+    overrides = {key: value for key, value in WIDTHS.items() if key in train_config(bundle)}
+    torch.save({"image": 2 * torch.rand(1, 1, 16, 16, 16) - 1}, tmp_path / "16.pt")
+    case = Case("training_difference", bundle, 16, 1, overrides=overrides, batch=str(tmp_path / "16.pt"))
+    assert measure(case)["value"] < 1e-12
+    for way in ("reference", "optimised"):
+        given = overrides | {"implementation": way}
+        trainer = build_trainer(bundle, 16, 1, "fp32", torch.device("cpu"), given, case.batch)
+        layers = [layer for network in trainer.networks.values() for layer in network.modules()]
+        fused = [layer.fused for layer in layers if hasattr(layer, "fused")]
+        fused += [layer.fuse_from < math.inf for layer in layers if hasattr(layer, "fuse_from")]
+        assert {*fused, *(update.optimizer.defaults["fused"] for update in trainer.updates)} == {way == "optimised"}
 
 
 def test_no_volumes_and_scans_of_bundles_that_make_slices():

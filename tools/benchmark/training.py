@@ -89,4 +89,6 @@ def build_trainer(
             "batch_size": "@batch_size",
             "pin_memory": device.type == "cuda",
         }
+        if "growth" in parser:  # which makes loaders of its own
+            parser["train#growing#loader"] = {**parser["train#dataloader"], "_mode_": "callable"}
         return parser.get_parsed_content("train#trainer")

@@ -52,6 +52,10 @@ def renamed(old: str, default: str, values: str = "") -> Config:
     return {old: None, new: f"$renamed({', '.join(arguments)})"}
 
 
+OPTIMISED = "$@implementation == 'optimised'"
+"""Whether a training computes in the optimised way, for what has a fused one."""
+
+
 def adam(parameters: str, learning_rate: str, **more: Any) -> Config:
     return {
         "_target_": "torch.optim.Adam",

@@ -151,6 +151,6 @@ def train(bundle: VolumeBundle) -> Config:
 
 def learn(name: str, network: str, **more: str) -> Config:
     """An update of one network by the loss of its name."""
-    fused = "$@implementation == 'optimised'"
-    optimizer = training_parts.adam(f"${network}.parameters()", f"@learning_rates#{name}", fused=fused)
+    rate = f"@learning_rates#{name}"
+    optimizer = training_parts.adam(f"${network}.parameters()", rate, fused=training_parts.OPTIMISED)
     return training_parts.update(name, {name: network}, optimizer, f"$@objective.{name}_loss", **more)

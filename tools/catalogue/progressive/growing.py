@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tools.catalogue import training_parts
 from tools.catalogue.parts import Config
 
@@ -36,8 +38,13 @@ def schedule() -> Config:
     }
 
 
-def updates(rates: bool) -> Config:
-    """The ids of `train` that say how networks learn; ``rates`` if a level has a factor of its own."""
+def updates(rates: bool, **optimizer: Any) -> Config:
+    """The ids of `train` that say how networks learn.
+
+    Args:
+        rates: True if a level has a factor of its own.
+        optimizer: further arguments of Adam.
+    """
     return {
         "growing": {
             "_target_": "tools.losses.growth_schedule.Growing",
@@ -52,7 +59,7 @@ def updates(rates: bool) -> Config:
             training_parts.update(
                 name,
                 {name: f"@{id}"},
-                training_parts.adam(f"$@{id}.parameters()", f"@learning_rates#{name}"),
+                training_parts.adam(f"$@{id}.parameters()", f"@learning_rates#{name}", **optimizer),
                 f"$@objective.{name}_loss",
             )
             for name, id in (("discriminator", "discriminator"), ("generator", "network"))

@@ -17,6 +17,8 @@ OPTIONS = {
         **{id: SLICES["train"][id] for id in ("batch_size", "largest_batch", "latent_dim")},
         "channel_base": "channels of both networks at a side, times the side",
         "channel_max": "but at most so many",
+        "implementation": "`optimised`, or `reference`: volumes are doubled and halved apart from convolutions; "
+        "slower, for comparisons",
         **{id: SLICES["train"][id] for id in ("penalty", "drift", "ema_decay", "learning_rates", "rates")},
     },
     "inference": {id: STYLEGAN3D["inference"][id] for id in ("num_volumes", "seed", "field_of_view", "dataset_dir")},

@@ -95,7 +95,7 @@ def train(bundle: StyleGAN2Bundle) -> Config:
                     "betas": "@betas",
                     "every": f"@lazy#{lazy}",
                     "eps": 1e-8,
-                    "fused": "$@implementation == 'optimised'",
+                    "fused": training_parts.OPTIMISED,
                 }
                 for network, id, lazy in (
                     ("generator", "network", "path_length"),

@@ -16,7 +16,7 @@ OPTIONS = {
         "volume_size": "slices, rows and columns of a volume, in voxels",
         "images": DIFFUSION["train"]["images"],
         "labels": DIFFUSION["train"]["labels"],
-        **{id: STYLEGAN2["train"][id] for id in ("iterations", "latent_dim", "style_dim")},
+        **{id: STYLEGAN2["train"][id] for id in ("iterations", "implementation", "latent_dim", "style_dim")},
         "mapping_layers": "layers between latent vector and style",
         "network_width": "channels of both networks at every resolution",
         "doublings": "how often the learned grid is doubled: it is the volume's size divided by 2 as often",

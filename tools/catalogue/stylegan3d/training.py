@@ -26,6 +26,7 @@ def train(bundle: LatentVolumes) -> Config:
         **making.options,
         **volume_maker.data_of_training(bundle),
         "precision": "fp32",
+        "implementation": "optimised",
         "accumulation": 1,
         "gamma": "$10 * @volume_size[0] * @volume_size[1] * @volume_size[2] / 860160",
         "path_length_weight": 2.0,
@@ -42,6 +43,7 @@ def train(bundle: LatentVolumes) -> Config:
             *samples.checked,
             *making.checked,
             *("iterations", "gamma", "path_length_weight", "style_mixing", "half_life", "ramp_up", "learning_rates"),
+            "implementation",
         ),
         **samples.described,
         **samples.reading,
@@ -55,8 +57,8 @@ def train(bundle: LatentVolumes) -> Config:
             "residual": True,
             "group_size": 4,
         },
-        "network": "$@network_def.to(@device)",
-        "discriminator": "$@discriminator_def.to(@device)",
+        "network": "$set_fused(@network_def, @implementation == 'optimised').to(@device)",
+        "discriminator": "$set_fused(@discriminator_def, @implementation == 'optimised').to(@device)",
         "ema": {
             "_target_": "tools.engines.ema.ExponentialMovingAverage",
             "network": "@network",
@@ -90,6 +92,7 @@ def train(bundle: LatentVolumes) -> Config:
                     "betas": "@betas",
                     "every": f"@lazy#{lazy}",
                     "eps": 1e-8,
+                    "fused": training_parts.OPTIMISED,
                 }
                 for name, id, lazy in (
                     ("generator", "network", "path_length"),

@@ -126,7 +126,8 @@ def learn(
         more: further arguments of the update.
     """
     (one, *others) = networks.values()
-    made = optimizer or training_parts.adam(f"${one}.parameters()", f"@learning_rates#{rate or name}")
+    rate = f"@learning_rates#{rate or name}"
+    made = optimizer or training_parts.adam(f"${one}.parameters()", rate, fused=training_parts.OPTIMISED)
     assert optimizer or not others, "the optimizer of several networks is said"
     return training_parts.update(name, dict(networks), made, f"$@objective.{name}_loss", **more)
 
@@ -140,4 +141,5 @@ def repeated(learns_rate: str, generator: str = "@network", encoder: str | None 
         "params": f"$[{', '.join(groups)}]",
         "lr": f"@learning_rates#{learns_rate}",
         "betas": "@betas",
+        "fused": training_parts.OPTIMISED,
     }

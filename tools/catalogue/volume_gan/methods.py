@@ -20,7 +20,8 @@ def judge(name: str = "discriminator", **more: str | int) -> Config:
 def each(name: str, network: str, **more: str) -> Config:
     """An update that has its own interval, an option."""
     chosen = f"$torch.optim.RMSprop({network}.parameters(), lr=@learning_rates#{name}) if @lipschitz == 'clipping' "
-    adam = f"else torch.optim.Adam({network}.parameters(), lr=@learning_rates#{name}, betas=tuple(@betas))"
+    adam = f"else torch.optim.Adam({network}.parameters(), lr=@learning_rates#{name}, betas=tuple(@betas), "
+    adam += "fused=@implementation == 'optimised')"
     role = "generator" if name == "generator" else name
     return learn(role, {role: network}, chosen + adam, every=f"@every#{name}", **ONE_AFTER_THE_OTHER, **more)
 
