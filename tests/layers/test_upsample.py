@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from tools.layers.few_rows import FewRowsLinear
 from tools.layers.upsample import UpsampleConv3d
 
 
@@ -38,6 +39,15 @@ def test_small_inputs_take_the_plain_form(pair):
     layer.fuse_from = 8
     x = torch.randn(1, 3, 4, 4, 4, dtype=torch.float64)
     assert torch.equal(layer(x), plain(x))
+
+
+def test_many_weights_for_few_rows_are_not_rounded():
+    layer, x = FewRowsLinear(3, 5), torch.randn(2, 3)
+    expected = nn.functional.linear(x, layer.weight, layer.bias)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), expected)
+        assert layer(x.bfloat16()).dtype == torch.float32
+    assert torch.equal(torch.jit.script(layer)(x), expected)
 
 
 def test_state_dict_is_that_of_a_convolution():

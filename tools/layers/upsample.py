@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,9 +10,12 @@ from torch import Tensor, nn
 FUSE_FROM = 8
 """Smallest side of a cubic input from which one operation is faster than two steps."""
 
-TAPS = ((0.0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
+AXIS_TAPS = ((0.0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
 """Which of the 3 taps fall on each of the 4: in one dimension with kernel (a, b, c) and input x, y[2i] = a x[i-1] +
 (b + c) x[i] and y[2i+1] = (a + b) x[i] + c x[i+1]."""
+
+TAPS = np.kron(AXIS_TAPS, np.kron(AXIS_TAPS, AXIS_TAPS)).tolist()
+"""Which of the 27 taps of a volume's kernel fall on each of the 64, so that one product gives the kernel."""
 
 
 class UpsampleConv3d(nn.Conv3d):
@@ -44,8 +48,12 @@ def upsampled(x: Tensor, weight: Tensor, bias: Tensor | None, taps: Tensor, fuse
     """What `UpsampleConv3d` computes with weights [out_channels, in_channels, 3, 3, 3] and `TAPS`."""
     if x.shape[2] * x.shape[3] * x.shape[4] < fuse_from**3:
         return F.conv3d(F.interpolate(x, scale_factor=2.0, mode="nearest"), weight, bias, padding=1)
-    taps = taps.to(weight.dtype)
-    kernel = torch.einsum("oidhw,xd,yh,zw->ioxyz", weight, taps, taps, taps)
+    taps, channels, wide = taps.to(weight.dtype), weight.shape[1], weight.shape[0]
+    if weight.is_contiguous():
+        kernel = (weight.transpose(0, 1).reshape(channels, wide, 27) @ taps.T).view(channels, wide, 4, 4, 4)
+    else:  # channels last, in which the convolution then finds it
+        kernel = taps @ weight.permute(1, 2, 3, 4, 0).reshape(channels, 27, wide)
+        kernel = kernel.view(channels, 4, 4, 4, wide).permute(0, 4, 1, 2, 3)
     return F.conv_transpose3d(x, kernel, bias, stride=2, padding=1)
 
 

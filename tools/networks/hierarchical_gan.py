@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from tools.layers.few_rows import FewRowsLinear
 from tools.layers.upsample import UpsampleConv3d
 from tools.networks.self_described import SelfDescribed
 
@@ -91,7 +92,7 @@ class EmbeddingGenerator(nn.Module):
         widths = [16 * c] * max(2, doublings - 2) + [8 * c, 4 * c, 2 * c]
         self.num_classes = num_classes
         self.width = 16 * c
-        self.linear = nn.Linear(latent_dim + num_classes, self.width * 4**3)
+        self.linear = FewRowsLinear(latent_dim + num_classes, self.width * 4**3)
         self.stages = nn.Sequential()
         for i, (before, after) in enumerate(zip([16 * c, *widths[:-1]], widths, strict=True)):
             doubles = 0 < i <= doublings

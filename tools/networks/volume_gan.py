@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from tools.errors import check_choice
 from tools.layers.batch_norm import BatchNorm1d, BatchNorm3d
+from tools.layers.few_rows import FewRowsLinear
 from tools.layers.upsample import UpsampleConv3d
 from tools.networks.self_described import SelfDescribed
 
@@ -112,7 +113,7 @@ class VolumeGenerator(SelfDescribed):
         widths = widths_of(volume_size, base_channels)[::-1]
         if first == "linear":
             self.first = nn.Sequential(
-                nn.Linear(latent_dim, widths[0] * math.prod(self.grid)), nn.Unflatten(1, (widths[0], *self.grid))
+                FewRowsLinear(latent_dim, widths[0] * math.prod(self.grid)), nn.Unflatten(1, (widths[0], *self.grid))
             )
         else:
             self.first = nn.Sequential(
@@ -213,7 +214,7 @@ class VariationalEncoder(nn.Module):
         numbers = widths[-1] * math.prod(grid_of(volume_size))
         self.mean, self.log_variance = (
             nn.Sequential(
-                nn.Linear(numbers, hidden_channels),
+                FewRowsLinear(numbers, hidden_channels),
                 BatchNorm1d(hidden_channels),
                 nn.ReLU(inplace=True),
                 nn.Linear(hidden_channels, latent_dim),
