@@ -85,6 +85,10 @@ def test_columns_are_what_was_given_and_every_channel_of_what_was_made(tmp_path)
     assert saver._columns[0] == "mr, axial"
     assert saver._columns[3:] == [f"{name}, {view}" for name in "ab" for view in ("axial", "coronal", "sagittal")]
     assert saver._titles == ["patient 7"] * 2
+    engine.state.output = [{"mr": made, "pred": made}]
+    saver.reset()
+    saver.collect(engine)
+    assert saver._columns[::3] == [f"{name}, axial" for name in ("mr a", "mr b", "a", "b")]
     assert picture[:HEADING, :width].max() == 255  # a name stands there
 
 

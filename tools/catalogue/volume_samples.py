@@ -167,11 +167,12 @@ class Labelled:
                 desc="Reconstruction",
                 placing={
                     "_target_": "tools.transforms.volume.PlaceVolumed",
-                    "keys": "pred",
+                    "keys": ["image", "pred"],
                     "field_of_view": "field_of_view_mm",
                     "name_key": "id",
                 },
                 name_key="id",
+                beside={"image": [-1, 1]},
             ),
         }
 

@@ -46,7 +46,8 @@ class Montage(ABC):
         max_volumes: number of subjects that are shown, the first.
         beside: (low, high) by key of images to show at the left of the prediction: what it was made from.
         after: (low, high) by key of images to show at its right, where an item has them: what it should have been.
-        names: names of the prediction's channels; its key without them.
+        names: names of the prediction's channels, its key without them; other images with as many have them too, after
+            their key.
         turn: True turns images by their affine until their axes run to S, P, L; one without an affine is left as it is.
         view_size: pixels that the longer side of a plane has at least; smaller ones are enlarged, and columns and rows
             are named. 0 leaves a pixel to a voxel, and no names.
@@ -123,10 +124,12 @@ class Montage(ABC):
             given = Orientation(axcodes="SPL", labels=None)(given)
         image = as_volume(given, f"{key!r} of a montage")
         spacing = spacing_of(given) if self.spacing is None else self.spacing
+        shown = key.replace("_", " ")
         if key == self.pred_key and self.names is not None:
             names = self.names
+        elif self.names is not None and len(image) == len(self.names) > 1:
+            names = [f"{shown} {name}" for name in self.names]
         else:
-            shown = key.replace("_", " ")
             names = [f"{shown} {number + 1}" for number in range(len(image))] if len(image) > 1 else [shown]
         return [(names[number], channel, spacing) for number, channel in enumerate(image)]
 
