@@ -19,8 +19,10 @@ def pair():
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 4), (1, 5, 6), (7, 2, 3)])
-def test_output_and_gradients_equal_the_plain_form(pair, shape):
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_output_and_gradients_equal_the_plain_form(pair, shape, layout):
     layer, plain = pair
+    layer.to(memory_format=layout)
     x = torch.randn(2, 3, *shape, dtype=torch.float64, requires_grad=True)
     inputs = (x, *layer.parameters())
     outputs, expected = layer(x), plain(x)
