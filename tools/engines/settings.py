@@ -114,7 +114,7 @@ def cubic(volume_size: Sequence[int]) -> int:
     """Return the side of a volume that is a cube.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the volume is no cube.
     """
     side = volume_size[0]
     if list(volume_size) != [side] * 3:
