@@ -82,6 +82,14 @@ def test_reports_of_one_model_are_trainings(tmp_path):
     assert set(found) == {(metric, model) for metric in ("TSTR: Dice", "mean rank") for model in "ab"}
 
 
+def test_trainings_of_a_single_model_are_said_to_be_no_ranking(tmp_path):
+    reports = [write(tmp_path / name / "report.json", usefulness([0.5, 0.6, 0.7])) for name in "ab"]
+    _, (doubt,) = collected([*map(str, reports)])
+    assert "All reports are of one model, gan, and were taken for several trainings of it" in doubt
+    assert collected([f"{path.parent.name}={path}" for path in reports])[1] == []
+    assert collected([str(reports[0])])[1] == []
+
+
 def test_tests_on_synthetic_images_are_not_counted(tmp_path):
     read = read_report(write(tmp_path / "report.json", usefulness((0.7, 0.8, 0.9))))
     assert [number.metric for number in read.numbers] == ["TSTR: Dice", "real + synthetic, 5 patients: Dice"]

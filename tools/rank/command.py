@@ -83,6 +83,12 @@ def collected(reports: Sequence[str]) -> tuple[list[Number], list[str]]:
         for kind, of in about.items()
         if len(of) > 1
     ]
+    models = {number.model for number in numbers}
+    if len(models) == 1 and len({number.metric for number in numbers}) < len(numbers):
+        doubts.append(
+            f"All reports are of one model, {models.pop()}, and were taken for several trainings of it: there is "
+            "nothing to rank. Name what is to be compared, as in first=a/report.json,second=b/report.json."
+        )
     return numbers, doubts
 
 
