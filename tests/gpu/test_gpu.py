@@ -21,7 +21,8 @@ from tools.gpu.life import life, one_of_each_family
 from tools.gpu.report import measured_line
 
 TINY = {"base_channels": 8, "latent_dim": 16, "discriminator_channels": 16, "sub_encoder_channels": 64, "channels": 4}
-TINY["network_channels"] = [8, 16]
+TINY |= {"network_channels": [8, 16], "network_width": 4, "channel_base": 256, "channel_max": 16, "hidden_channels": 16}
+TINY |= {"style_dim": 16, "code_channels": 16, "autoencoder_channels": [8, 8]}
 PHANTOMS = {"phantoms#count": 8, "phantoms#shape": [32, 32, 32]}  # of which the first batch is taken
 SLICES = {"phantoms#count": 4, "phantoms#shape": [16, 16, 16]}
 CPU = torch.device("cpu")
