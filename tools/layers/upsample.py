@@ -36,7 +36,7 @@ class UpsampleConv3d(nn.Conv3d):
 
     def __init__(self, in_channels: int, out_channels: int, fuse_from: float = FUSE_FROM, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
-        self.fuse_from = fuse_from
+        self.fuse_from = float(fuse_from)  # TorchScript gives it to a function of floats
         self.register_buffer("taps", torch.tensor(TAPS), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
