@@ -32,6 +32,13 @@ def test_learnable_parameters(bundle, image_size, count):
     assert count == pytest.approx(printed, abs=15_000 if printed % 100_000 else 150_000)
 
 
+def test_networks_are_counted_without_data(tmp_path, monkeypatch):
+    """Also of a bundle whose training may be private, which looks at the data first."""
+    monkeypatch.chdir(tmp_path)
+    assert learnable_parameters("wgan_gp_luna16", 64, {}) > 1e6
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("bundle", [bundle for bundle in COUNTS if bundle in bundle_names()])
 def test_the_trainer_is_the_bundles_own_without_its_surroundings(bundle, tmp_path, monkeypatch):
     """Updates, draws, precision and average as configured; no files or handlers."""

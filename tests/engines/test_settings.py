@@ -76,6 +76,13 @@ def test_what_will_do(tmp_path):
     assert list((tmp_path / "new" / "folder").iterdir()) == []
 
 
+@pytest.mark.parametrize("value", [0, 1, "False", None])
+def test_a_word_is_neither_true_nor_false(value):
+    check_settings(deterministic=False)
+    with pytest.raises(ValueError, match=r"--deterministic.*expected True or False"):
+        check_settings(deterministic=value)
+
+
 def test_folders_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none")):

@@ -69,17 +69,21 @@ def generator(case: Case, device: torch.device, reference: bool) -> tuple[torch.
 
 def denoiser(case: Case, device: torch.device) -> tuple[Callable[..., Tensor], Tensor, Tensor]:
     """A denoiser with random weights, of the first class where it has some, noise, and the time of nothing else."""
-    parser = read_config(case.bundle, {**case.overrides, "image_size": case.image_size, "device": device})
+    # weights are drawn on the CPU, whose random numbers are the same whatever device follows
+    parser = read_config(case.bundle, {**case.overrides, "image_size": case.image_size, "device": torch.device("cpu")})
     torch.manual_seed(0)
     network = parser.get_parsed_content("network").eval()
     for parameter in getattr(network, "denoiser", network).out.parameters():
         torch.nn.init.normal_(parameter, std=0.1)  # begins with zeros, which would hide what comes before
+    network = network.to(device)
     if "noise_shape" in parser:  # of latents
         shape = parser.get_parsed_content("noise_shape")
     else:
-        channels = parser.get_parsed_content("sample_channels")
+        # a bundle that does not say what its channels are makes one image
+        channels = parser.get_parsed_content("sample_channels") if "sample_channels" in parser else None
+        number = 1 if channels is None else channels.num_images if "control" in parser else channels.number
         size = parser.get_parsed_content("volume_size") if "volume_size" in parser else [case.image_size] * 2
-        shape = channels.num_images if "control" in parser else channels.number, *size
+        shape = number, *size
     noise = torch.randn(1, *shape)
     told: dict[str, Tensor] = {}
     if "control" in parser:

@@ -23,7 +23,8 @@ def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, A
     Raises:
         ValueError: the bundle cannot be built so, for instance at this size.
     """
-    parser = read_config(bundle, {**overrides, "image_size": image_size, "device": torch.device("meta")})
+    own = {"image_size": image_size, "device": torch.device("meta")}
+    parser = read_config(bundle, {**overrides, **own, **without_data(bundle)})
     if "implementation" in parser:  # fused optimizers need real weights
         parser["implementation"] = "reference"
     try:
@@ -35,6 +36,11 @@ def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, A
     networks = [network for update in updates for network in update.networks.values()]
     parameters = {id(p): p.numel() for network in networks for p in network.parameters()}
     return sum(parameters.values())
+
+
+def without_data(bundle: str) -> dict[str, None]:
+    """Entries that read the data, for what is measured without them: the privacy of a training that is not private."""
+    return {"private": None} if "private" in read_config(bundle, {}) else {}
 
 
 def grown_up(bundle: str) -> dict[str, str]:
@@ -75,6 +81,7 @@ def build_trainer(
             "train#handlers": [],
             "train#trainer#max_epochs": 1,
             **grown_up(bundle),
+            **without_data(bundle),
         },
     )
     if "initialize" in parser:  # seeds and determinism, which change which kernels run

@@ -55,6 +55,7 @@ NAMES = {
     "HIPPOCAMPUS": "tools.datasets.decathlon",
     "PANCREAS": "tools.datasets.decathlon",
     "lock_folders": "tools.engines.checkpoint",
+    "seeded": "tools.engines.determinism",
     "tensorboard_writer": "tools.engines.logging",
     "rank_and_world_size": "tools.engines.processes",
     "constant_then_linear": "tools.engines.schedule",

@@ -30,6 +30,7 @@ TRAIN = {
     "accumulation": "parts into which a batch is split to save memory",
     "precision": "`fp32`, `bf16` or `fp16`",
     "seed": "of every random number of the training",
+    "deterministic": "`False` lets cuDNN take its fastest algorithms, which are not the same each time",
     "resume": "`auto` goes on from the newest whole checkpoint; or the file of one",
     "val_interval": "epochs between validations",
     "save_interval": "epochs between checkpoints",

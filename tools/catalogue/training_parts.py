@@ -28,13 +28,14 @@ def where_training_writes(name: str) -> Config:
         "rank": "$rank_and_world_size()[0]",
         "writer": "$tensorboard_writer(@output_dir)",
         "seed": 0,
+        "deterministic": True,
         "dataset_dir": None,
     }
 
 
 TRAINING_OPTIONS = (
     *("device", "seed", "image_size", "max_epochs", "batch_size", "val_interval", "num_workers", "save_interval"),
-    *("window", "precision", "accumulation", "betas", "resume"),
+    *("window", "precision", "deterministic", "accumulation", "betas", "resume"),
 )
 """Options of every training."""
 
@@ -259,7 +260,7 @@ def validation_of_samples(network: str, prepare_batch: Config, showing: Config |
 
 def start_training() -> Config:
     return {
-        "initialize": ["@check", "$monai.utils.set_determinism(seed=@seed)"],
+        "initialize": ["@check", "$seeded(@seed, @deterministic)"],
         "run": [
             "$check_settings(ckpt_dir=@ckpt_dir, output_dir=@output_dir)",
             "$lock_folders(@ckpt_dir, @output_dir)",
@@ -290,7 +291,7 @@ def multi_gpu_train() -> Config:
             "$import torch.distributed as dist",
             "$torch.cuda.set_device(@device) if torch.cuda.is_available() else None",
             "$dist.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')",
-            "$monai.utils.set_determinism(seed=@seed)",
+            "$seeded(@seed, @deterministic)",
         ],
         "finalize": ["$torch.distributed.destroy_process_group()"],
     }

@@ -49,14 +49,19 @@ class Measuring:
         spaces: feature spaces.
         unit: unit of the values.
         cache: summaries of images that are measured already.
+        channel: number of the channel of a sample that is looked at.
     """
 
     spaces: Sequence[FeatureSpace]
     unit: Unit
     cache: ArrayCache
+    channel: int = 0
 
     def summary(self, key: str, image: torch.Tensor, like: tuple[int, ...] | None = None) -> ImageSummary:
-        """Measure an image, once; one of a network that has not grown yet is interpolated to the size of real ones."""
+        """Measure one image of a sample [channels, (D,) H, W], once; one of a network that has not grown yet is
+        interpolated to the size of real ones.
+        """
+        image = image[self.channel : self.channel + 1]
         volume = signed_volume(image, key)
         if like is not None and tuple(volume.shape) != like:
             volume = torch.nn.functional.interpolate(volume[None, None], like, mode="trilinear")[0, 0]
@@ -161,9 +166,13 @@ def _measuring(parser: ConfigParser, real: Dataset, settings: Settings, folder: 
     key = parser.get("report")
     window = parser.get_parsed_content("window") if "window" in key else None
     unit = SIGNED if window is None else Unit(key.get("unit", "HU"), Window.of(window))
-    flat = is_flat(signed_volume(real[0]["image"], REAL).shape)
+    channel = 0
+    if "image" in parser:
+        channel = parser.get_parsed_content("sample_channels").names.index(parser.get_parsed_content("image"))
+    flat = is_flat(signed_volume(real[0]["image"][channel : channel + 1], REAL).shape)
     names = settings.features or tuple((FEATURES_OF_FLAT if flat else FEATURES).split(","))
-    return Measuring(make_spaces(names, settings.weights, SEED, flat), unit, ArrayCache(folder.path / "summaries"))
+    cache = ArrayCache(folder.path / "summaries")
+    return Measuring(make_spaces(names, settings.weights, SEED, flat), unit, cache, channel)
 
 
 def _of_dataset(name: str, dataset: Dataset, number: int, measuring: Measuring) -> list[ImageSummary]:

@@ -217,6 +217,11 @@ def one_of(*names: str) -> Rule:
     return lambda value: None if value in names else f"expected one of {', '.join(names)}"
 
 
+def true_or_false(value: Any) -> str | None:
+    """One of the two, and no word that would count as true."""
+    return None if isinstance(value, bool) else "expected True or False"
+
+
 def optional(rule: Rule) -> Rule:
     """None, or what a rule says."""
     return lambda value: None if value is None else rule(value)
@@ -285,6 +290,7 @@ RULES: dict[str, Rule] = {
     "output_dir": folder_for_writing,
     "resume": resume,
     "precision": one_of(*PRECISIONS),
+    "deterministic": true_or_false,
     "seed": whole(0, SEED_LIMIT - 1),
     **dict.fromkeys(("image_size", "load_size", "latent_dim", "base_channels", "discriminator_channels"), whole(1)),
     **dict.fromkeys(("sub_encoder_channels", "channels"), whole(1)),

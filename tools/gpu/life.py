@@ -25,6 +25,7 @@ SMALL = {
     "sub_encoder_channels": 64,
     "channels": 8,
     "batch_size": 2,
+    "largest_batch": 4,
     "val_interval": 1,
 }
 """Sizes of networks and batches; a bundle takes those that its train.json has."""
