@@ -14,7 +14,7 @@ def seeded(seed: int, deterministic: bool = True) -> None:
     the random numbers are the same, results differ by rounding. The CPU computes the same either way.
 
     Args:
-        seed: of Python's, NumPy's and torch's random numbers.
+        seed: seed of Python's, NumPy's and torch's random numbers.
         deterministic: False for speed.
     """
     set_determinism(seed=seed)
