@@ -61,6 +61,24 @@ def test_without_a_spacing_a_volume_has_the_extent_of_the_training_volumes(asked
     assert extent[::-1] == pytest.approx(settings["data"]["field_of_view_mm"], rel=1e-4)
 
 
+def test_in_half_precision_a_volume_is_nearly_the_same(asked_for, tmp_path, monkeypatch):
+    """Within 3% of the volume's deviation, by the weights of the last iteration; another format is refused by name."""
+    monkeypatch.chdir(REPOSITORY)
+    options = {"bundle_root": str(asked_for), "device": "cpu", "steps": 2, "size": [16, 16, 16], "num_volumes": 1}
+    options["ckpt_path"] = str(asked_for / "models" / "model_last.pt")
+    made = {}
+    for precision in ("fp32", "bf16", "fp16"):
+        folder = tmp_path / precision
+        run(config_file=config_file(BUNDLE, "inference"), output_dir=str(folder), precision=precision, **options)
+        made[precision] = nibabel.load(folder / f"{BUNDLE}_seed00000.nii.gz").get_fdata()
+    full = made.pop("fp32")
+    for half in made.values():
+        assert 0 < (half - full).std() < 0.03 * full.std()
+    with pytest.raises(RuntimeError) as error:
+        run(config_file=config_file(BUNDLE, "inference"), output_dir=str(tmp_path), precision="fp8", **options)
+    assert "--precision fp8: expected one of fp32, bf16, fp16" in str(error.value.__cause__)
+
+
 def test_a_sphere_of_a_scan_is_made_anew_and_all_else_stays(asked_for, tmp_path, monkeypatch):
     """In the lungs, at a place that follows from the seed; the voxels are those of the scan."""
     monkeypatch.chdir(REPOSITORY)
@@ -107,14 +125,16 @@ def test_steps_of_the_sampler_beside_what_they_make(asked_for, tmp_path, monkeyp
     """Each way has its seconds and its FID, which is that of its own report, beside real against real."""
     monkeypatch.chdir(REPOSITORY)
     few = {"bundle_root": str(asked_for), "phantoms#count": 6, "phantoms#shape": [48, 48, 48], "reference": "training"}
-    benchmark_sampling(BUNDLE, "4,1", num_synthetic=2, resamples=0, overrides=few, device="cpu", output_dir=tmp_path)
+    how = {"num_synthetic": 2, "resamples": 0, "precision": "bf16", "device": "cpu", "output_dir": tmp_path}
+    benchmark_sampling(BUNDLE, "4,1", overrides=few, **how)
     with (tmp_path / "sampling.csv").open() as file:
         one, four, floor = csv.DictReader(file)
     assert [row["steps"] for row in (one, four, floor)] == ["1", "4", ""]
     assert (one["sampler"], floor["sampler"]) == ("euler", "real against real")
     assert float(four["seconds"]) > 1.5 * float(one["seconds"]) > 0
     report = json.loads((tmp_path / "euler_4" / "report.json").read_text())
-    assert report["settings"]["steps"] == 4
+    assert (report["settings"]["steps"], report["settings"]["precision"]) == (4, "bf16")
+    assert json.loads((tmp_path / "sampling.json").read_text())["precision"] == "bf16"
     (space,) = report["spaces"].values()
     assert float(four["fid"]) == pytest.approx(space["models"][BUNDLE]["fid"]["value"])
     assert float(floor["fid"]) == pytest.approx(space["baseline"]["fid"])
@@ -124,6 +144,8 @@ def test_steps_of_the_sampler_beside_what_they_make(asked_for, tmp_path, monkeyp
     assert "| euler | 4 |" in capsys.readouterr().out
     with pytest.raises(ValueError, match="overrides: bundle rflow_luna16 has no 'sizs'"):
         benchmark_sampling(BUNDLE, 4, overrides={"sizs": [16]}, output_dir=tmp_path)
+    with pytest.raises(ValueError, match="precision is .*fp8"):
+        benchmark_sampling(BUNDLE, 4, precision="fp8", output_dir=tmp_path)
     with pytest.raises(ValueError, match="'crf_gan_luna16', which does not make samples of noise in steps"):
         benchmark_sampling("crf_gan_luna16", output_dir=tmp_path)
 

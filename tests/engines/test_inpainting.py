@@ -74,6 +74,23 @@ def test_with_all_unknown_it_is_the_ordinary_sampler():
     assert torch.equal(made, DiffusionSampler(scheduler, 5)(noise, flow))
 
 
+def test_a_region_is_made_in_half_precision_and_what_is_known_stays():
+    layer = torch.nn.Linear(4, 4)
+    noise, known = torch.randn(2, 1, 3, 4, generator=torch.Generator().manual_seed(0))[:, None]
+    mask = torch.zeros(1, 1, 3, 4)
+    mask[..., 2:] = 1
+    full, half = (
+        InpaintingSampler(RFlowScheduler(**FLOW), 5, repeats=2, precision=precision)(
+            noise, lambda x, timesteps: layer(x), known=known, mask=mask
+        )
+        for precision in ("fp32", "bf16")
+    )
+    assert torch.equal(half[..., :2], known[..., :2])
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, full)
+    torch.testing.assert_close(half, full, rtol=0, atol=0.03)
+
+
 def test_a_seed_gives_one_result_and_rows_do_not_mix():
     noise = torch.randn(3, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     known = torch.tensor([[[1.0, 0]], [[0.5, 0]], [[0.0, 0]]], dtype=torch.float64)

@@ -14,6 +14,7 @@ from monai.networks.nets import DiffusionModelUNet
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, PNDMScheduler, RFlowScheduler
 
 from tools.engines.sampling import DiffusionSampler, check_steps, nearest_steps
+from tools.networks.denoisers import PatchUNetMaisi
 
 MEAN, DEVIATION, STEPS, SAMPLES = 0.3, 0.5, 1000, 20_000
 BETAS = {"schedule": "scaled_linear_beta", "beta_start": 0.0015, "beta_end": 0.0195}
@@ -248,6 +249,93 @@ def test_flash_attention_of_monais_network_is_the_same_on_a_cpu():
     torch.testing.assert_close(answers[0], answers[1])
 
 
+def patch_unet():
+    """The network of rflow_luna16, small, with weights that make something of what they get."""
+    torch.manual_seed(0)
+    network = PatchUNetMaisi(
+        spatial_dims=3,
+        in_channels=1,
+        out_channels=1,
+        patch=2,
+        num_channels=(16, 32),
+        num_res_blocks=1,
+        attention_levels=(False, False),
+        norm_num_groups=8,
+        num_head_channels=32,
+    )
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    return network.eval()
+
+
+def noise_of(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def test_in_full_precision_nothing_is_rounded():
+    network, noise = patch_unet(), noise_of(1, 1, 8, 8, 8)
+    made = DiffusionSampler(RFlowScheduler(STEPS), 4)(noise, network)
+    for time in (1000.0, 750.0, 500.0, 250.0):
+        noise = noise + network(noise, torch.tensor([time])) * (250 / STEPS)
+    assert torch.equal(made, noise)
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("bf16", 0.02), ("fp16", 0.002)])
+def test_half_precision_stays_close(precision, bound):
+    """By the samples' deviation; the difference is rounding and not nothing."""
+    network, noise = patch_unet(), noise_of(1, 1, 16, 16, 16)
+    full, half = (DiffusionSampler(RFlowScheduler(STEPS), 10, precision=p)(noise, network) for p in ("fp32", precision))
+    assert half.dtype == full.dtype == torch.float32
+    assert (full - noise).std() > 0.3
+    assert 0 < (half - full).std() / full.std() < bound
+
+
+class Layer(torch.nn.Linear):
+    """A network that notes what it gets, and the format in which it computes."""
+
+    def __init__(self):
+        super().__init__(4, 4)
+        self.got, self.formats = [], []
+
+    def forward(self, x, timesteps):
+        answer = super().forward(x)
+        self.got.append(x)
+        self.formats.append(answer.dtype)
+        return answer
+
+
+SCHEDULERS = [DDPMScheduler(20, clip_sample=False), ddim(), pndm(), RFlowScheduler(STEPS)]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS, ids=lambda scheduler: type(scheduler).__name__)
+def test_in_half_precision_the_steps_are_in_full(scheduler, monkeypatch):
+    network, stepped = Layer(), []
+    own = DiffusionSampler._step
+
+    def step(self, predicted, time, after, sample, generator):
+        stepped.append((predicted.dtype, sample.dtype, torch.is_autocast_enabled("cpu")))
+        return own(self, predicted, time, after, sample, generator)
+
+    monkeypatch.setattr(DiffusionSampler, "_step", step)
+    DiffusionSampler(scheduler, 20, precision="bf16")(noise_of(1, 1, 3, 4), network)
+    assert {*network.formats} == {torch.bfloat16}
+    assert {x.dtype for x in network.got} == {torch.float32}
+    assert {*stepped} == {(torch.float32, torch.float32, False)}
+    # a sample that had been rounded would be among the numbers of bfloat16
+    assert not any(torch.equal(x, x.bfloat16().float()) for x in network.got)
+
+
+def test_full_precision_leaves_an_autocast_around_it():
+    """Published models have one on a GPU, of MONAI's evaluator."""
+    network, noise = Layer(), noise_of(1, 1, 3, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        DiffusionSampler(RFlowScheduler(STEPS), 2)(noise, network)
+    DiffusionSampler(RFlowScheduler(STEPS), 2)(noise, network)
+    assert network.formats == [torch.bfloat16] * 2 + [torch.float32] * 2
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -257,6 +345,7 @@ def test_flash_attention_of_monais_network_is_the_same_on_a_cpu():
         ({"eta": 2}, "eta is 2"),
         ({"eta": 1}, "eta is 1, which DDIMScheduler alone has; RFlowScheduler takes 0"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"precision": "fp8"}, "precision is 'fp8', expected one of fp32, bf16, fp16"),
         ({"scheduler": RFlowScheduler(STEPS, steps_offset=1)}, "steps_offset 1, which moves its first time beyond"),
     ],
 )

@@ -23,6 +23,7 @@ from tools.benchmark.configs import BUNDLES, bundle_names
 from tools.benchmark.machine import describe_machine, describe_versions
 from tools.benchmark.options import chosen_device, further_entries, names, number, numbers
 from tools.engines.sampling import nearest_steps
+from tools.engines.trainer import PRECISIONS
 from tools.evaluation.page import csv_text, json_text, number_text, write_text
 from tools.evaluation.plots import COLOURS, MARKERS, REAL, STYLE
 from tools.files import whole_file
@@ -71,6 +72,7 @@ def benchmark_sampling(
     samplers: str | Sequence[str] = SAMPLERS,
     num_synthetic: int | None = None,
     resamples: int = 100,
+    precision: str = "fp32",
     device: str | None = None,
     threads: int | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -92,6 +94,7 @@ def benchmark_sampling(
         samplers: ddim, pndm or ddpm, or several, separated by commas; a flow has one of its own.
         num_synthetic: number of samples of each way; as many as there are real ones by default.
         resamples: bootstrap samples behind an interval of FID.
+        precision: fp32, bf16 or fp16, of the network while samples are made.
         device: cuda, cuda:1, cpu ...; a GPU by default if there is one.
         threads: threads of torch on the CPU; torch's own choice by default.
         overrides: further entries of train.json and evaluate.json, such as "{'dataset_dir': '/data/LUNA16'}".
@@ -99,10 +102,12 @@ def benchmark_sampling(
     """
     (bundle,) = names("bundle", [bundle], bundle_names())
     samplers, steps = names("samplers", samplers, SAMPLERS), numbers("steps", steps)
+    (precision,) = names("precision", [precision], PRECISIONS)
     chosen = chosen_device(device)
     if threads is not None:
         torch.set_num_threads(number("threads", threads))
     laid = {**further_entries(overrides), "device": chosen, "resamples": number("resamples", resamples, least=0)}
+    laid["precision"] = precision
     if num_synthetic is not None:
         laid["num_synthetic"] = number("num_synthetic", num_synthetic, least=2)
     folder = Path(str(output_dir))
@@ -111,6 +116,7 @@ def benchmark_sampling(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(chosen),
         "threads": torch.get_num_threads(),
+        "precision": precision,
         "versions": describe_versions(chosen),
         "overrides": further_entries(overrides),
     }

@@ -32,6 +32,15 @@ def sampler(**more: Any) -> Config:
     return {"_target_": "tools.engines.sampling.DiffusionSampler", "scheduler": "@scheduler", "steps": "@steps", **more}
 
 
+PRECISION: Config = {"precision": "fp32"}
+"""Option of making samples, apart from that of the training, whose validation is in full precision."""
+
+
+def in_precision(inferer: str = "train#inferer") -> Config:
+    """The same of an `evaluate.json`: in the place of the training's, and for the sampler of an id of `train.json`."""
+    return {**PRECISION, f"{inferer}#precision": "@precision"}
+
+
 def updates() -> list[Config]:
     """One update by the objective's one loss."""
     return [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from monai.inferers import Inferer
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, PNDMScheduler, RFlowScheduler
 from monai.networks.schedulers.scheduler import Scheduler
 from torch import Tensor
+
+from tools.engines.trainer import PRECISIONS
 
 HALF_PRECISION_STEPS = 2048
 """The largest whole number up to which float16 has all others, through which MONAI's flow passes its times."""
@@ -47,6 +50,9 @@ class DiffusionSampler(Inferer):
         latents: True where samples are latents, which need not lie in [-1, 1] as images do.
         batch_size: samples that go through the network together; 1 makes a sample independent of its neighbours to the
             last bit.
+        precision: number format of the network's convolutions and products, a key of ``PRECISIONS``; its answers
+            become the noise's format again, and schedule and samples stay in it. With "fp32" an autocast around the
+            sampler holds, as published models have one.
 
     Raises:
         ValueError: settings with which MONAI would sample something else than was learned.
@@ -64,6 +70,7 @@ class DiffusionSampler(Inferer):
         guidance: float = 1.0,
         latents: bool = False,
         batch_size: int = 1,
+        precision: str = "fp32",
     ) -> None:
         super().__init__()
         if not 0 <= eta <= 1:
@@ -72,6 +79,8 @@ class DiffusionSampler(Inferer):
             raise ValueError(f"eta is {eta}, which DDIMScheduler alone has; {type(scheduler).__name__} takes 0")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected 1 or more")
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
         if latents and getattr(scheduler, "clip_sample", False):
             raise ValueError(
                 f"{type(scheduler).__name__} has clip_sample true, which squeezes latents into [-1, 1]; "
@@ -83,6 +92,7 @@ class DiffusionSampler(Inferer):
         self.eta = eta
         self.guidance = guidance
         self.batch_size = batch_size
+        self.precision = precision
 
     @torch.no_grad()
     def __call__(
@@ -146,11 +156,11 @@ class DiffusionSampler(Inferer):
         if not classes:
             if label is not None:
                 raise ValueError("a class is asked for, and the network has none (num_class_embeds)")
-            return network(sample, time, *args, **kwargs).to(sample.dtype)
+            return self._answer(network, sample, time, *args, **kwargs)
         none = torch.full_like(time, classes - 1, dtype=torch.long)
 
         def given(label: Tensor) -> Tensor:
-            return network(sample, time, *args, class_labels=label, **kwargs).to(sample.dtype)
+            return self._answer(network, sample, time, *args, class_labels=label, **kwargs)
 
         if label is None or self.guidance == 0:
             return given(none)
@@ -158,6 +168,16 @@ class DiffusionSampler(Inferer):
             return given(label.long())
         without = given(none)
         return without + self.guidance * (given(label.long()) - without)
+
+    def _answer(self, network: Callable[..., Tensor], sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # not the amp of MONAI's evaluator, which is a GPU's alone, and is left open for all that follows, decoders too
+        with self._autocast(sample.device):
+            return network(sample, *args, **kwargs).to(sample.dtype)
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager:
+        if self.precision == "fp32":
+            return nullcontext()  # an autocast that is not enabled would switch off one around
+        return torch.autocast(device.type, PRECISIONS[self.precision])
 
     def _step(self, predicted: Tensor, time: float, after: float, sample: Tensor, generator: torch.Generator) -> Tensor:
         scheduler = self.scheduler

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts
+from tools.catalogue import denoising_parts, parts
 from tools.catalogue.chest_control.entry import ControlBundle, definitions, prepare, trained
 from tools.catalogue.chest_control.metadata import metadata
 from tools.catalogue.chest_control.training import told
 from tools.catalogue.chest_flow.entry import TIMES
-from tools.catalogue.diffusion.entry import STEPS, labelled_volumes, sample_channels, sampler, scheduler
+from tools.catalogue.diffusion.entry import STEPS, labelled_volumes, sample_channels, scheduler
 from tools.catalogue.inpainting_parts import REGION, case_engines, case_folder, inpainting, region_options
 from tools.catalogue.parts import Config
 
@@ -27,11 +27,12 @@ def ready(bundle: ControlBundle, folder: str, options: Config, *checked: str) ->
         "seed": 0,
         "num_volumes": 4,
         "steps": STEPS,
+        **denoising_parts.PRECISION,
         **options,
         "dicom": False,
         **trained(bundle),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
-        **parts.check("device", "seed", "num_volumes", "steps", *checked, *SIZES),
+        **parts.check("device", "seed", "num_volumes", "steps", "precision", *checked, *SIZES),
         "sample_channels": sample_channels(),
         **definitions(),
         "network": "$@network_def.to(@device)",
@@ -58,7 +59,7 @@ def inference(bundle: ControlBundle) -> Config:
             },
         ),
         **parts.one_by_one("@datalist"),
-        "inferer": sampler(),
+        "inferer": denoising_parts.sampler(precision="@precision"),
         **case_engines(
             "montage",
             prepare(),
@@ -91,7 +92,7 @@ def inpaint(bundle: ControlBundle) -> Config:
                 "times": TIMES,
                 "region": "@region",
             },
-            sampler(),
+            denoising_parts.sampler(precision="@precision"),
             prepare(),
             "$@images['ct']",
         ),
@@ -103,6 +104,7 @@ def evaluate(bundle: ControlBundle) -> Config:
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
         **trained(bundle),
         "network": "$@network_def.to(@device)",
+        **denoising_parts.in_precision(),
         "reference": "validation",
         "real_data": "$reference_files(@reference, @train_data, @val_data)",
         **parts.spaces("untrained"),
@@ -125,6 +127,7 @@ def evaluate(bundle: ControlBundle) -> Config:
                 "reference": "@reference",
                 "volume_size": "@volume_size",
                 "steps": "@steps",
+                "precision": "@precision",
             },
         },
         **parts.run_report(),

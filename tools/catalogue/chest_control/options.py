@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.catalogue.chest_flow.options import OPTIONS as CHEST_FLOW
+from tools.catalogue.diffusion.options import EVALUATED_IN_PRECISION, IN_PRECISION
 from tools.catalogue.diffusion.options import OPTIONS as DIFFUSION
 
 OPTIONS = {
@@ -27,6 +28,7 @@ OPTIONS = {
         "num_volumes": "how many volumes are made",
         "seed": "of the first volume; the others have the following ones",
         "steps": "steps from noise to a volume",
+        **IN_PRECISION,
         "dicom": "writes DICOM series with segmentations in the place of NIfTI",
     },
     "inpaint": {
@@ -37,7 +39,8 @@ OPTIONS = {
         "num_volumes": "how many scans are made, of those of the folder in turn",
         "seed": "of the first scan; the others have the following ones",
         "steps": "steps from noise to a volume",
+        **IN_PRECISION,
         "dicom": "writes DICOM series with segmentations in the place of NIfTI",
     },
-    "evaluate": {"reference": DIFFUSION["evaluate"]["reference"]},
+    "evaluate": {"reference": DIFFUSION["evaluate"]["reference"], **EVALUATED_IN_PRECISION},
 }

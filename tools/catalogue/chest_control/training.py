@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts, training_parts
+from tools.catalogue import denoising_parts, parts, training_parts
 from tools.catalogue.chest_control.entry import (
     CONDITIONS,
     NETWORK,
@@ -15,7 +15,7 @@ from tools.catalogue.chest_control.entry import (
 from tools.catalogue.chest_control.metadata import metadata
 from tools.catalogue.chest_flow.entry import CONDITIONS as OF_VIEWS
 from tools.catalogue.chest_flow.entry import PAPER, PHANTOM, PHANTOM_SHAPE, noise_from_seed, tell
-from tools.catalogue.diffusion.entry import STEPS, labelled_volumes, sample_channels, sampler, scheduler
+from tools.catalogue.diffusion.entry import STEPS, labelled_volumes, sample_channels, scheduler
 from tools.catalogue.parts import Config
 
 OPTIONS = tuple(option for option in training_parts.TRAINING_OPTIONS if option != "window")
@@ -110,7 +110,7 @@ def train(bundle: ControlBundle) -> Config:
             "dataset": labelled_volumes("$enough_for_a_batch(@train_data, @batch_size)"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            "inferer": sampler(),
+            "inferer": denoising_parts.sampler(),
             "updates": [
                 {
                     **training_parts.update(

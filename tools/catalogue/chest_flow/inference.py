@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts
+from tools.catalogue import denoising_parts, parts
 from tools.catalogue.chest_flow.entry import (
     TIMES,
     ChestBundle,
@@ -15,7 +15,7 @@ from tools.catalogue.chest_flow.entry import (
     trained,
 )
 from tools.catalogue.chest_flow.metadata import metadata
-from tools.catalogue.diffusion.entry import STEPS, sample_channels, sampler, scheduler
+from tools.catalogue.diffusion.entry import STEPS, sample_channels, scheduler
 from tools.catalogue.inpainting_parts import REGION, case_folder, inpainting, region_options
 from tools.catalogue.parts import Config
 
@@ -30,10 +30,15 @@ WARN = (
 """Says so where a size or a spacing is not among those of the training."""
 
 
+def sampler() -> Config:
+    return denoising_parts.sampler(guidance="@guidance", precision="@precision")
+
+
 def inference(bundle: ChestBundle) -> Config:
     return {
         **parts.where_inference_writes(bundle.name, 4),
         "steps": STEPS,
+        **denoising_parts.PRECISION,
         "class_label": None,
         "guidance": 1.0,
         "dicom": False,
@@ -42,8 +47,8 @@ def inference(bundle: ChestBundle) -> Config:
         "spacing": "$[extent / n for extent, n in zip(reversed(@trained['data']['field_of_view_mm']), @size)]",
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         **parts.check(
-            *("device", "seed", "num_volumes", "steps", "class_label", "guidance", "size", "spacing", "window"),
-            *("network_channels", "num_res_blocks", "patch", "num_classes"),
+            *("device", "seed", "num_volumes", "steps", "precision", "class_label", "guidance", "size", "spacing"),
+            *("window", "network_channels", "num_res_blocks", "patch", "num_classes"),
         ),
         "datalist": f"$seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
         "network_def": network(),
@@ -54,7 +59,7 @@ def inference(bundle: ChestBundle) -> Config:
             tell("$[*reversed(@size)]", spacing="$[*reversed(@spacing)]", height=HEIGHT),
         ),
         **parts.one_by_one("@datalist"),
-        "inferer": {**sampler(), "guidance": "@guidance"},
+        "inferer": sampler(),
         **parts.inference_engines(
             load={"load_weights": parts.load_model("@ckpt_path", "@network")},
             making=[
@@ -97,6 +102,7 @@ def inpaint(bundle: ChestBundle) -> Config:
         **parts.where_inference_writes(bundle.name, 4),
         "output_dir": "$@bundle_root + '/inpainted'",
         "steps": STEPS,
+        **denoising_parts.PRECISION,
         "class_label": None,
         "guidance": 1.0,
         "diameters": [4.0, 20.0],
@@ -106,8 +112,8 @@ def inpaint(bundle: ChestBundle) -> Config:
         **phantoms(),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         **parts.check(
-            *("device", "seed", "num_volumes", "steps", "class_label", "guidance", "diameters", *REGION, "window"),
-            *("network_channels", "num_res_blocks", "patch", "num_classes"),
+            *("device", "seed", "num_volumes", "steps", "precision", "class_label", "guidance", "diameters", *REGION),
+            *("window", "network_channels", "num_res_blocks", "patch", "num_classes"),
         ),
         "sample_channels": {**sample_channels(), "images": {"ct": "@window"}, "labels": {"made anew": 1}},
         "network_def": network(),
@@ -118,7 +124,7 @@ def inpaint(bundle: ChestBundle) -> Config:
         "@class_label)",
         **inpainting(
             {"_target_": "tools.transforms.regions.CutSphered", "window": "@window", "times": TIMES},
-            {**sampler(), "guidance": "@guidance"},
+            sampler(),
             prepare_noise(),
             "@window",
         ),
@@ -130,6 +136,7 @@ def evaluate(bundle: ChestBundle) -> Config:
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
         **trained(bundle),
         "network": "$@network_def.to(@device)",
+        **denoising_parts.in_precision(),
         "reference": "validation",
         "real_files": "$reference_files(@reference, @train_files, @val_files)",
         "num_synthetic": "$len(@real_files)",
@@ -146,6 +153,8 @@ def evaluate(bundle: ChestBundle) -> Config:
         ),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
-        "report": parts.report(bundle.name, ("volume_size", "steps"), window="@window", unit=parts.UNITS["hounsfield"]),
+        "report": parts.report(
+            bundle.name, ("volume_size", "steps", "precision"), window="@window", unit=parts.UNITS["hounsfield"]
+        ),
         **parts.run_report(),
     }

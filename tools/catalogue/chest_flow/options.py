@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.catalogue.diffusion.options import IN_PRECISION
 from tools.catalogue.diffusion.options import OPTIONS as DIFFUSION
 from tools.catalogue.hierarchical_gan.options import OPTIONS as GAN
 
@@ -31,6 +32,7 @@ OPTIONS = {
         "num_volumes": "how many volumes are made",
         "seed": "of the first volume; the others have the following ones",
         "steps": "steps from noise to a volume",
+        **IN_PRECISION,
         "class_label": GAN["inference"]["class_label"],
         "guidance": "weight of the class; 1 for none beyond the network's own",
         "dicom": "writes a DICOM series beside the NIfTI",
@@ -47,6 +49,7 @@ OPTIONS = {
         "num_volumes": "how many scans are made, the first of the folder",
         "seed": "of the first scan; the others have the following ones",
         "steps": "steps from noise to a volume",
+        **IN_PRECISION,
         "class_label": GAN["inference"]["class_label"],
         "guidance": "weight of the class; 1 for none beyond the network's own",
         "dicom": "writes DICOM series with segmentations in the place of NIfTI",

@@ -18,7 +18,7 @@ from tools.catalogue.chest_flow.entry import (
     tell,
 )
 from tools.catalogue.chest_flow.metadata import metadata
-from tools.catalogue.diffusion.entry import STEPS, sampler, scheduler
+from tools.catalogue.diffusion.entry import STEPS, scheduler
 from tools.catalogue.parts import Config
 
 
@@ -102,7 +102,7 @@ def train(bundle: ChestBundle) -> Config:
             "dataset": cube_dataset("$enough_for_a_batch(@train_data, @batch_size)", transform="@train#preprocessing"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            **denoising_parts.training(sampler()),
+            **denoising_parts.training(denoising_parts.sampler()),
         },
         "validate": {
             **training_parts.validation_data(

@@ -106,10 +106,6 @@ def scheduler() -> Config:
     return {"_target_": "RFlowScheduler", "num_train_timesteps": 1000, "use_discrete_timesteps": False}
 
 
-def sampler() -> Config:
-    return {"_target_": "tools.engines.sampling.DiffusionSampler", "scheduler": "@scheduler", "steps": "@steps"}
-
-
 def noise_from_seed() -> Config:
     return parts.latent_from_seed("$[@sample_channels.number, *@volume_size]")
 

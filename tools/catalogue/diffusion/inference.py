@@ -12,7 +12,6 @@ from tools.catalogue.diffusion.entry import (
     noise_from_seed,
     prepare_noise,
     sample_channels,
-    sampler,
     trained,
 )
 from tools.catalogue.diffusion.metadata import metadata
@@ -25,10 +24,11 @@ def inference(bundle: JointBundle) -> Config:
         **parts.where_inference_writes(bundle.name, 4),
         "sampler": None,
         "steps": STEPS,
+        **denoising_parts.PRECISION,
         **trained(bundle, place=True),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
-        **parts.check("device", "seed", "num_volumes", "sampler", "steps", *NETWORK, "field_of_view"),
+        **parts.check("device", "seed", "num_volumes", "sampler", "steps", "precision", *NETWORK, "field_of_view"),
         "datalist": f"$seed_datalist(@num_volumes, @seed, name='{bundle.name}')",
         "sample_channels": sample_channels(),
         "network_def": network(),
@@ -36,7 +36,7 @@ def inference(bundle: JointBundle) -> Config:
         "scheduler": denoising_parts.scheduler(),
         "preprocessing": parts.compose(noise_from_seed()),
         **parts.one_by_one("@datalist"),
-        "inferer": sampler(),
+        "inferer": denoising_parts.sampler(precision="@precision"),
         **labelled_engines(bundle.name, bundle.modality, prepare_noise()),
     }
 
@@ -46,6 +46,7 @@ def evaluate(bundle: JointBundle) -> Config:
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
         **trained(bundle),
         "network": "$@network_def.to(@device)",
+        **denoising_parts.in_precision(),
         "reference": "validation",
         "real_data": "$reference_files(@reference, @train_data, @val_data)",
         "num_synthetic": "$len(@real_data)",
@@ -55,6 +56,6 @@ def evaluate(bundle: JointBundle) -> Config:
         "validate#preprocessing": noise_from_seed(),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
-        **parts.sample_reports(bundle.name, ("volume_size", "steps")),
+        **parts.sample_reports(bundle.name, ("volume_size", "steps", "precision")),
         **parts.run_report(),
     }

@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+IN_PRECISION = {
+    "precision": "of the network while noise becomes samples: `fp32`, `bf16` or `fp16`; all else is computed in fp32"
+}
+"""Of inference and inpainting."""
+
+COMPARED = {
+    "reference": "what is compared with: `validation` or `training`",
+    "num_synthetic": "how many volumes are made for the comparison",
+}
+"""Of an evaluation that makes volumes from seeds."""
+
+EVALUATED_IN_PRECISION = {
+    "precision": "of the network while noise becomes samples, as in inference; not that of the training"
+}
+
 OPTIONS = {
     "train": {
         "image_size": "rows of what the network sees, in voxels",
@@ -26,11 +41,9 @@ OPTIONS = {
         "seed": "of the first volume; the others have the following ones",
         "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
         "steps": "steps from noise to a sample",
+        **IN_PRECISION,
         "field_of_view": "extent of a volume in mm, axial first",
         "dataset_dir": "not used: volumes are made from seeds",
     },
-    "evaluate": {
-        "reference": "what is compared with: `validation` or `training`",
-        "num_synthetic": "how many volumes are made for the comparison",
-    },
+    "evaluate": COMPARED | EVALUATED_IN_PRECISION,
 }

@@ -15,7 +15,6 @@ from tools.catalogue.diffusion.entry import (
     noise_from_seed,
     prepare_noise,
     sample_channels,
-    sampler,
 )
 from tools.catalogue.diffusion.metadata import metadata
 from tools.catalogue.parts import Config
@@ -115,7 +114,7 @@ def train(bundle: JointBundle) -> Config:
             "dataset": labelled_volumes("$enough_for_a_batch(@train_data, @batch_size)"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            **denoising_parts.training(sampler()),
+            **denoising_parts.training(denoising_parts.sampler()),
         },
         "validate": {
             **training_parts.validation_data(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tools.catalogue import denoising_parts, parts
 from tools.catalogue.parts import Config
@@ -134,10 +135,11 @@ def schedule() -> Config:
     return denoising_parts.scheduler(schedule="scaled_linear_beta", beta_start=0.0015, beta_end=0.0205, clip=False)
 
 
-def sampler() -> Config:
+def sampler(**more: Any) -> Config:
+    """Samples of latents, by a sampler with further arguments, and their volumes."""
     return {
         "_target_": "tools.engines.latents.LatentSampler",
-        "sampler": denoising_parts.sampler(latents=True),
+        "sampler": denoising_parts.sampler(latents=True, **more),
         "slab_length": "@slab_length",
     }
 

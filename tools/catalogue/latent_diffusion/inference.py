@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue import parts
+from tools.catalogue import denoising_parts, parts
 from tools.catalogue.latent_diffusion.entry import (
     SIZES,
     STEPS,
@@ -24,6 +24,7 @@ def inference(bundle: LatentBundle) -> Config:
         **parts.where_inference_writes(bundle.name, 4),
         "sampler": None,
         "steps": STEPS,
+        **denoising_parts.PRECISION,
         "slab_length": 32,
         **trained(bundle, place=True),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
@@ -35,6 +36,7 @@ def inference(bundle: LatentBundle) -> Config:
                 "num_volumes",
                 "sampler",
                 "steps",
+                "precision",
                 "slab_length",
                 *SIZES,
                 *samples.checked,
@@ -49,7 +51,7 @@ def inference(bundle: LatentBundle) -> Config:
         "scheduler": schedule(),
         "preprocessing": parts.compose(noise_from_seed()),
         **parts.one_by_one("@datalist"),
-        "inferer": sampler(),
+        "inferer": sampler(precision="@precision"),
         **samples.engines(bundle.name),
     }
 
@@ -60,6 +62,7 @@ def evaluate(bundle: LatentBundle) -> Config:
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
         **trained(bundle),
         "network": "$@network_def.to(@device)",
+        **denoising_parts.in_precision("train#inferer#sampler"),
         "reference": "validation",
         "real_data": "$reference_files(@reference, @train_data, @val_data)",
         "num_synthetic": "$len(@real_data)",
@@ -69,6 +72,6 @@ def evaluate(bundle: LatentBundle) -> Config:
         "validate#preprocessing": noise_from_seed(),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
-        **samples.report(bundle.name, ("volume_size", "steps")),
+        **samples.report(bundle.name, ("volume_size", "steps", "precision")),
         **parts.run_report(),
     }

@@ -48,6 +48,7 @@ def maker() -> SliceMaker:
         inferer=denoising_parts.sampler(eta="@eta", guidance="@guidance"),
         latents=parts.latent_from_seed("$[@sample_channels.number, @image_size, @image_size]"),
         options={"sampler": "ddim", "steps": STEPS, "eta": 0.0, "guidance": 1.0},
+        apart=denoising_parts.PRECISION,
         checked=("network_channels", "num_res_blocks", "prediction"),
         before={"scheduler": scheduler()},
     )

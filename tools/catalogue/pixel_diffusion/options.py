@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.catalogue.diffusion.options import EVALUATED_IN_PRECISION, IN_PRECISION
 from tools.catalogue.slices.options import OPTIONS as SLICES
 
 SAMPLING = {
@@ -28,6 +29,6 @@ OPTIONS = {
         "label_weight": "weight of the squared error in label channels, relative to that in images",
         "mirror": "share of the slices that are mirrored left for right",
     },
-    "inference": {**SLICES["inference"], **SAMPLING},
-    "evaluate": SLICES["evaluate"],
+    "inference": {**SLICES["inference"], **SAMPLING, **IN_PRECISION},
+    "evaluate": SLICES["evaluate"] | EVALUATED_IN_PRECISION,
 }

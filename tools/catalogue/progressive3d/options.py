@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue.diffusion.options import OPTIONS as DIFFUSION
+from tools.catalogue.diffusion.options import COMPARED
 from tools.catalogue.progressive.options import OPTIONS as SLICES
 from tools.catalogue.stylegan3d.options import OPTIONS as STYLEGAN3D
 from tools.catalogue.volume_gan.options import OPTIONS as VOLUME_GAN
@@ -22,5 +22,5 @@ OPTIONS = {
         **{id: SLICES["train"][id] for id in ("penalty", "drift", "ema_decay", "learning_rates", "rates")},
     },
     "inference": {id: STYLEGAN3D["inference"][id] for id in ("num_volumes", "seed", "field_of_view", "dataset_dir")},
-    "evaluate": DIFFUSION["evaluate"],
+    "evaluate": COMPARED,
 }

@@ -50,10 +50,11 @@ def inference(bundle: SliceBundle, version: str, maker: SliceMaker) -> Config:
         "class_label": None,
         "layout": "nifti",
         **maker.options,
+        **maker.apart,
         **trained(bundle, bundle.image_size, maker, place=True),
         **parts.origin(name, version),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
-        **parts.check(*CHECKED, *maker.options, *maker.checked),
+        **parts.check(*CHECKED, *maker.options, *maker.apart, *maker.checked),
         "datalist": f"$seed_datalist(@num_volumes, @seed, len(@classes), @class_label, '{name}')",
         "sample_channels": sample_channels(),
         "network_def": maker.network,
@@ -61,7 +62,7 @@ def inference(bundle: SliceBundle, version: str, maker: SliceMaker) -> Config:
         **maker.before,
         "preprocessing": parts.compose(maker.latents),
         **parts.one_by_one("@datalist"),
-        "inferer": maker.inferer,
+        "inferer": {**maker.inferer, **maker.given},
         **labelled_engines(name, data.modality, prepare_latents("label"), layout="@layout"),
     }
 
@@ -78,6 +79,8 @@ def evaluate(bundle: SliceBundle, maker: SliceMaker) -> Config:
         "ckpt_path": "$@ckpt_dir + '/model.pt'",
         **trained(bundle, "$@scales[@scale]['image_size']", maker),
         "network": "$@network_def.to(@device)",
+        **maker.apart,
+        **{f"train#inferer#{id}": value for id, value in maker.given.items()},
         "reference": "validation",
         "image": "$[*@images][0]" if data.images else "$@sample_channels.names[0]",
         "num_real": 1000,
@@ -96,6 +99,6 @@ def evaluate(bundle: SliceBundle, maker: SliceMaker) -> Config:
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},
         "validate#evaluator#network": "@network",
         "validate#evaluator#prepare_batch#class_key": "label",
-        **parts.sample_reports(name, ("image", "image_size", *maker.options), image="@image"),
+        **parts.sample_reports(name, ("image", "image_size", *maker.options, *maker.apart), image="@image"),
         **parts.run_report(),
     }

@@ -38,6 +38,7 @@ class SliceMaker:
         inferer: inferer by which it makes slices.
         latents: transform that adds what it makes a slice of, by its seed.
         options: options of making slices, with their defaults.
+        apart: options of inference and evaluation alone, which are arguments of the inferer.
         checked: settings that an inference checks.
         before: further ids that the inferer of an inference needs.
         styled: True if the network makes slices of styles, which pictures show.
@@ -48,9 +49,15 @@ class SliceMaker:
     inferer: Config
     latents: Config
     options: Config = field(default_factory=dict)
+    apart: Config = field(default_factory=dict)
     checked: Sequence[str] = ()
     before: Config = field(default_factory=dict)
     styled: bool = False
+
+    @property
+    def given(self) -> Config:
+        """Arguments of the inferer that training leaves at their defaults."""
+        return {id: f"@{id}" for id in self.apart}
 
 
 def prepare_latents(class_key: str) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.catalogue.diffusion.options import COMPARED
 from tools.catalogue.diffusion.options import OPTIONS as DIFFUSION
 from tools.catalogue.stylegan2.options import OPTIONS as STYLEGAN2
 
@@ -34,5 +35,5 @@ OPTIONS = {
         "field_of_view": "extent of a volume in mm, axial first",
         "dataset_dir": "not used: volumes are made from seeds",
     },
-    "evaluate": DIFFUSION["evaluate"],
+    "evaluate": COMPARED,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.catalogue.diffusion.options import COMPARED
 from tools.catalogue.diffusion.options import OPTIONS as DIFFUSION
 from tools.catalogue.hierarchical_gan.options import OPTIONS as HIERARCHICAL
 
@@ -59,5 +60,5 @@ OPTIONS = {
         "section": "which of its cases: `validation` or `training`",
         "encoder_path": "weights of the encoder",
     },
-    "evaluate": DIFFUSION["evaluate"],
+    "evaluate": COMPARED,
 }
