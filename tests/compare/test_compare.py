@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from monai.bundle import run
+from monai.bundle import ConfigParser, run
 
 from tools.__main__ import main
 from tools.compare import command as comparing
 from tools.compare import running
 from tools.compare.checks import Entrant
-from tools.compare.configs import stages_of, train_config
+from tools.compare.configs import config_of, stages_of, train_config
 from tools.compare.design import Run, RunFolder, moments_of, runs_of, seconds_of, seeds_of
 from tools.compare.measuring import measure
 from tools.compare.results import gathered
@@ -148,6 +148,29 @@ def test_samples_are_of_the_same_seeds(compared):
     pictures = [np.load(folder / f"runs/{name}_seed0/pictures.npz") for name in NAMES]
     assert np.array_equal(*(shown["real/0/coronal"] for shown in pictures))
     assert not np.array_equal(*(shown["1/0/coronal"] for shown in pictures))
+
+
+def test_of_samples_of_several_images_the_first_is_measured(tmp_path, monkeypatch):
+    """Slices of four contrasts and labels: the first real picture is a stored T1, and no other contrast."""
+    monkeypatch.setattr(running.Processes, "run", lambda self, words, log: Here()(self, words, log))
+    small = {"phantoms#count": 12, "phantoms#shape": [26, 40, 40], "latent_dim": 8, "width": 4, "num_workers": 0}
+    command(tmp_path, "--images=4", "--features=untrained-slices", bundles=("fastgan_brats",), overrides=small)
+    found = gathered(tmp_path).runs[Run("fastgan_brats", 0)]
+    assert found["problems"] == {}
+    assert [facts["images"] for facts in found["moments"].values()] == [0, 2, 4]
+    (space,) = found["spaces"].values()
+    assert all(np.isfinite(space["models"][name]["fid"]["value"]) for name in ("training images", "0", "0.5", "1"))
+    path = tmp_path / "runs/fastgan_brats_seed0"
+    configs = [str(config_of("fastgan_brats", name)) for name in ("train", "evaluate")]
+    parser = ConfigParser(ConfigParser.load_config_files([configs[0], str(path / "train.json"), configs[1]]))
+    parser["ckpt_path"] = str(path / "moments/1.pt")
+    real = parser.get_parsed_content("real")
+    picture = np.sort(np.load(path / "pictures.npz")["real/0/image"].ravel()).astype(float)  # however it is turned
+    grey = np.stack([(real[i]["image"].flatten(1).sort(1).values.numpy() + 1) * 127.5 for i in range(len(real))])
+    apart = np.abs(grey - picture).max(-1).min(0)
+    assert [*parser.get_parsed_content("images")] == ["t1", "t1ce", "t2", "flair"]
+    assert apart[0] < 2
+    assert apart[1:].min() > 10
 
 
 def test_other_settings_in_one_folder_are_refused(compared):
