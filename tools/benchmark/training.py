@@ -24,7 +24,7 @@ def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, A
         ValueError: the bundle cannot be built so, for instance at this size.
     """
     own = {"image_size": image_size, "device": torch.device("meta")}
-    parser = read_config(bundle, {**overrides, **own, **without_data(bundle)})
+    parser = read_config(bundle, {**overrides, **own, **without_data(bundle, overrides)})
     if "implementation" in parser:  # fused optimizers need real weights
         parser["implementation"] = "reference"
     try:
@@ -38,9 +38,10 @@ def learnable_parameters(bundle: str, image_size: int, overrides: Mapping[str, A
     return sum(parameters.values())
 
 
-def without_data(bundle: str) -> dict[str, None]:
+def without_data(bundle: str, overrides: Mapping[str, Any]) -> dict[str, None]:
     """Entries that read the data, for what is measured without them: the privacy of a training that is not private."""
-    return {"private": None} if "private" in read_config(bundle, {}) else {}
+    config = read_config(bundle, overrides)
+    return {"private": None} if "private" in config and config["epsilon"] is None else {}
 
 
 def grown_up(bundle: str) -> dict[str, str]:
@@ -81,7 +82,7 @@ def build_trainer(
             "train#handlers": [],
             "train#trainer#max_epochs": 1,
             **grown_up(bundle),
-            **without_data(bundle),
+            **without_data(bundle, overrides),
         },
     )
     if "initialize" in parser:  # seeds and determinism, which change which kernels run
