@@ -11,7 +11,8 @@ def seeded(seed: int, deterministic: bool = True) -> None:
 
     With ``deterministic`` a seed gives the same result on the same machine, to the last bit. Without it cuDNN times its
     algorithms on the first batch of each shape and takes the fastest, whose sums may come in another order every time:
-    the random numbers are the same, results differ by rounding. The CPU computes the same either way.
+    the random numbers are the same, results differ by rounding, which a long training makes visible. The CPU computes
+    the same either way.
 
     Args:
         seed: seed of Python's, NumPy's and torch's random numbers.
