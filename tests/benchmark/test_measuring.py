@@ -3,6 +3,7 @@
 import csv
 import json
 import subprocess
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from tests.benchmark.small import CRF, NARROW, TINY
 from tools.benchmark import processes
 from tools.benchmark.case import Case
 from tools.benchmark.command import benchmark
+from tools.benchmark.machine import clock_for
 from tools.benchmark.measure import MB, peak_memory
 from tools.benchmark.training import build_trainer
 
@@ -116,3 +118,15 @@ def test_tables_of_a_cyclegan(tmp_path, monkeypatch, here, batch_file):
     (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
     assert row["optimised"] > 0
     assert (row["reference"], row["ratio"], row["difference"], row["failed"]) == (None, None, None, False)
+
+
+def test_time_that_one_thread_waits_does_not_count():
+    clock = clock_for(torch.device("cpu"), threads=1)
+    began = clock()
+    time.sleep(0.2)
+    assert clock() - began < 0.1
+
+
+@pytest.mark.parametrize(("device", "threads"), [("cpu", 2), ("cuda", 1)])
+def test_several_threads_and_a_gpu_are_timed_by_the_wall_clock(device, threads):
+    assert clock_for(torch.device(device), threads) is time.perf_counter

@@ -77,7 +77,8 @@ def benchmark(
         precision: fp32, bf16 or fp16.
         device: cuda, cuda:1, cpu ...; a GPU by default if there is one.
         threads: threads of torch on the CPU; torch's own choice by default. On a machine that others use too, give
-            fewer than it has cores: threads wait for the slowest of them.
+            fewer than it has cores: threads wait for the slowest of them. Training steps of one thread are timed by
+            processor time, which other work beside them hardly changes.
         overrides: further entries of train.json, such as "{'base_channels': 16}".
         output_dir: folder for the report.
         compare: training, generation, translation, preparation, or several, separated by commas. Of a training that has

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from tools.benchmark.case import Case
+from tools.benchmark.machine import clock_for
 from tools.benchmark.processes import OK, Outcome
 from tools.benchmark.training import build_trainer
 from tools.engines.trainer import AlternatingTrainer
@@ -133,8 +134,7 @@ def measure_limit(case: Case, device: torch.device) -> dict[str, Any]:
     trainer = build_trainer(
         case.bundle, case.image_size, case.batch_size, case.precision, device, case.overrides, case.batch
     )
-    # one thread's own time is what it is on an idle machine, whatever else runs
-    clock = time.process_time if device.type == "cpu" and case.threads == 1 else time.perf_counter
+    clock = clock_for(device, case.threads)
     steps = _Steps(trainer, case.warmup, case.steps, clock)
     steps.run()
     alone = sum(count * seconds_alone(call, device, clock) for call, count in steps.calls.items())

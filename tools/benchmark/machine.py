@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,13 @@ def describe_versions(device: torch.device) -> dict[str, str]:
     """Versions of Python, torch and MONAI, and of CUDA if it is used."""
     versions = {"python": platform.python_version(), "torch": torch.__version__, "monai": monai.__version__}
     return versions | ({"cuda": str(torch.version.cuda)} if device.type == "cuda" else {})
+
+
+def clock_for(device: torch.device, threads: int) -> Callable[[], float]:
+    """The clock in seconds that work is timed by: one thread's own time on a CPU is what it is on an idle machine,
+    whatever else runs; all else is timed by the wall clock.
+    """
+    return time.process_time if device.type == "cpu" and threads == 1 else time.perf_counter
 
 
 def cpu_model() -> str:

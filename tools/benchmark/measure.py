@@ -23,6 +23,7 @@ from tools.benchmark.equality import (
 )
 from tools.benchmark.inference import generation, preparation, translation
 from tools.benchmark.limit import measure_limit
+from tools.benchmark.machine import clock_for
 from tools.benchmark.profiling import profiled
 from tools.benchmark.training import build_trainer
 from tools.engines.trainer import AlternatingTrainer
@@ -75,21 +76,23 @@ def measure(case: Case) -> dict[str, Any]:
         case.bundle, case.image_size, case.batch_size, case.precision, device, overrides, case.batch
     )
     if case.table == "speed":
-        value = iterations_per_second(trainer, case.steps, case.warmup)
+        value = iterations_per_second(trainer, case.steps, case.warmup, clock_for(device, case.threads))
         return {"value": value, "before": before / MB, "peak": peak_memory(device) / MB}
     # until every update, also a lazy one, has run again when all optimizers hold their state
     train(trainer, iterations=1 + max(update.every for update in trainer.updates))
     return {"value": peak_memory(device) / MB, "before": before / MB}
 
 
-def iterations_per_second(trainer: AlternatingTrainer, steps: int, warmup: int) -> float:
+def iterations_per_second(
+    trainer: AlternatingTrainer, steps: int, warmup: int, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Speed over ``steps`` iterations that follow ``warmup`` others, from device idle to device idle."""
     times: list[float] = []
 
     def look_at_the_clock(engine: Engine) -> None:
         if engine.state.device.type == "cuda":
             torch.cuda.synchronize(engine.state.device)
-        times.append(time.perf_counter())
+        times.append(clock())
 
     trainer.add_event_handler(Events.ITERATION_STARTED(once=warmup + 1), look_at_the_clock)
     trainer.add_event_handler(Events.ITERATION_COMPLETED(once=warmup + steps), look_at_the_clock)
