@@ -58,13 +58,13 @@ def chosen_device(given: str | None) -> torch.device:
     return device
 
 
-def further_entries(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Overrides for train.json, none of which the benchmark sets itself."""
+def further_entries(given: Mapping[str, Any] | None, own: Mapping[str, str] = OWN_OPTIONS) -> dict[str, Any]:
+    """Overrides for train.json, none of which is set by an option: ``own`` has these entries with their options."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
         raise ValueError(f"overrides is {given!r}, expected entries of train.json like \"{{'base_channels': 16}}\".")
     for key in given:
-        if key in OWN_OPTIONS:
-            raise ValueError(f"overrides has {key!r}; give it by {OWN_OPTIONS[key]}.")
+        if key in own:
+            raise ValueError(f"overrides has {key!r}; give it by {own[key]}.")
     return dict(given)

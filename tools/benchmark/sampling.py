@@ -34,6 +34,9 @@ EULER = "euler"
 SAMPLERS = ("ddim", "pndm", "ddpm")
 """Ways of the other schedules."""
 
+OWN_OPTIONS = {key: f"--{key}" for key in ("device", "precision", "steps", "num_synthetic", "resamples")}
+"""Entries of the configs that this benchmark sets itself, and the options for them."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -106,8 +109,8 @@ def benchmark_sampling(
     chosen = chosen_device(device)
     if threads is not None:
         torch.set_num_threads(number("threads", threads))
-    laid = {**further_entries(overrides), "device": chosen, "resamples": number("resamples", resamples, least=0)}
-    laid["precision"] = precision
+    overrides = further_entries(overrides, OWN_OPTIONS)
+    laid = {**overrides, "device": chosen, "resamples": number("resamples", resamples, least=0), "precision": precision}
     if num_synthetic is not None:
         laid["num_synthetic"] = number("num_synthetic", num_synthetic, least=2)
     folder = Path(str(output_dir))
@@ -118,7 +121,7 @@ def benchmark_sampling(
         "threads": torch.get_num_threads(),
         "precision": precision,
         "versions": describe_versions(chosen),
-        "overrides": further_entries(overrides),
+        "overrides": overrides,
     }
     rows: list[Row] = []
     write(folder, rows, about)  # a folder that cannot be written to shows now and not after hours
