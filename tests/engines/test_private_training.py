@@ -36,6 +36,7 @@ def private(**options):
         "subjects": 20,
         "batch_size": 4,
         "epochs": 2,
+        "rows": 4,
     }
     made = PrivateTraining(**given | options)
     made.noise_multiplier = made.noise_multiplier if "epsilon" in options else 0.0
@@ -125,6 +126,7 @@ def test_noise_is_as_little_as_epsilon_allows():
         ({"subjects": 19}, "the 20 images are of 19 persons"),
         ({"delta": 0.1}, "a probability far below 1 / 20 people"),
         ({"max_norm": 0}, "got --max_norm 0"),
+        ({"rows": None}, "as many samples as people are in the batch, and tell who is; expected a fixed number.* 4"),
         ({"epsilon": 1e-9}, "cannot keep; expected a number above 0"),
     ],
 )

@@ -11,6 +11,8 @@ from tools.layers.equalised import (
     EqualisedConv,
     EqualisedLinear,
     HalvingConv,
+    PixelNorm,
+    PointConv,
     pixel_norm,
     set_fused,
 )
@@ -91,6 +93,39 @@ def test_pixel_norm_is_of_the_features_of_a_pixel():
     for n, i, j in ((0, 0, 0), (1, 2, 1)):
         mean = sum(x[n, c, i, j] ** 2 for c in range(7)) / 7
         torch.testing.assert_close(found[n, :, i, j], x[n, :, i, j] / (mean + 1e-8).sqrt(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 3, 3), (2, 5, 3, 2, 4)])
+def test_pixel_norm_as_a_layer_has_the_gradient_of_its_formula(shape):
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    layer = PixelNorm()
+    assert torch.autograd.gradcheck(layer, x)
+    torch.testing.assert_close(layer(x), pixel_norm(x), rtol=0, atol=1e-14)
+    assert torch.equal(set_fused(layer, False)(x), pixel_norm(x))
+    (gradient,) = torch.autograd.grad(PixelNorm()(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_pixel_norm_as_a_layer_takes_half_precision():
+    x = 300 * torch.randn(2, 7, 3, 3, generator=torch.Generator().manual_seed(0))
+    half = x.half().requires_grad_()
+    found = PixelNorm()(half)
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(found.float(), pixel_norm(x), rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("channels", [(1, 3), (4, 1)])
+def test_a_convolution_of_single_voxels_is_a_product_channels_last(channels):
+    torch.manual_seed(0)
+    layer = PointConv(*channels, gain=1.3, bias_gain=0.7, spatial_dims=3).double()
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(2, channels[0], 3, 4, 2, dtype=torch.float64)
+    found = layer(x)
+    weight, bias = layer.scaled()
+    torch.testing.assert_close(found, F.conv3d(x, weight, bias), rtol=0, atol=1e-14)
+    torch.testing.assert_close(found, set_fused(layer, False)(x), rtol=0, atol=1e-14)
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 @pytest.mark.parametrize(("batch", "size"), [(8, 4), (4, 4), (3, 4), (6, 3)])

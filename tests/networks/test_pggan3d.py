@@ -1,11 +1,13 @@
 """Progressive GAN of volumes: Eklund's parameter counts, and what its definition implies."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tools.engines.draws import Draws
-from tools.layers.equalised import set_fused
+from tools.layers.equalised import EqualisedConv, set_fused
 from tools.losses.growth_schedule import GrowthSchedule
 from tools.losses.progressive import PGGANObjective
 from tools.networks.pggan import PGGANGenerator, ProgressiveDiscriminator
@@ -62,13 +64,27 @@ def test_a_new_level_begins_as_the_one_before_and_ends_without_it(networks):
 def test_one_operation_computes_what_two_do(networks):
     latent = torch.randn(2, 5, dtype=torch.float64)
 
-    def computed(fused):
-        generator, discriminator = (set_fused(network, fused) for network in networks)
-        return discriminator(generator.generate(latent, 2))[0]
+    def computed(fused, layout):
+        generator, discriminator = (deepcopy(network).to(memory_format=layout) for network in networks)
+        verdict = set_fused(discriminator, fused)(set_fused(generator, fused).generate(latent, 2))[0]
+        verdict.sum().backward()
+        return [verdict, *(p.grad for n in (generator, discriminator) for p in n.parameters() if p.grad is not None)]
 
-    torch.testing.assert_close(computed(True), computed(False), rtol=0, atol=1e-12)
-    for network in networks:
-        set_fused(network, True)
+    for layout in (torch.contiguous_format, torch.channels_last_3d):
+        for one, two in zip(computed(True, layout), computed(False, torch.contiguous_format), strict=True):
+            torch.testing.assert_close(one, two, rtol=0, atol=1e-12)
+
+
+def test_maps_of_the_fast_way_stay_channels_last(networks):
+    layout = torch.channels_last_3d
+    generator, discriminator = (deepcopy(network).float().to(memory_format=layout) for network in networks)
+    maps = []
+    for layer in (*generator.modules(), *discriminator.modules()):
+        if isinstance(layer, EqualisedConv):
+            layer.register_forward_hook(lambda layer, x, y: maps.append(y))
+    discriminator(generator.generate(torch.randn(2, 5), 2))
+    assert len(maps) == 12
+    assert all(y.is_contiguous(memory_format=layout) for y in maps)
 
 
 def test_other_shapes_are_refused(networks):

@@ -65,9 +65,11 @@ class PrivateTraining:
         subjects: number of persons that they are of.
         batch_size: expected number of images in a batch, by which gradients are divided.
         epochs: number of epochs of the whole training.
+        rows: number of samples that other updates take; None for as many as a batch has images.
 
     Raises:
-        ValueError: several images of a person, several processes, or a number out of its range.
+        ValueError: several images of a person, several processes, updates that follow the batch's size, or a number out
+            of its range.
 
     Attributes:
         batches: batches for the loader.
@@ -84,6 +86,7 @@ class PrivateTraining:
         subjects: int,
         batch_size: int,
         epochs: int,
+        rows: int | None,
     ) -> None:
         if subjects != people:
             raise ValueError(
@@ -92,6 +95,11 @@ class PrivateTraining:
             )
         if rank_and_world_size()[1] > 1:
             raise ValueError("--epsilon is for a training by one process: each would add noise for its share alone")
+        if rows is None:
+            raise ValueError(
+                "--objective#rows is None: the generator's update would take as many samples as people are in the "
+                f"batch, and tell who is; expected a fixed number, such as --batch_size, {batch_size}"
+            )
         if not (max_norm > 0 and 0 < delta < 1 / people):
             raise ValueError(
                 f"got --max_norm {max_norm} and --delta {delta}; expected a norm above 0, and a probability far below "

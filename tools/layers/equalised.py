@@ -7,6 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from tools.layers.growing import doubled, halved
 from tools.layers.ranks import CONVOLUTION, TRANSPOSED_CONVOLUTION, check_spatial_dims
@@ -97,6 +98,35 @@ class EqualisedConv(nn.Module):
         return CONVOLUTION[self.spatial_dims](x, weight, bias, padding=self.padding)
 
 
+class PointConv(EqualisedConv):
+    """A convolution of side 1: each pixel by itself.
+
+    Of volumes it is one product of matrices, voxels times channels, whose result lies channels last in memory, as the
+    layers around it have their volumes in the fast way; torch's convolution of one channel leaves that layout.
+    ``fused`` False convolves.
+    """
+
+    fused = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        gain: float = 1.0,
+        bias: bool = True,
+        bias_gain: float = 1.0,
+        spatial_dims: int = 2,
+    ) -> None:
+        super().__init__(in_channels, out_channels, 1, gain, bias, bias_gain, spatial_dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, H, W] -> [B, out_channels, H, W]; volumes alike."""
+        if not self.fused or self.spatial_dims == 2:
+            return super().forward(x)
+        weight, bias = self.scaled()
+        return F.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
+
+
 class DoublingConv(EqualisedConv):
     """A convolution of side 3 after an image was doubled by nearest neighbour.
 
@@ -148,6 +178,51 @@ class HalvingConv(EqualisedConv):
 def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
     """x / sqrt(mean of x^2 over features + epsilon), for [B, features, ...] (Karras et al. 2018, section 4.2)."""
     return x * (x.square().mean(dim=1, keepdim=True) + epsilon).rsqrt()
+
+
+class PixelNorm(nn.Module):
+    """`pixel_norm` as a layer, whose gradient is written down: y = x / r has dx = (dy - y mean(y dy)) / r.
+
+    That goes over a map less often than the formula's own derivative does. It has no second derivative. ``fused`` False
+    takes the formula.
+
+    Args:
+        epsilon: added to the mean of squares.
+    """
+
+    fused = True
+
+    def __init__(self, epsilon: float = 1e-8) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, features, ...] -> the same, of length sqrt(features) in each pixel."""
+        if self.fused and x.requires_grad:
+            return PixelNormFunction.apply(x, self.epsilon)
+        return pixel_norm(x, self.epsilon)
+
+
+class PixelNormFunction(torch.autograd.Function):
+    """`pixel_norm` with the gradient that `PixelNorm` states."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, epsilon: float) -> Tensor:
+        """[B, features, ...] -> the same, normalised; lengths are summed in fp32 at least."""
+        kind = torch.promote_types(x.dtype, torch.float32)  # squares of half precision overflow
+        length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=kind)
+        reciprocal = length.square_().div_(x.shape[1]).add_(epsilon).rsqrt_().to(x.dtype)
+        y = x * reciprocal
+        ctx.save_for_backward(y, reciprocal)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        """Gradient of y -> that of x."""
+        y, reciprocal = ctx.saved_tensors
+        along = (gradient * y).mean(dim=1, keepdim=True)
+        return torch.addcmul(gradient, y, along, value=-1).mul_(reciprocal), None
 
 
 def set_fused(network: nn.Module, fused: bool) -> nn.Module:

@@ -24,6 +24,8 @@ from tools.layers.equalised import (
     EqualisedConv,
     EqualisedLinear,
     HalvingConv,
+    PixelNorm,
+    PointConv,
     pixel_norm,
 )
 from tools.layers.filters import Filter
@@ -49,12 +51,13 @@ class FirstBlock(nn.Module):
         self.dense = EqualisedLinear(latent_dim, 4**spatial_dims * channels, gain=HE / 4, bias=None)
         self.bias = nn.Parameter(torch.zeros(channels))
         self.conv = EqualisedConv(channels, channels, 3, gain=HE, spatial_dims=spatial_dims)
+        self.norm = PixelNorm()
 
     def forward(self, latent: Tensor) -> Tensor:
         """[B, latent_dim] -> [B, channels, 4, 4], or [B, channels, 4, 4, 4]."""
         x = self.dense(latent).unflatten(1, [-1, *self.shape]) + self.bias.view(-1, *[1] * len(self.shape))
-        x = pixel_norm(F.leaky_relu(x, SLOPE))
-        return pixel_norm(F.leaky_relu(self.conv(x), SLOPE))
+        x = self.norm(F.leaky_relu(x, SLOPE))
+        return self.norm(F.leaky_relu(self.conv(x), SLOPE))
 
 
 class GeneratorBlock(nn.Module):
@@ -70,11 +73,12 @@ class GeneratorBlock(nn.Module):
         super().__init__()
         self.conv0 = DoublingConv(in_channels, out_channels, gain=HE, spatial_dims=spatial_dims)
         self.conv1 = EqualisedConv(out_channels, out_channels, 3, gain=HE, spatial_dims=spatial_dims)
+        self.norm = PixelNorm()
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_channels, H, W] -> [B, out_channels, 2 H, 2 W]."""
-        x = pixel_norm(F.leaky_relu(self.conv0(x), SLOPE))
-        return pixel_norm(F.leaky_relu(self.conv1(x), SLOPE))
+        x = self.norm(F.leaky_relu(self.conv0(x), SLOPE))
+        return self.norm(F.leaky_relu(self.conv1(x), SLOPE))
 
 
 class PGGANGenerator(SelfDescribed):
@@ -119,9 +123,7 @@ class PGGANGenerator(SelfDescribed):
         widths = [width_of(side, channel_base, channel_max) for side in sides_of(image_size, spatial_dims)]
         self.first = FirstBlock(latent_dim + num_classes, widths[0], spatial_dims)
         self.blocks = nn.ModuleList(GeneratorBlock(before, after, spatial_dims) for before, after in pairwise(widths))
-        self.to_images = nn.ModuleList(
-            EqualisedConv(width, image_channels, 1, spatial_dims=spatial_dims) for width in widths
-        )
+        self.to_images = nn.ModuleList(PointConv(width, image_channels, spatial_dims=spatial_dims) for width in widths)
         self.growth = Growth(len(self.blocks))
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
@@ -216,7 +218,7 @@ class ProgressiveDiscriminator(nn.Module):
         last = widths[0]
         # by level, so that the coarsest comes first and the image goes backwards
         self.from_images = nn.ModuleList(
-            EqualisedConv(image_channels, width, 1, gain=HE, spatial_dims=spatial_dims) for width in widths
+            PointConv(image_channels, width, gain=HE, spatial_dims=spatial_dims) for width in widths
         )
         self.blocks = nn.ModuleList(DiscriminatorBlock(b, a, blur, spatial_dims) for a, b in pairwise(widths))
         self.deviation = MinibatchDeviation(group_size) if group_size else nn.Identity()

@@ -13,6 +13,8 @@ from tools.catalogue.volume_maker import LatentVolumes
 RATES = {"0": 0.3, "1": 0.3, "2": 0.6, "3": 0.6, "4": 0.7, "5": 0.6, "6": 0.6}
 """Factors of 0.001 by level: those of the released code's last preset, and beyond 128 voxels the last one's."""
 
+PLACED = "$set_implementation(set_fused({}, @implementation == 'optimised'), @implementation).to(@device)"
+
 
 def train(bundle: LatentVolumes) -> Config:
     samples, making, version = bundle.samples, maker(bundle), metadata(bundle)["version"]
@@ -54,8 +56,8 @@ def train(bundle: LatentVolumes) -> Config:
             "_target_": "tools.networks.pggan.ProgressiveDiscriminator",
             "group_size": 0,
         },
-        "network": "$set_fused(@network_def, @implementation == 'optimised').to(@device)",
-        "discriminator": "$set_fused(@discriminator_def, @implementation == 'optimised').to(@device)",
+        "network": PLACED.format("@network_def"),
+        "discriminator": PLACED.format("@discriminator_def"),
         "ema": {
             "_target_": "tools.engines.ema.ExponentialMovingAverage",
             "network": "@network",

@@ -109,6 +109,7 @@ def private_training() -> Config:
             "subjects": "$len(@provenance['subjects'])",
             "batch_size": "@batch_size",
             "epochs": f"${EPOCHS}",
+            "rows": "@objective#rows",
         }
     }
 
