@@ -14,7 +14,7 @@ from tools.__main__ import main
 from tools.compare import command as comparing
 from tools.compare import running
 from tools.compare.checks import Entrant
-from tools.compare.configs import config_of, stages_of, train_config
+from tools.compare.configs import config_of, overrides_for, stages_of, train_config, unused
 from tools.compare.design import Run, RunFolder, moments_of, runs_of, seconds_of, seeds_of
 from tools.compare.measuring import measure
 from tools.compare.results import gathered
@@ -221,6 +221,7 @@ def test_a_part_runs_its_own_and_writes_no_report(tmp_path, monkeypatch, capsys)
         (("cyclegan_mri2ct_t2",), ("--images=4",), {}, "makes images from other images"),
         (NAMES, (), {}, "expected one of them, such as --budget 30m"),
         (NAMES, ("--images=4",), {"colour": 1}, "none of the bundles has 'colour'"),
+        (NAMES, ("--images=4",), {"crf_gan_luna61": {"crf_nodes": 1}}, "none of the bundles has 'crf_gan_luna61'"),
         (NAMES, ("--images=4",), {"rflow_luna16": {"crf_nodes": 1}}, "bundle rflow_luna16 has no 'crf_nodes'"),
         (NAMES, ("--images=4",), {"crf_gan_luna16": {"image_size": 48}}, "crf_gan_luna16 at image_size 48"),
         (NAMES, ("--images=4",), {"dataset_dir": "/nowhere"}, "crf_gan_luna16 cannot take part: FileNotFoundError"),
@@ -241,6 +242,12 @@ def test_words_of_the_command_line():
     for act, words in ((seconds_of, "soon"), (moments_of, "0.5,2"), (seeds_of, 0), (seeds_of, "1,1")):
         with pytest.raises(ValueError, match="expected"):
             act(words)
+
+
+def test_entries_of_a_bundle_that_does_not_take_part_are_for_nobody():
+    given = {"crf_gan_luna16": {"crf_nodes": "channels"}, "ha_gan_luna16": {"latent_dim": 8}, "base_channels": 4}
+    assert overrides_for("ha_gan_luna16", train_config("ha_gan_luna16"), given) == {"latent_dim": 8, "base_channels": 4}
+    assert unused(given, ["ha_gan_luna16"]) == {}
 
 
 def test_stages_are_those_that_the_bundle_runs():

@@ -52,7 +52,7 @@ def entrants(bundles: Sequence[str], settings: Settings, data_root: Path) -> lis
     """
     _check_names(bundles, settings)
     configs = {bundle: train_config(bundle) for bundle in bundles}
-    own = {bundle: overrides_for(bundle, configs[bundle], settings.overrides, bundles) for bundle in bundles}
+    own = {bundle: overrides_for(bundle, configs[bundle], settings.overrides) for bundle in bundles}
     for bundle in bundles:
         _check_size(bundle, own[bundle])
     found, images = [], {}

@@ -80,7 +80,8 @@ def compare(
         batch_size: images in a batch; by default each bundle's own.
         precision: fp32, bf16 or fp16.
         overrides: further entries of train.json, such as "{'phantoms#count': 100}": a bundle takes those that it has.
-            Those of one bundle stand under its name, "{'ldm_luna16': {'steps': 10}}".
+            Those of one bundle stand under its name, "{'ldm_luna16': {'steps': 10}}", also where it is not in
+            ``bundles``: further seeds of the best two of ten are added to the same folder by the same settings.
         moments: shares of the budget at which images are made, beside the start.
         first_stage: share of the budget for the autoencoder of bundles of latent diffusion.
         clock: wall, or cpu, the processor's time of all threads, which other work on the machine hardly moves.

@@ -9,7 +9,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from tools.benchmark.configs import BUNDLES
+from tools.benchmark.configs import BUNDLES, bundle_names
 from tools.compare.design import Run, RunFolder, Settings, moment_name
 
 ENDLESS = 10**9
@@ -38,16 +38,15 @@ def stages_of(config: Mapping[str, Any]) -> list[str]:
     return [found[1] for line in config["run"] if (found := re.search(r"@(\w+)#trainer\.run\(\)", line))]
 
 
-def overrides_for(
-    bundle: str, config: Mapping[str, Any], given: Mapping[str, Any], bundles: Sequence[str]
-) -> dict[str, Any]:
+def overrides_for(bundle: str, config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Entries for one bundle: those that it has, and over them those that stand under its own name.
+
+    Those under other names are not for it: a comparison goes on with fewer bundles by the same settings.
 
     Args:
         bundle: name of the bundle.
         config: content of its train.json.
         given: entries by id, and under names of bundles further ones.
-        bundles: names of all bundles.
 
     Raises:
         ValueError: the bundle lacks an entry that was given under its name.
@@ -55,16 +54,17 @@ def overrides_for(
     own = given.get(bundle, {})
     if missing := [key for key in own if _root(key) not in config]:
         raise ValueError(f"overrides: bundle {bundle} has no {missing[0]!r} in its train.json")
-    general = {key: value for key, value in given.items() if key not in bundles and _root(key) in config}
+    names = bundle_names()
+    general = {key: value for key, value in given.items() if key not in names and _root(key) in config}
     return general | dict(own)
 
 
 def unused(given: Mapping[str, Any], bundles: Sequence[str]) -> dict[str, list[str]]:
     """Entry -> bundles that have none of that name and go without it."""
-    found = {}
+    found, names = {}, bundle_names()
     for key in given:
         lacking = [bundle for bundle in bundles if _root(key) not in train_config(bundle)]
-        if key not in bundles and lacking:
+        if key not in names and lacking:
             found[key] = lacking
     return found
 
