@@ -52,7 +52,7 @@ LAYERS = {
         *("engines", "collection"),
     ),
     "rank": (*FILES, "options", "metrics"),
-    "ribs": (*FILES, "options", "io", "data", "metrics"),
+    "lengths": (*FILES, "options", "io", "data", "metrics"),
     "split": (*FILES, "datasets", "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "usefulness": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "ensemble", "evaluation"),

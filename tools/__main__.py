@@ -27,7 +27,7 @@ COMMANDS = {
     "preprocess": "tools.preprocess:preprocess",
     "privacy": "tools.privacy.command:privacy",
     "rank": "tools.rank.command:rank",
-    "ribs": "tools.ribs:ribs",
+    "lengths": "tools.lengths:lengths",
     "split": "tools.split:split",
     "study": "tools.study.command:StudyCommands",
     "train_ensemble": "tools.ensemble.training:train_ensemble",

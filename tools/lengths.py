@@ -1,0 +1,73 @@
+"""The command that checks the spacing of chest CT by lengths in the body."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tools.data.image_sets import find_images, read_image
+from tools.files import whole_file
+from tools.io.left_out import warn_of
+from tools.io.readers import VolumeError
+from tools.metrics.chest_lengths import lung_extent, rib_distance
+from tools.options import listed
+
+LENGTHS = {
+    "lung_length": "lungs along the body",
+    "lung_depth": "lungs from front to back",
+    "lung_width": "lungs from side to side",
+    "rib_distance": "from rib to rib",
+}
+"""What is measured, in mm, and in words."""
+
+
+def lengths(folders: str | Sequence[str], output: str | None = None) -> None:
+    """Measure lungs and ribs of chest CT in mm: did the spacing come out that was asked for?
+
+    Patients of all spacings have lungs as large and ribs as far apart; in a generator's volumes they are what its
+    network made them, and right in mm only if the network knew the spacing. For each folder the median and the
+    quartiles of its volumes are said. `tools.metrics.chest_lengths` says how it is measured.
+
+    Args:
+        folders: folders of volumes in HU, separated by commas.
+        output: CSV file with every volume.
+    """
+    rows: list[dict] = []
+    for folder in listed(folders):
+        files, unread, found = find_images(folder), {}, []
+        for file in tqdm(files, desc=folder, unit="volume", disable=None):
+            try:
+                volume, spacing = read_image(file)
+                if spacing is None:
+                    raise VolumeError.of(file.path, "it has no voxel size")
+            except VolumeError as error:
+                unread[file.id] = error.reason
+                continue
+            measured = (*lung_extent(volume, spacing), rib_distance(volume, spacing[0]))
+            size = "x".join(map(str, volume.shape)), "x".join(f"{mm:.4g}" for mm in spacing)
+            found.append({"folder": folder, "volume": file.id, "size": size[0], "spacing_mm": size[1]})
+            found[-1] |= dict(zip(LENGTHS, measured, strict=True))
+        if unread:
+            warn_of(folder, unread, len(files))
+        print(f"{folder}: {len(found)} volumes")
+        for name, words in LENGTHS.items():
+            print(f"  {words}: {quartiles([row[name] for row in found])}")
+        rows += found
+    if output is not None:
+        with whole_file(Path(output)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, ["folder", "volume", "size", "spacing_mm", *LENGTHS])
+            table.writeheader()
+            table.writerows(rows)
+
+
+def quartiles(values: Sequence[float | None]) -> str:
+    """Median and quartiles of the lengths that were found, in words."""
+    known = [mm for mm in values if mm is not None]
+    if not known:
+        return "found in none"
+    low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
+    return f"{middle:.1f} mm (half of them {low:.1f} to {high:.1f}) in {len(known)}"
