@@ -48,9 +48,9 @@ def lengths(folders: str | Sequence[str], output: str | None = None) -> None:
                 unread[file.id] = error.reason
                 continue
             measured = (*lung_extent(volume, spacing), rib_distance(volume, spacing[0]))
-            size = "x".join(map(str, volume.shape)), "x".join(f"{mm:.4g}" for mm in spacing)
-            found.append({"folder": folder, "volume": file.id, "size": size[0], "spacing_mm": size[1]})
-            found[-1] |= dict(zip(LENGTHS, measured, strict=True))
+            where = {"folder": folder, "volume": file.id, "size": "x".join(map(str, volume.shape))}
+            where["spacing_mm"] = "x".join(f"{mm:.4g}" for mm in spacing)
+            found.append(where | dict(zip(LENGTHS, measured, strict=True)))
         if unread:
             warn_of(folder, unread, len(files))
         print(f"{folder}: {len(found)} volumes")

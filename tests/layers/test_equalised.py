@@ -118,7 +118,7 @@ def test_pixel_norm_as_a_layer_takes_half_precision():
 @pytest.mark.parametrize("channels", [(1, 3), (4, 1)])
 def test_a_convolution_of_single_voxels_is_a_product_channels_last(channels):
     torch.manual_seed(0)
-    layer = PointConv(*channels, gain=1.3, bias_gain=0.7, spatial_dims=3).double()
+    layer = PointConv(*channels, gain=1.3, spatial_dims=3).double()
     torch.nn.init.normal_(layer.bias)
     x = torch.randn(2, channels[0], 3, 4, 2, dtype=torch.float64)
     found = layer(x)

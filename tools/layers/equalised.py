@@ -108,16 +108,8 @@ class PointConv(EqualisedConv):
 
     fused = True
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        gain: float = 1.0,
-        bias: bool = True,
-        bias_gain: float = 1.0,
-        spatial_dims: int = 2,
-    ) -> None:
-        super().__init__(in_channels, out_channels, 1, gain, bias, bias_gain, spatial_dims)
+    def __init__(self, in_channels: int, out_channels: int, gain: float = 1.0, spatial_dims: int = 2) -> None:
+        super().__init__(in_channels, out_channels, 1, gain, spatial_dims=spatial_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_channels, H, W] -> [B, out_channels, H, W]; volumes alike."""
@@ -183,8 +175,8 @@ def pixel_norm(x: Tensor, epsilon: float = 1e-8) -> Tensor:
 class PixelNorm(nn.Module):
     """`pixel_norm` as a layer, whose gradient is written down: y = x / r has dx = (dy - y mean(y dy)) / r.
 
-    That goes over a map less often than the formula's own derivative does. It has no second derivative. ``fused`` False
-    takes the formula.
+    That goes over a map less often than the formula's own derivative does, and than that of torch's ``rms_norm``, which
+    is the same function. It has no second derivative. ``fused`` False takes the formula.
 
     Args:
         epsilon: added to the mean of squares.
