@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tools.catalogue import parts
 from tools.catalogue.parts import Config
+
+ENLARGE: Config = {"enlarge": 1}
+"""Option of the inference of labelled volumes: voxels a side of the files for each of the network's."""
+
+
+def enlarged() -> Config:
+    """Samples on more voxels, before it is decided which class a voxel has: edges of labels then run between the
+    network's voxels, as the channels do.
+    """
+    return {
+        "_target_": "Zoomd",
+        "keys": "pred",
+        "zoom": "@enlarge",
+        "mode": "trilinear",
+        "keep_size": False,
+        "_disabled_": "$@enlarge == 1",
+    }
 
 
 def labelled_engines(
@@ -18,6 +36,7 @@ def labelled_engines(
     picture: str = "montage.png",
     desc: str = "Generation",
     name_key: str | None = None,
+    before: Sequence[Config] = (),
     **showing: Any,
 ) -> Config:
     """From a network's samples to a labelled folder: from `folder` to the end of the config.
@@ -32,6 +51,7 @@ def labelled_engines(
         picture: file of the picture of what was made.
         desc: word for what is done.
         name_key: key of the cases' names, where they have others than those of seeds.
+        before: transforms of samples before they get their place.
         showing: further arguments of the picture.
     """
     named = {} if name_key is None else {"name_key": name_key}
@@ -48,6 +68,7 @@ def labelled_engines(
         **parts.inference_engines(
             load=load or {"load_weights": parts.load_model("@ckpt_path", "@network")},
             making=[
+                *before,
                 placing
                 or {
                     "_target_": "tools.transforms.volume.PlaceVolumed",

@@ -189,12 +189,13 @@ def inference(bundle: LatentVolumes, version: str, maker: VolumeMaker) -> Config
     return {
         **parts.where_inference_writes(bundle.name, 4),
         **maker.options,
+        **samples.making,
         **trained(bundle, maker, place=True),
         **maker.before,
         **parts.origin(bundle.name, version),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
         **parts.check(
-            *("device", "seed", "num_volumes", *samples.checked, *maker.checked, "field_of_view"),
+            *("device", "seed", "num_volumes", *samples.making, *samples.checked, *maker.checked, "field_of_view"),
         ),
         "datalist": f"$seed_datalist(@num_volumes, @seed, name='{bundle.name}')",
         **samples.described,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tools.catalogue import parts
 from tools.catalogue.diffusion.entry import (
@@ -16,7 +16,7 @@ from tools.catalogue.diffusion.entry import (
 )
 from tools.catalogue.diffusion.training import files
 from tools.catalogue.hierarchical_gan.volumes import VolumeData
-from tools.catalogue.labelled_parts import labelled_engines
+from tools.catalogue.labelled_parts import ENLARGE, enlarged, labelled_engines
 from tools.catalogue.parts import Config
 from tools.catalogue.volume_parts import reconstruction_engines, volume_engines, volumes_to_reconstruct
 
@@ -26,6 +26,7 @@ class Samples(Protocol):
     ids: options on what samples are, with their defaults.
     kept: those that weights say.
     checked: those that are looked at before a run.
+    making: options of what is done to samples before they are written, with their defaults.
     phantoms: number, seed and voxels of the phantoms.
     data_dir: expression for the folder of the data.
     channels: reference to the description of their channels; None for one image alone.
@@ -43,6 +44,7 @@ class Samples(Protocol):
     ids: Config
     kept: tuple[str, ...]
     checked: tuple[str, ...]
+    making: Config
     phantoms: Config
     data_dir: str
     channels: str | None
@@ -90,6 +92,7 @@ class Labelled:
     num_images = "$@sample_channels.num_images"
     kept = ("volume_size", "images", "labels")
     checked = ("volume_size",)
+    making: ClassVar[Config] = ENLARGE
     fields_of_view = "@volumes.fields_of_view()"
     compared = "$lambda output: tuple([item[key][:1] for item in output] for key in ('pred', 'label'))"
     intensities = "magnitude"
@@ -141,7 +144,7 @@ class Labelled:
         return volumes if transform is None else {"_target_": "Dataset", "data": volumes, "transform": transform}
 
     def engines(self, name: str) -> Config:
-        return labelled_engines(name, self.entry.modality, prepare_noise())
+        return labelled_engines(name, self.entry.modality, prepare_noise(), before=[enlarged()])
 
     def reconstruction(self, name: str, load: Config) -> Config:
         return {
@@ -191,6 +194,7 @@ class Cubes:
     number = num_images = 1
     kept = ("image_size", "volume_size", "window")
     checked = ("volume_size", "window")
+    making: ClassVar[Config] = {}
     preprocessing = "$@cubes.transform"
     fields_of_view = "@cubes.fields_of_view(@volumes)"
     compared = "$monai.handlers.from_engine(['pred', 'label'])"

@@ -15,7 +15,7 @@ from tools.catalogue.diffusion.entry import (
     trained,
 )
 from tools.catalogue.diffusion.metadata import metadata
-from tools.catalogue.labelled_parts import labelled_engines
+from tools.catalogue.labelled_parts import ENLARGE, enlarged, labelled_engines
 from tools.catalogue.parts import Config
 
 
@@ -25,10 +25,13 @@ def inference(bundle: JointBundle) -> Config:
         "sampler": None,
         "steps": STEPS,
         **denoising_parts.PRECISION,
+        **ENLARGE,
         **trained(bundle, place=True),
         **parts.origin(bundle.name, metadata(bundle)["version"]),
         "field_of_view": "$@trained['data']['field_of_view_mm']",
-        **parts.check("device", "seed", "num_volumes", "sampler", "steps", "precision", *NETWORK, "field_of_view"),
+        **parts.check(
+            *("device", "seed", "num_volumes", "sampler", "steps", "precision", *ENLARGE, *NETWORK, "field_of_view"),
+        ),
         "datalist": f"$seed_datalist(@num_volumes, @seed, name='{bundle.name}')",
         "sample_channels": sample_channels(),
         "network_def": network(),
@@ -37,7 +40,7 @@ def inference(bundle: JointBundle) -> Config:
         "preprocessing": parts.compose(noise_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": denoising_parts.sampler(precision="@precision"),
-        **labelled_engines(bundle.name, bundle.modality, prepare_noise()),
+        **labelled_engines(bundle.name, bundle.modality, prepare_noise(), before=[enlarged()]),
     }
 
 

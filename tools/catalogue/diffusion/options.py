@@ -7,6 +7,12 @@ IN_PRECISION = {
 }
 """Of inference and inpainting."""
 
+ENLARGED = {
+    "enlarge": "voxels a side of the files for each of the network's volumes: images and label channels are linear in "
+    "between, and then each voxel gets its class"
+}
+"""Of the inference of labelled volumes."""
+
 COMPARED = {
     "reference": "what is compared with: `validation` or `training`",
     "num_synthetic": "how many volumes are made for the comparison",
@@ -42,6 +48,7 @@ OPTIONS = {
         "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
         "steps": "steps from noise to a sample",
         **IN_PRECISION,
+        **ENLARGED,
         "field_of_view": "extent of a volume in mm, axial first",
         "dataset_dir": "not used: volumes are made from seeds",
     },

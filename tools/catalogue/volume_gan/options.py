@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.catalogue.diffusion.options import COMPARED
+from tools.catalogue.diffusion.options import COMPARED, ENLARGED
 from tools.catalogue.diffusion.options import OPTIONS as DIFFUSION
 from tools.catalogue.hierarchical_gan.options import OPTIONS as HIERARCHICAL
 
@@ -52,6 +52,7 @@ OPTIONS = {
     "inference": {
         "num_volumes": "how many volumes are made",
         "seed": "of the first volume; the others have the following ones",
+        **ENLARGED,
         "field_of_view": "extent of a volume in mm, axial first",
         "dataset_dir": "not used: volumes are made from seeds",
     },
