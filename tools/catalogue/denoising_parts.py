@@ -53,12 +53,33 @@ def updates() -> list[Config]:
     ]
 
 
-def training(inferer: Config) -> Config:
-    """The section `train` from the sampler on."""
+PRECONDITIONED: Config = {"preconditioned": "$@prediction == 'flow'"}
+"""Option of the network of a training: weights of before do not have it."""
+
+
+def measuring(network: str = "@network", channels: str | None = "@sample_channels") -> Config:
+    """Handler that measures the training set for a network that is preconditioned by it."""
+    return {
+        "_target_": "tools.engines.preconditioning.MeasureSamples",
+        "_disabled_": "$not @preconditioned",
+        "preconditioning": f"${network}.preconditioning",
+        "data": "@train#dataset",
+        **({} if channels is None else {"channels": channels}),
+    }
+
+
+def handlers(measuring: Config) -> list[Config]:
+    """Those of every training, with one that follows the checkpoints'."""
+    checkpoints, *others = training_parts.training_handlers()
+    return [checkpoints, measuring, *others]
+
+
+def training(inferer: Config, measuring: Config) -> Config:
+    """The section `train` from the sampler on, with the handler of `measuring`."""
     return {
         "inferer": inferer,
         "updates": updates(),
-        "handlers": training_parts.training_handlers(),
+        "handlers": handlers(measuring),
         "trainer": training_parts.trainer(
             ema="@ema",
             max_epochs="$@max_epochs if @iterations is None else "

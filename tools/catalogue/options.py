@@ -85,6 +85,9 @@ COMPUTED = {
     "$(@image_size // 4).bit_length() - 1": "as often as 4 rows become `image_size`",
     "$10 * @volume_size[0] * @volume_size[1] * @volume_size[2] / 860160": "10 at 80 x 96 x 112 voxels, in "
     "proportion to their number",
+    "$@prediction == 'flow'": "true for a flow",
+    "$@denoiser_path is None or model_settings(@denoiser_path, {}).get('preconditioned', False)": "true, or as the "
+    "denoiser of `denoiser_path`",
     "$@max_epochs // 2": "half of `max_epochs`",
     "$@training_images / 20": "a 20th of `training_images`",
     "$@training_images * 0.024": "0.024 of `training_images`",

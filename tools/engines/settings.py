@@ -290,7 +290,7 @@ RULES: dict[str, Rule] = {
     "output_dir": folder_for_writing,
     "resume": resume,
     "precision": one_of(*PRECISIONS),
-    "deterministic": true_or_false,
+    **dict.fromkeys(("deterministic", "preconditioned"), true_or_false),
     "seed": whole(0, SEED_LIMIT - 1),
     **dict.fromkeys(("image_size", "load_size", "latent_dim", "base_channels", "discriminator_channels"), whole(1)),
     **dict.fromkeys(("sub_encoder_channels", "channels"), whole(1)),

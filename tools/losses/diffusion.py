@@ -71,7 +71,8 @@ class DiffusionObjective:
 
     Raises:
         ValueError: a probability outside [0, 1], a negative weight or number of classes, a network whose number of
-            classes is another, or a scheduler with an option that MONAI ignores.
+            classes is another or that is preconditioned for another prediction, or a scheduler with an option that
+            MONAI ignores.
 
     Example::
 
@@ -110,9 +111,20 @@ class DiffusionObjective:
                 f"the scheduler's transform_scale is {scheduler.transform_scale}, which MONAI keeps but never uses; "
                 "leave it at 1"
             )
+        self.prediction = prediction_of(scheduler)
+        preconditioning = getattr(network, "preconditioning", None)
+        if preconditioning is not None and self.prediction != "flow":
+            raise ValueError(
+                f"the network is preconditioned for a flow, and the scheduler's is a prediction of {self.prediction}; "
+                "give the network preconditioned false"
+            )
+        if preconditioning is not None and preconditioning.times != scheduler.num_train_timesteps:
+            raise ValueError(
+                f"the scheduler's num_train_timesteps is {scheduler.num_train_timesteps}, and the network is "
+                f"preconditioned for times up to {preconditioning.times:g}"
+            )
         self.network = network
         self.scheduler = scheduler
-        self.prediction = prediction_of(scheduler)
         self.channels = channels
         self.num_classes = num_classes
         self.drop_class = drop_class

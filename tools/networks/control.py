@@ -46,7 +46,9 @@ class ControlledUNet(nn.Module):
             class_labels: class indices [B], where the denoiser has classes.
             told: further arguments of the denoiser, by name.
         """
-        patches = pixelunshuffle(x, x.ndim - 2, self.denoiser.patch)
+        preconditioning = self.denoiser.preconditioning
+        seen = x if preconditioning is None else preconditioning(x, timesteps)[0]  # as the denoiser sees them
+        patches = pixelunshuffle(seen, x.ndim - 2, self.denoiser.patch)
         beside, middle = self.control(patches, timesteps, labels, class_labels=class_labels)
         return self.denoiser(
             x,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tools.layers.upsample import TAPS, upsampled
 from tools.networks.patches import checked_patch
+from tools.networks.preconditioning import FlowPreconditioning
 
 
 class _OnPatches:
@@ -21,9 +22,13 @@ class _OnPatches:
     The first level, which has most of the work, then has patch^3 times fewer places, as vision transformers take
     patches; nothing of a sample is lost by it. With 1 the network is MONAI's, to the last key; so is what it answers,
     but for rounding where volumes are doubled and convolved in one operation.
+
+    A flow's network may be ``preconditioned``: it then only says what a linear guess of the velocity lacks, of samples
+    that are the first ``out_channels`` of what it is called with, see `FlowPreconditioning`.
     """
 
     patch: int
+    preconditioning: FlowPreconditioning | None
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class _OnPatches:
         in_channels: int,
         out_channels: int,
         patch: int = 1,
+        preconditioned: bool = False,
         **options: Any,
     ) -> None:
         places = checked_patch(patch) ** spatial_dims
@@ -41,6 +47,7 @@ class _OnPatches:
             **options,
         )
         self.patch = patch
+        self.preconditioning = FlowPreconditioning(out_channels) if preconditioned else None
         if spatial_dims == 3:
             for block in self.up_blocks:
                 # with residual blocks that double there is a normalisation between
@@ -48,6 +55,14 @@ class _OnPatches:
                     block.upsampler = FusedUpsample(block.upsampler)
 
     def forward(self, x: Tensor, timesteps: Tensor, *conditions: Any, **named: Any) -> Tensor:
+        if self.preconditioning is None:
+            return self._on_patches(x, timesteps, *conditions, **named)
+        channels = len(self.preconditioning.mean)
+        seen, guess, deviation = self.preconditioning(x[:, :channels], timesteps)
+        seen = torch.cat([seen, x[:, channels:]], 1) if x.shape[1] > channels else seen
+        return guess + deviation * self._on_patches(seen, timesteps, *conditions, **named)
+
+    def _on_patches(self, x: Tensor, timesteps: Tensor, *conditions: Any, **named: Any) -> Tensor:
         if self.patch == 1:
             return super().forward(x, timesteps, *conditions, **named)
         axes = x.ndim - 2
@@ -82,6 +97,7 @@ class PatchUNet(_OnPatches, DiffusionModelUNet):
         out_channels: channels of the answer.
         patch: side of a patch in voxels, by which sides of a sample are divisible as often as levels halve it; 1 works
             on voxels.
+        preconditioned: True for a network that learns what a linear guess of a flow's velocity lacks.
         options: further arguments of ``DiffusionModelUNet``.
 
     Raises:
@@ -98,6 +114,7 @@ class PatchUNetMaisi(_OnPatches, DiffusionModelUNetMaisi):
         in_channels: channels of the noisy sample.
         out_channels: channels of the answer.
         patch: side of a patch in voxels; 1 works on voxels.
+        preconditioned: True for a network that learns what a linear guess of a flow's velocity lacks.
         options: further arguments of ``DiffusionModelUNetMaisi``.
 
     Raises:

@@ -11,7 +11,7 @@ from tools.catalogue.chest_flow.entry import FIELD_OF_VIEW, PAPER, WINDOW
 from tools.catalogue.chest_flow.entry import network as flow
 from tools.catalogue.parts import Config
 
-NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "regions", "control")
+NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "control")
 """Ids of the network's sizes."""
 
 SAMPLE = ("images", "labels")
@@ -89,6 +89,7 @@ def trained(bundle: ControlBundle) -> Config:
         "network_channels": PAPER["network_channels"],
         "num_res_blocks": 1,
         "patch": 2,
+        "preconditioned": False,
         "regions": True,
         "control": "controlnet",
         "images": bundle.images,

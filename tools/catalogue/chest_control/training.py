@@ -38,6 +38,7 @@ def train(bundle: ControlBundle) -> Config:
         "whole": 0.5,
         "num_res_blocks": 1,
         "patch": 2,
+        "preconditioned": "$@denoiser_path is None or model_settings(@denoiser_path, {}).get('preconditioned', False)",
         "regions": True,
         "steps": STEPS,
         "phantoms": {"count": 24, "seed": 0, "shape": list(PHANTOM_SHAPE)},
@@ -57,7 +58,7 @@ def train(bundle: ControlBundle) -> Config:
         "save_interval": 1,
         **parts.check(
             *OPTIONS,
-            *("volume_size", "network_channels", "num_res_blocks", "patch", "control"),
+            *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "control"),
             *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole"),
         ),
         "sample_channels": sample_channels(),
@@ -128,7 +129,7 @@ def train(bundle: ControlBundle) -> Config:
                     "$@objective.denoiser_loss",
                 ),
             ],
-            "handlers": training_parts.training_handlers(),
+            "handlers": denoising_parts.handlers(denoising_parts.measuring("@denoiser")),
             "trainer": training_parts.trainer(
                 ema="$[@ema, *([@ema_denoiser] if @is_alone else [])]",
                 max_epochs="$@max_epochs if @iterations is None else "

@@ -8,7 +8,7 @@ from tools.catalogue import parts
 from tools.catalogue.parts import Config
 from tools.datasets.record import Dataset
 
-NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "regions", "num_classes")
+NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "num_classes")
 """Ids of the network's sizes."""
 
 WINDOW = (-1024, 600)
@@ -58,6 +58,7 @@ def network() -> Config:
         "in_channels": 1,
         "out_channels": 1,
         "patch": "@patch",
+        "preconditioned": "@preconditioned",
         "num_channels": "@network_channels",
         "num_res_blocks": "@num_res_blocks",
         "attention_levels": "$[False] * len(@network_channels)",
@@ -110,6 +111,7 @@ def trained(bundle: ChestBundle) -> Config:
         "network_channels": PAPER["network_channels"],
         "num_res_blocks": 1,
         "patch": 2,
+        "preconditioned": False,
         "regions": True,
         "num_classes": 0,
         "window": list(WINDOW),

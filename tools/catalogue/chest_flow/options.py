@@ -16,6 +16,7 @@ OPTIONS = {
         "network_channels": DIFFUSION["train"]["network_channels"],
         "num_res_blocks": DIFFUSION["train"]["num_res_blocks"],
         "patch": DIFFUSION["train"]["patch"],
+        "preconditioned": DIFFUSION["train"]["preconditioned"],
         "regions": "tells the network which part of the scan a view shows",
         "num_classes": GAN["train"]["num_classes"],
         "labels": GAN["train"]["labels"],

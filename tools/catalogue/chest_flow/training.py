@@ -35,6 +35,7 @@ def train(bundle: ChestBundle) -> Config:
         "whole": 0.5,
         "num_res_blocks": 1,
         "patch": 2,
+        "preconditioned": True,
         "regions": True,
         "num_classes": 0,
         "drop_class": 0.1,
@@ -58,7 +59,7 @@ def train(bundle: ChestBundle) -> Config:
         "save_interval": 1,
         **parts.check(
             *training_parts.TRAINING_OPTIONS,
-            *("volume_size", "network_channels", "num_res_blocks", "patch", "num_classes"),
+            *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "num_classes"),
             *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole", "drop_class"),
         ),
         "network_def": network(),
@@ -102,7 +103,7 @@ def train(bundle: ChestBundle) -> Config:
             "dataset": cube_dataset("$enough_for_a_batch(@train_data, @batch_size)", transform="@train#preprocessing"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            **denoising_parts.training(denoising_parts.sampler()),
+            **denoising_parts.training(denoising_parts.sampler(), denoising_parts.measuring(channels=None)),
         },
         "validate": {
             **training_parts.validation_data(

@@ -9,7 +9,7 @@ from tools.catalogue import parts
 from tools.catalogue.parts import Config
 from tools.datasets.record import Dataset
 
-NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch")
+NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned")
 """Ids of the network's sizes."""
 
 SAMPLE = ("images", "labels")
@@ -93,6 +93,7 @@ def network() -> Config:
         "in_channels": "$@sample_channels.number",
         "out_channels": "$@sample_channels.number",
         "patch": "@patch",
+        "preconditioned": "@preconditioned",
         "channels": "@network_channels",
         "num_res_blocks": "@num_res_blocks",
         "attention_levels": "$[False] * len(@network_channels)",
@@ -134,6 +135,7 @@ def trained(bundle: JointBundle, place: bool = False) -> Config:
         "network_channels": list(WIDTHS),
         "num_res_blocks": 1,
         "patch": 1,
+        "preconditioned": False,
         "prediction": "flow",
         "images": dict(bundle.images),
         "labels": bundle.labels,

@@ -53,6 +53,7 @@ def train(bundle: JointBundle) -> Config:
         "network_channels": list(WIDTHS),
         "num_res_blocks": 1,
         "prediction": "flow",
+        **denoising_parts.PRECONDITIONED,
         "sampler": None,
         "steps": STEPS,
         "phantoms": {"count": 24, "seed": 0, "shape": list(bundle.phantom_shape)},
@@ -114,7 +115,7 @@ def train(bundle: JointBundle) -> Config:
             "dataset": labelled_volumes("$enough_for_a_batch(@train_data, @batch_size)"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            **denoising_parts.training(denoising_parts.sampler()),
+            **denoising_parts.training(denoising_parts.sampler(), denoising_parts.measuring()),
         },
         "validate": {
             **training_parts.validation_data(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from tools.catalogue.diffusion.options import OPTIONS as DIFFUSION
 
+OF_VOXELS = ("label_weight", "patch", "preconditioned")
+"""Options of diffusion on voxels alone."""
+
 OPTIONS = {
     "train": {
-        **{id: text for id, text in DIFFUSION["train"].items() if id not in ("label_weight", "patch")},
+        **{id: text for id, text in DIFFUSION["train"].items() if id not in OF_VOXELS},
         "image_size": "rows of a volume, in voxels",
         "volume_size": "slices, rows and columns of a volume, in voxels",
         "window": "grey values or HU that stand for -1 and 1",

@@ -1,0 +1,58 @@
+"""Mean and deviation of the training set, for a flow's network that is preconditioned by them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tools.engines.samples import KEYS, as_samples
+from tools.networks.preconditioning import FlowPreconditioning
+from tools.transforms.channels import Channels
+
+logger = logging.getLogger(__name__)
+
+
+class MeasureSamples:
+    """Handler of a trainer: when that starts, the mean and deviation of its samples are measured, unless the network
+    has them already, as one that goes on has. Place it after `TrainingCheckpoint`.
+
+    Args:
+        preconditioning: the network's preconditioning.
+        data: dataset of items with "image" [images, D, H, W] and, with labels, "label" [1, D, H, W], and perhaps
+            "known".
+        channels: channels of a sample; None takes the image as it is.
+    """
+
+    def __init__(self, preconditioning: FlowPreconditioning, data: Dataset, channels: Channels | None = None) -> None:
+        self.preconditioning = preconditioning
+        self.data = data
+        self.channels = channels
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self.measure)
+
+    def measure(self) -> None:
+        """Measure what was not."""
+        if self.preconditioning.is_measured:
+            return
+        self.preconditioning.measure(self.samples())
+        logger.info(
+            "The %d samples of the training have mean %s and deviation %s by channel.",
+            len(self.data),
+            *([round(value, 4) for value in values.tolist()] for values in self._measured()),
+        )
+
+    def samples(self) -> Iterator[Tensor]:
+        """The samples of the dataset [channels, D, H, W], one after the other."""
+        for index in range(len(self.data)):
+            item = self.data[index]
+            given = {key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}
+            yield as_samples(given, self.channels)[0]
+
+    def _measured(self) -> tuple[Tensor, Tensor]:
+        return self.preconditioning.mean, self.preconditioning.deviation
