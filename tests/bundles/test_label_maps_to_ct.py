@@ -115,14 +115,19 @@ def options(controlled, tmp_path, monkeypatch):
     return tiny(BUNDLE, tmp_path, **few)
 
 
-def test_a_denoiser_that_is_given_stays_as_it_is(options, tmp_path):
-    """Its weights are as the file has them in the model that is written; the ControlNet has learnt."""
+@pytest.mark.parametrize("said", [{}, {"preconditioned": True}])
+def test_a_denoiser_that_is_given_stays_as_it_is(said, options, tmp_path):
+    """Its weights are as the file has them in the model that is written; the ControlNet has learnt. Weights of earlier
+    versions do not say that they are preconditioned, and are not.
+    """
     parser = ConfigParser(train_config("rflow_luna16"))
-    parser.update({"network_channels": [8, 16], "device": "cpu", "patch": 2})
+    parser.update({"network_channels": [8, 16], "device": "cpu", "patch": 2, "preconditioned": bool(said)})
     flow = parser.get_parsed_content("network_def")
     for parameter in flow.out.parameters():  # begins at zero, where nothing before it could learn
         torch.nn.init.normal_(parameter, std=0.1)
-    save_model(tmp_path / "flow.pt", flow, {"bundle": "rflow_luna16"}, "model")
+    if said:
+        flow.preconditioning.measure([torch.rand(1, 8, 8, 8)])
+    save_model(tmp_path / "flow.pt", flow, {"bundle": "rflow_luna16", **said}, "model")
     run(config_file=config_file(BUNDLE, "train"), denoiser_path=str(tmp_path / "flow.pt"), **options)
     state = torch.load(tmp_path / "models" / "model_last.pt", weights_only=True)
     for name, value in flow.state_dict().items():

@@ -129,7 +129,7 @@ def train(bundle: ControlBundle) -> Config:
                     "$@objective.denoiser_loss",
                 ),
             ],
-            "handlers": denoising_parts.handlers(denoising_parts.measuring("@denoiser")),
+            "handlers": denoising_parts.handlers(denoising_parts.measuring("@denoiser", channels=None)),
             "trainer": training_parts.trainer(
                 ema="$[@ema, *([@ema_denoiser] if @is_alone else [])]",
                 max_epochs="$@max_epochs if @iterations is None else "
