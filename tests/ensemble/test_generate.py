@@ -20,7 +20,7 @@ from tools.ensemble import generation
 from tools.ensemble.members import ENSEMBLE, STRIDE, is_generator, members_of, name_of, shares
 
 NAME = "rflow_hippocampus"
-SMALL = {"image_size": 16, "network_channels": [8, 16], "patch": 1}
+SMALL = {"image_size": 16, "network_channels": [8, 16], "patch": 1, "preconditioned": False}
 
 
 def weights(folder, seed, subjects=("a", "b"), **settings):
