@@ -35,9 +35,9 @@ MOVED = (".u", ".magnitude", ".running_mean", ".running_var", ".num_batches_trac
 GENERATES = ("hierarchical_gan", "slabwise")
 NETWORKS = {
     "": GENERATES,
-    "control": ("control", "denoisers", "patches", *GENERATES),
+    "control": ("control", "denoisers", "patches", "preconditioning", *GENERATES),
     "cyclegan": ("cyclegan",),
-    "denoisers": ("denoisers", "patches", *GENERATES),
+    "denoisers": ("denoisers", "patches", "preconditioning", *GENERATES),
     "fastgan": ("fastgan", *GENERATES),
     "hierarchical_gan": GENERATES,
     "nodule_gan": ("nodule_gan",),

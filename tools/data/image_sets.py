@@ -98,7 +98,7 @@ def pictures_apart(images: Sequence[ImageFile], folder: str | os.PathLike) -> li
     return [ImageFile(as_text(path.stem), str(path), "png") for path in _png_files(folder)]
 
 
-def read_image(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float] | None]:
+def read_image(image: ImageFile, is_label: bool = False) -> tuple[np.ndarray, tuple[float, float, float] | None]:
     """An image as a volume.
 
     Volumes and DICOM are turned so that slices run from feet to head, rows from front to back and columns from the
@@ -107,6 +107,7 @@ def read_image(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float]
 
     Args:
         image: image found by `find_images`.
+        is_label: True for a label map, which may have one value everywhere: no class need be there.
 
     Returns:
         float32 [D, H, W] in the unit of the file (HU for CT in DICOM), and the voxel size (D, H, W) in mm, None for
@@ -117,7 +118,8 @@ def read_image(image: ImageFile) -> tuple[np.ndarray, tuple[float, float, float]
             it.
     """
     voxels, spacing = _read(image)
-    check_content(image.path, voxels)
+    if not is_label:
+        check_content(image.path, voxels)
     return voxels, spacing
 
 

@@ -120,7 +120,7 @@ def read_sample(case: Case, longest: int) -> Sample:
         windows[name], hounsfield[name] = window_of(volume)
     label = None
     if case.label is not None:
-        label = read_image(case.label)[0]
+        label = read_image(case.label, is_label=True)[0]
         _one_shape(case.label, label, shape)
         label = np.rint(label).astype(np.uint8)
     steps = tuple(-(-n // longest) for n in shape)
