@@ -76,12 +76,13 @@ class FlowPreconditioning(nn.Module):
 
         Returns:
             Input of the network and linear guess of the velocity, both in the shape of the samples, and the deviation
-            of the guess's error [B, channels, (1,) 1, 1]; in float32.
+            of the guess's error [B, channels, (1,) 1, 1]; in float32, or float64 where samples are.
         """
         shape = (1, -1, *[1] * (noisy.ndim - 2))
-        mean, deviation = (value.float().view(shape) for value in (self.mean, self.deviation))
-        t = (timesteps.float() / self.times).view(-1, *[1] * (noisy.ndim - 1))
+        exact = torch.promote_types(noisy.dtype, torch.float32)
+        mean, deviation = (value.to(exact).view(shape) for value in (self.mean, self.deviation))
+        t = (timesteps.to(exact) / self.times).view(-1, *[1] * (noisy.ndim - 1))
         variance = ((1 - t) * deviation).square() + t.square()
-        centred = noisy.float() - (1 - t) * mean
+        centred = noisy.to(exact) - (1 - t) * mean
         guess = mean + ((1 - t) * deviation.square() - t) / variance * centred
         return centred / variance.sqrt(), guess, deviation / variance.sqrt()
