@@ -44,7 +44,10 @@ class MeasureSamples:
         logger.info(
             "The %d samples of the training have mean %s and deviation %s by channel.",
             len(self.data),
-            *([round(value, 4) for value in values.tolist()] for values in self._measured()),
+            *(
+                [round(value, 4) for value in of.tolist()]
+                for of in (self.preconditioning.mean, self.preconditioning.deviation)
+            ),
         )
 
     def samples(self) -> Iterator[Tensor]:
@@ -53,6 +56,3 @@ class MeasureSamples:
             item = self.data[index]
             given = {key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}
             yield as_samples(given, self.channels)[0]
-
-    def _measured(self) -> tuple[Tensor, Tensor]:
-        return self.preconditioning.mean, self.preconditioning.deviation

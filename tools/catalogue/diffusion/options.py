@@ -35,7 +35,7 @@ OPTIONS = {
         "patch": "side of the patches, in voxels, that the network takes as channels of one place; 2 saves most of its "
         "work",
         "preconditioned": "lets the network say only what a linear guess of the flow's velocity lacks, which it learns "
-        "much faster",
+        "much faster; false for a training that was begun without",
         "prediction": "what the network predicts: the `flow`, the noise, `epsilon`, or `v`",
         "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
         "steps": "steps from noise to a sample, in validation and evaluation",
