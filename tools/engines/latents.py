@@ -11,7 +11,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tools.engines.samples import KEYS, as_samples
+from tools.engines.samples import item_as_samples
 from tools.engines.sampling import DiffusionSampler
 from tools.networks.latent_diffusion import LatentAutoencoder, LatentDiffusion
 from tools.transforms.channels import Channels
@@ -61,8 +61,7 @@ class LatentDataset(Dataset):
 
     def sample(self, index: int) -> Tensor:
         """The sample [1, channels, D, H, W] of an item."""
-        item = self.data[index]
-        return as_samples({key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}, self.channels)
+        return item_as_samples(self.data[index], self.channels)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tools.engines.samples import KEYS, as_samples
+from tools.engines.samples import item_as_samples
 from tools.networks.preconditioning import FlowPreconditioning
 from tools.transforms.channels import Channels
 
@@ -53,6 +52,4 @@ class MeasureSamples:
     def samples(self) -> Iterator[Tensor]:
         """The samples of the dataset [channels, D, H, W], one after the other."""
         for index in range(len(self.data)):
-            item = self.data[index]
-            given = {key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}
-            yield as_samples(given, self.channels)[0]
+            yield item_as_samples(self.data[index], self.channels)[0]

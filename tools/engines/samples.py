@@ -20,6 +20,11 @@ def as_samples(batch: dict, channels: Channels | None) -> Tensor:
     return image if channels is None else channels.join(image, batch.get("label"), batch.get("known"))
 
 
+def item_as_samples(item: dict, channels: Channels | None) -> Tensor:
+    """The sample [1, channels, D, H, W] of a dataset's item."""
+    return as_samples({key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}, channels)
+
+
 class PrepareSamples(PrepareBatch):
     """Hand a ``SupervisedEvaluator`` samples as input, and as what their reconstruction should be.
 
