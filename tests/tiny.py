@@ -190,7 +190,7 @@ def network_arguments(bundle):
     if "scheduler" not in config:
         return {}
     metadata = json.loads(Path(config_file(bundle, "metadata")).read_text())["network_data_format"]
-    shapes = {"spacing": (1, 3), "top_region": (1, 4), "bottom_region": (1, 4)}
+    shapes = {"spacing": (1, 3), "top_region": (1, 12), "bottom_region": (1, 12)}
     shapes["labels"] = (1, len(config.get("labels", ())), *metadata["inputs"]["image"]["spatial_shape"])
     told = config["objective"].get("conditions", {})
     by_class = {"class_labels": torch.zeros(1, dtype=torch.long)} if config.get("classes") else {}

@@ -99,7 +99,7 @@ def test_a_sphere_of_a_scan_is_made_anew_and_all_else_stays(asked_for, tmp_path,
     assert (tmp_path / "inpainted.png").is_file()
 
 
-def test_the_network_reads_spacing_and_height(asked_for, monkeypatch):
+def test_the_network_reads_spacing_and_place(asked_for, monkeypatch):
     """After two iterations, with the weights of the last: the same noise gives another answer."""
     monkeypatch.chdir(REPOSITORY)
     parser = ConfigParser(ConfigParser.load_config_file(config_file(BUNDLE, "inference")))
@@ -109,8 +109,8 @@ def test_the_network_reads_spacing_and_height(asked_for, monkeypatch):
     noise = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
     told = {
         "spacing_tensor": torch.tensor([[5.0, 4.0, 4.0]], requires_grad=True),
-        "top_region_index_tensor": torch.tensor([[0.0, 0, 0, 1]], requires_grad=True),
-        "bottom_region_index_tensor": torch.tensor([[1.0, 0, 0, 0]], requires_grad=True),
+        "top_region_index_tensor": torch.tensor([[0.0, 0, 0, 1] * 3], requires_grad=True),
+        "bottom_region_index_tensor": torch.tensor([[1.0, 0, 0, 0] * 3], requires_grad=True),
     }
     answer = network(noise, torch.tensor([500.0]), **told)
     answer.square().sum().backward()

@@ -94,6 +94,25 @@ def test_maisis_network_is_counted_as_published_and_takes_what_it_is_told():
     assert not torch.allclose(coarse, fine)
 
 
+def test_a_network_reads_as_many_numbers_of_a_place_as_it_has():
+    """One of the slices' place alone, and one of all three axes', are called with the same numbers."""
+    x, time, spacing = torch.randn(1, 1, 8, 8, 8), torch.tensor([3.0]), torch.ones(1, 3)
+    ends = {"include_top_region_index_input": True, "include_bottom_region_index_input": True}
+    for numbers in (4, 12):
+        network = PatchUNetMaisi(
+            3, 1, 1, 2, num_channels=[8, 16], include_spacing_input=True, region_numbers=numbers, **ends, **SMALL
+        )
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.data.normal_(std=0.1)
+        top, bottom = (torch.rand(1, 12, requires_grad=True) for _ in range(2))
+        told = {"top_region_index_tensor": top, "bottom_region_index_tensor": bottom, "spacing_tensor": spacing}
+        network(x, time, **told).square().sum().backward()
+        for place in (top, bottom):
+            assert (place.grad[0, :numbers] != 0).all()
+            assert (place.grad[0, numbers:] == 0).all()
+
+
 @pytest.mark.parametrize("patch", [0, 1.5, True])
 def test_patches_that_are_none(patch):
     with pytest.raises(ValueError, match="expected a whole number of voxels a side, 1 for none"):

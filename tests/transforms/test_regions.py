@@ -51,8 +51,10 @@ def test_what_is_cut_out(tmp_path):
     here = tuple(slice(f, f + n) for f, n in zip(start, (8, 8, 12), strict=True))
     assert torch.allclose(made["known"][0], known[here], atol=1e-6)
     levels = torch.linspace(0, 1, 4)
-    assert float((made["bottom_region"] * levels).sum()) == pytest.approx(start[0] / 12, abs=1e-5)
-    assert float((made["top_region"] * levels).sum()) == pytest.approx((start[0] + 8) / 12, abs=1e-5)
+    first, last = ((made[key].view(3, 4) * levels).sum(1).tolist() for key in ("bottom_region", "top_region"))
+    assert first == pytest.approx([n / of for n, of in zip(start, (12, 20, 24), strict=True)], abs=1e-5)
+    ends = [n + side for n, side in zip(start, (8, 8, 12), strict=True)]
+    assert last == pytest.approx([n / of for n, of in zip(ends, (12, 20, 24), strict=True)], abs=1e-5)
     assert np.array_equal(in_file(made["scan"]), hu)
 
 

@@ -7,7 +7,7 @@ import torch
 from monai.data import MetaTensor
 
 from tools.transforms.spatial import ResizeVolumed
-from tools.transforms.views import TellViewd, axis_weights, height_code, view
+from tools.transforms.views import TellViewd, axis_weights, place_code, view
 
 FIELD = torch.tensor([[60.0, 48.0, 54.0]])
 
@@ -85,18 +85,20 @@ def test_weights_of_a_voxel_sum_to_one():
     assert torch.allclose(weights.sum(2), torch.ones(1, 7))
 
 
-def test_heights_are_shares_of_four_levels():
-    code = height_code(torch.tensor([0.0, 1 / 6, 1 / 3, 0.9, 1.2]))
-    expected = [[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 0.3, 0.7], [0, 0, 0, 1]]
-    assert torch.allclose(code, torch.tensor(expected), atol=1e-6)
+def test_places_are_shares_of_four_levels():
+    shares = torch.tensor([[0.0, 1 / 6], [1 / 3, 0.9], [1.2, 0.0]])
+    expected = [[1, 0, 0, 0, 0.5, 0.5, 0, 0], [0, 1, 0, 0, 0, 0, 0.3, 0.7], [0, 0, 0, 1, 1, 0, 0, 0]]
+    assert torch.allclose(place_code(shares), torch.tensor(expected), atol=1e-6)
 
 
 def test_what_is_told_of_a_volume_that_is_asked_for():
-    item = TellViewd([40, 64, 64], spacing=[3, 2, 2], height=240)({"seed": 0})
-    assert item["spacing"].tolist() == [3, 2, 2]  # 120 of 240 mm: from a quarter to three quarters
-    assert item["bottom_region"].tolist() == pytest.approx([0.25, 0.75, 0, 0], abs=1e-6)
-    assert item["top_region"].tolist() == pytest.approx([0, 0, 0.75, 0.25], abs=1e-6)
+    item = TellViewd([40, 60, 90], spacing=[3, 2, 2], extent=[240, 360, 150])({"seed": 0})
+    assert item["spacing"].tolist() == [3, 2, 2]
+    # 120 of 240 mm: from a quarter to three quarters; 120 of 360: the middle third; 180 of 150 is all there is
+    first, last = [0.25, 0.75, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0], [0, 0, 0.75, 0.25, 0, 0, 1, 0, 0, 0, 0, 1]
+    assert item["bottom_region"].tolist() == pytest.approx(first, abs=1e-6)
+    assert item["top_region"].tolist() == pytest.approx(last, abs=1e-6)
     own = TellViewd([40, 60, 60])({"field_of_view_mm": torch.tensor([240.0, 300.0, 300.0])})
     assert own["spacing"].tolist() == [6, 5, 5]
-    assert own["bottom_region"].tolist() == [1, 0, 0, 0]
-    assert own["top_region"].tolist() == [0, 0, 0, 1]
+    assert own["bottom_region"].tolist() == [1, 0, 0, 0] * 3
+    assert own["top_region"].tolist() == [0, 0, 0, 1] * 3

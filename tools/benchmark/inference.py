@@ -26,9 +26,6 @@ from tools.transforms.ct import CalibrateHUd, DropBlankSlicesd, ReplaceNaNd, ct_
 from tools.transforms.spatial import load_volume
 from tools.transforms.window import CT_WINDOW
 
-MAISI = {"spacing": 3, "top_region_index": 4, "bottom_region_index": 4}
-"""What MAISI's U-Net may be told besides, and how many numbers each is."""
-
 SCAN = (300, 512, 512)
 """Slices, rows and columns of a scan as LUNA16 has them."""
 
@@ -90,8 +87,10 @@ def denoiser(case: Case, device: torch.device) -> tuple[Callable[..., Tensor], T
         told["labels"] = torch.zeros(1, channels.num_labels, *shape[1:], device=device)
     if getattr(network, "num_class_embeds", None):
         told["class_labels"] = torch.zeros(1, dtype=torch.long, device=device)
-    for name, numbers in MAISI.items():
-        if getattr(getattr(network, "denoiser", network), f"include_{name}_input", False):
+    of_maisi = getattr(network, "denoiser", network)
+    for name in ("spacing", "top_region_index", "bottom_region_index"):
+        if getattr(of_maisi, f"include_{name}_input", False):
+            numbers = getattr(of_maisi, f"{name}_layer")[0].in_features
             told[f"{name}_tensor"] = torch.ones(1, numbers, device=device)
     only_noise = torch.full((1,), 1000.0, device=device)
     return partial(network, **told) if told else network, noise.to(device), only_noise

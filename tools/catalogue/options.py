@@ -86,6 +86,8 @@ COMPUTED = {
     "$10 * @volume_size[0] * @volume_size[1] * @volume_size[2] / 860160": "10 at 80 x 96 x 112 voxels, in "
     "proportion to their number",
     "$@prediction == 'flow'": "true for a flow",
+    "$3 if @denoiser_path is None else int(model_settings(@denoiser_path, {}).get('regions', 1))": "3, or as the "
+    "denoiser that is given",
     "$@denoiser_path is None or model_settings(@denoiser_path, {}).get('preconditioned', False)": "true, or as the "
     "denoiser of `denoiser_path`",
     "$@max_epochs // 2": "half of `max_epochs`",

@@ -311,7 +311,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("codebook", "adversarial_start"), whole(0)),
     "loss_weights": EachNetwork(number(0)),
     **dict.fromkeys(("num_res_blocks", "patch", "autoencoder_patch", "steps", "half_life"), whole(1)),
-    "mask_size": several(whole(1), 3),
+    **{"mask_size": several(whole(1), 3), "regions": whole(0, 3)},
     **dict.fromkeys(("mask_steps", "num_splits", "mask_num_splits"), whole(1)),
     **dict.fromkeys(
         ("style_dim", "mapping_layers", "num_layers", "r1_interval", "blur_images", "channel_base", "channel_max"),

@@ -51,8 +51,8 @@ class RandomViews:
             draws: the iteration's source of random numbers.
 
         Returns:
-            The batch with "image" [B, 1, d, h, w], "spacing" [B, 3] in mm, "bottom_region" and "top_region" [B, 4], see
-            `tools.transforms.views`, and with channels "labels" [B, label channels, d, h, w].
+            The batch with "image" [B, 1, d, h, w], "spacing" [B, 3] in mm, "bottom_region" and "top_region" [B, 12],
+            see `tools.transforms.views`, and with channels "labels" [B, label channels, d, h, w].
         """
         image, field = batch["image"].float(), batch[FIELD_OF_VIEW].float()
         axial, plane = (self.sizes[draws.integer(0, len(self.sizes) - 1)] for _ in range(2))
@@ -67,7 +67,7 @@ class RandomViews:
         extent = spacing * torch.tensor(size, device=field.device)
         start = torch.stack(place, 1) * (field - extent).clamp(min=0)
         made = {**batch, "image": view(image, field, size, spacing, start, AIR)}
-        made |= told(spacing, start[:, 0] / field[:, 0], (start[:, 0] + extent[:, 0]) / field[:, 0])
+        made |= told(spacing, start / field, (start + extent) / field)
         if self.channels is not None:
             made["labels"] = self._labels(batch, field, size, spacing, start)
             del made["label"]

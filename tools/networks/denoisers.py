@@ -115,8 +115,31 @@ class PatchUNetMaisi(_OnPatches, DiffusionModelUNetMaisi):
         out_channels: channels of the answer.
         patch: side of a patch in voxels; 1 works on voxels.
         preconditioned: True for a network that learns what a linear guess of a flow's velocity lacks.
+        region_numbers: numbers that say where a volume begins or ends in the body, MAISI's 4 or more. Of those that it
+            is called with the network reads so many.
         options: further arguments of ``DiffusionModelUNetMaisi``.
 
     Raises:
         ValueError: ``patch`` is no whole number above 0.
     """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        patch: int = 1,
+        preconditioned: bool = False,
+        region_numbers: int = 4,
+        **options: Any,
+    ) -> None:
+        super().__init__(spatial_dims, in_channels, out_channels, patch, preconditioned, **options)
+        self.region_numbers = region_numbers
+        for name in ("top_region_index", "bottom_region_index"):
+            if getattr(self, f"include_{name}_input") and region_numbers != 4:
+                width = self.time_embed[-1].out_features
+                setattr(self, f"{name}_layer", self._create_embedding_module(region_numbers, width))
+
+    def _get_input_embeddings(self, emb: Tensor, top: Tensor, bottom: Tensor, spacing: Tensor) -> Tensor:
+        top, bottom = (one if one is None else one[:, : self.region_numbers] for one in (top, bottom))
+        return super()._get_input_embeddings(emb, top, bottom, spacing)

@@ -40,9 +40,6 @@ SIMULATION_KEYS = ("bundle_root", "output_dir", "run")
 DENOISERS = ("DiffusionModelUNet", "LatentDiffusion", "PatchUNet", "PatchUNetMaisi", "label_guided")
 """Networks of diffusion, and what makes one."""
 
-MAISI = {"spacing": 3, "top_region_index": 4, "bottom_region_index": 4}
-"""What MAISI's U-Net may be told besides, and how many numbers each is."""
-
 INFERENCE_KEYS = ("bundle_root", "device", "network_def", "inferer", "output_dir")
 TRAIN_KEYS = (
     *("bundle_root", "device", "dataset_dir", "output_dir"),
@@ -158,9 +155,10 @@ def _told(folder: Path) -> dict[str, torch.Tensor]:
     told = {}
     if getattr(network, "num_class_embeds", None):
         told["class_labels"] = torch.zeros(1, dtype=torch.long)
-    for name, numbers in MAISI.items():
-        if getattr(getattr(network, "denoiser", network), f"include_{name}_input", False):
-            told[f"{name}_tensor"] = torch.ones(1, numbers)
+    denoiser = getattr(network, "denoiser", network)
+    for name in ("spacing", "top_region_index", "bottom_region_index"):  # of MAISI's U-Net
+        if getattr(denoiser, f"include_{name}_input", False):
+            told[f"{name}_tensor"] = torch.ones(1, getattr(denoiser, f"{name}_layer")[0].in_features)
     if "control" in parser:
         shape = _metadata(folder)["network_data_format"]["inputs"]["image"]["spatial_shape"]
         told["labels"] = torch.zeros(1, parser.get_parsed_content("sample_channels").num_labels, *shape)

@@ -88,14 +88,14 @@ class AskForLabelsd(Transform):
     Args:
         channels: channels of the samples.
         times: number by which the network's sides are divisible.
-        height: extent of a whole scan along the body in mm; a map of less is taken to be in its middle.
+        extent: mm of a whole scan along each axis, axial first; a map of less is taken to be in its middle.
     """
 
-    def __init__(self, channels: Channels, times: int, height: float) -> None:
+    def __init__(self, channels: Channels, times: int, extent: Sequence[float]) -> None:
         super().__init__()
         self.channels = channels
         self.times = times
-        self.height = height
+        self.extent = extent
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         label = data[LABEL_MAP]
@@ -104,7 +104,7 @@ class AskForLabelsd(Transform):
         filled = torch.nn.functional.pad(label.as_tensor(), beside)
         spacing = np.linalg.norm(label.affine.numpy()[:3, :3], axis=0).tolist()
         d = LatentFromSeedd(latent_dim=[self.channels.num_images, *size])(data)
-        d = TellViewd([*label.shape[1:]], spacing, self.height)(d)
+        d = TellViewd([*label.shape[1:]], spacing, self.extent)(d)
         return {**d, "labels": label_channels(self.channels, filled[None])[0]}
 
 

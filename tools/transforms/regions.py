@@ -54,8 +54,9 @@ class _CutBoxd(Transform):
             )
         first, size = self._box(mask)
         made = LatentFromSeedd(latent_dim=[1, *size])(d)
-        heights = (torch.tensor([edge / mask.shape[0]]) for edge in (first[0], first[0] + size[0]))
-        made |= {key: one[0] for key, one in told(torch.tensor([spacing_of(scan)]), *heights).items()}
+        box, of = torch.tensor([first, size]), torch.tensor(mask.shape)
+        faces = (edge[None] / of for edge in (box[0], box.sum(0)))
+        made |= {key: one[0] for key, one in told(torch.tensor([spacing_of(scan)]), *faces).items()}
         return {
             **made,
             SCAN: MetaTensor(stored, affine=scan.affine),
@@ -86,7 +87,7 @@ class CutRegiond(_CutBoxd):
 
     The region is where the class is, or a sphere that is added to it, and ``margin`` around it. A box around the region
     and ``context`` is cut out: "known" [1, D, H, W] in [-1, 1], "mask" alike, 1 in the region, "labels" [classes, D, H,
-    W], "latent", the noise of the item's "seed", and what a network is told of its spacing and its height in the scan.
+    W], "latent", the noise of the item's "seed", and what a network is told of its spacing and its place in the scan.
     Beyond the scan there is air, and background.
 
     Args:

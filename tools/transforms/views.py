@@ -22,8 +22,8 @@ AIR = -1.0
 SPACING, TOP, BOTTOM = "spacing", "top_region", "bottom_region"
 """Keys of what a network is told of a view."""
 
-HEIGHTS = 4
-"""Numbers that say how high a slice lies, as many as MAISI has for the body's regions."""
+LEVELS = 4
+"""Numbers that say where along an axis a face lies, as many as MAISI has for the body's regions."""
 
 
 def axis_weights(given: int, spacing: Tensor, number: int, asked: Tensor, start: Tensor) -> Tensor:
@@ -74,20 +74,21 @@ def view(volumes: Tensor, field_of_view: Tensor, size: Sequence[int], spacing: T
     return torch.einsum("bcdyx,bzd->bczyx", boxes, depth) + outside
 
 
-def height_code(share: Tensor) -> Tensor:
-    """A height in [0, 1], from the lowest to the highest end of the scan, [B], as `HEIGHTS` numbers [B, 4].
+def place_code(share: Tensor) -> Tensor:
+    """Places [B, axes] in [0, 1], from one end of the scan to the other, as `LEVELS` numbers each, [B, axes * 4].
 
-    They are shares of the heights 0, 1/3, 2/3 and 1 between which it lies, and sum up to 1. MAISI gives its network
-    the region of the body (head and neck, chest, abdomen, below), one of four, in the same place; where a set shows
-    one region alone, this says which part of it.
+    They are shares of the places 0, 1/3, 2/3 and 1 between which it lies, and sum up to 1. MAISI gives its network the
+    region of the body (head and neck, chest, abdomen, below), one of four, in the same way; where a set shows one
+    region alone, this says which part of it.
     """
-    levels = torch.linspace(0, 1, HEIGHTS, device=share.device)
-    return (1 - (share.clamp(0, 1)[:, None] - levels).abs() * (HEIGHTS - 1)).clamp(min=0)
+    levels = torch.linspace(0, 1, LEVELS, device=share.device)
+    return (1 - (share.clamp(0, 1)[..., None] - levels).abs() * (LEVELS - 1)).clamp(min=0).flatten(1)
 
 
 def told(spacing: Tensor, first: Tensor, last: Tensor) -> dict[str, Tensor]:
-    """What a network is told of views: spacing [B, 3] in mm, and the heights [B] of their lowest and highest face."""
-    return {SPACING: spacing.float(), BOTTOM: height_code(first), TOP: height_code(last)}
+    """What a network is told of views: spacing [B, 3] in mm, and where their first and last faces lie in the scan,
+    [B, 3] in [0, 1]; slices come first, from the lowest, then rows and columns."""
+    return {SPACING: spacing.float(), BOTTOM: place_code(first), TOP: place_code(last)}
 
 
 def label_channels(channels: Channels, index: Tensor, known: Tensor | None = None) -> Tensor:
@@ -102,18 +103,18 @@ class TellViewd(Transform):
     Args:
         size: voxels along each axis, axial first.
         spacing: their lengths in mm, axial first; None takes those with which the item's "field_of_view_mm" is filled.
-        height: extent of a whole scan along the body in mm; None takes the item's. A view of less is in its middle.
+        extent: mm of a whole scan along each axis, axial first; None takes the item's. A view of less is in its middle.
 
     Raises:
         KeyError: an item has no field of view, and one is needed.
     """
 
     def __init__(
-        self, size: Sequence[int], spacing: Sequence[float] | None = None, height: float | None = None
+        self, size: Sequence[int], spacing: Sequence[float] | None = None, extent: Sequence[float] | None = None
     ) -> None:
         self.size = tuple(size)
         self.spacing = None if spacing is None else tuple(spacing)
-        self.height = height
+        self.extent = None if extent is None else tuple(extent)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         size = torch.tensor(self.size)
@@ -121,7 +122,7 @@ class TellViewd(Transform):
             spacing = torch.as_tensor(data[FIELD_OF_VIEW]).float() / size
         else:
             spacing = torch.tensor(self.spacing, dtype=torch.float32)
-        height = float(data[FIELD_OF_VIEW][0] if self.height is None else self.height)
-        half = min(float(spacing[0] * size[0]) / height, 1.0) / 2
-        one = told(spacing[None], torch.tensor([0.5 - half]), torch.tensor([0.5 + half]))
+        of = torch.as_tensor(data[FIELD_OF_VIEW] if self.extent is None else self.extent).float()
+        half = (spacing * size / of).clamp(max=1)[None] / 2
+        one = told(spacing[None], 0.5 - half, 0.5 + half)
         return {**data, **{key: value[0] for key, value in one.items()}}

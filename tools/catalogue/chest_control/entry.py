@@ -90,7 +90,7 @@ def trained(bundle: ControlBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": False,
-        "regions": True,
+        "regions": 1,
         "control": "controlnet",
         "images": bundle.images,
         "labels": dict(bundle.labels),

@@ -55,7 +55,7 @@ def inference(bundle: ControlBundle) -> Config:
                 "_target_": "tools.transforms.label_maps.AskForLabelsd",
                 "channels": "@sample_channels",
                 "times": TIMES,
-                "height": "$@trained['data']['field_of_view_mm'][0]",
+                "extent": "$@trained['data']['field_of_view_mm']",
             },
         ),
         **parts.one_by_one("@datalist"),

@@ -39,7 +39,7 @@ def train(bundle: ControlBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": "$@denoiser_path is None or model_settings(@denoiser_path, {}).get('preconditioned', False)",
-        "regions": True,
+        "regions": "$3 if @denoiser_path is None else int(model_settings(@denoiser_path, {}).get('regions', 1))",
         "steps": STEPS,
         "phantoms": {"count": 24, "seed": 0, "shape": list(PHANTOM_SHAPE)},
         "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', write_msd_phantoms, task='chest', "
@@ -58,7 +58,7 @@ def train(bundle: ControlBundle) -> Config:
         "save_interval": 1,
         **parts.check(
             *OPTIONS,
-            *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "control"),
+            *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "control"),
             *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole"),
         ),
         "sample_channels": sample_channels(),

@@ -19,7 +19,7 @@ from tools.catalogue.diffusion.entry import STEPS, sample_channels, scheduler
 from tools.catalogue.inpainting_parts import REGION, case_folder, inpainting, region_options
 from tools.catalogue.parts import Config
 
-HEIGHT = "$@trained['data']['field_of_view_mm'][0]"
+EXTENT = "$@trained['data']['field_of_view_mm']"
 """Extent of a chest along the body in mm."""
 
 
@@ -56,7 +56,7 @@ def inference(bundle: ChestBundle) -> Config:
         "scheduler": scheduler(),
         "preprocessing": parts.compose(
             noise_from_seed("next_divisible([*reversed(@size)], len(@network_channels), @patch)"),
-            tell("$[*reversed(@size)]", spacing="$[*reversed(@spacing)]", height=HEIGHT),
+            tell("$[*reversed(@size)]", spacing="$[*reversed(@spacing)]", extent=EXTENT),
         ),
         **parts.one_by_one("@datalist"),
         "inferer": sampler(),
@@ -148,7 +148,7 @@ def evaluate(bundle: ChestBundle) -> Config:
             tell(
                 "@volume_size",
                 spacing="$[extent / n for extent, n in zip(@trained['data']['field_of_view_mm'], @volume_size)]",
-                height=HEIGHT,
+                extent=EXTENT,
             ),
         ),
         "validate#dataset": {"_target_": "Dataset", "data": "@synthetic", "transform": "@validate#preprocessing"},

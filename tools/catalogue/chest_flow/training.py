@@ -36,7 +36,7 @@ def train(bundle: ChestBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": True,
-        "regions": True,
+        "regions": 3,
         "num_classes": 0,
         "drop_class": 0.1,
         "steps": STEPS,
@@ -59,7 +59,7 @@ def train(bundle: ChestBundle) -> Config:
         "save_interval": 1,
         **parts.check(
             *training_parts.TRAINING_OPTIONS,
-            *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "num_classes"),
+            *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "num_classes"),
             *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole", "drop_class"),
         ),
         "network_def": network(),
