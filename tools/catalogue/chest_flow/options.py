@@ -17,8 +17,8 @@ OPTIONS = {
         "num_res_blocks": DIFFUSION["train"]["num_res_blocks"],
         "patch": DIFFUSION["train"]["patch"],
         "preconditioned": DIFFUSION["train"]["preconditioned"],
-        "regions": "axes along which the network is told which part of the scan a view shows: 3; 1, the height alone, for "
-        "trainings that were begun so; 0 for none",
+        "regions": "axes along which the network is told which part of the scan a view shows: 3; 1, the height alone, "
+        "for trainings that were begun so; 0 for none",
         "num_classes": GAN["train"]["num_classes"],
         "labels": GAN["train"]["labels"],
         "drop_class": "share of the volumes whose class is withheld, for guidance",
