@@ -10,7 +10,7 @@ import torch
 from monai.bundle import ConfigParser, run
 
 from tests.tiny import REPOSITORY, config_file, copy_phantoms, tiny, train_config
-from tools.engines.weights import save_model
+from tools.engines.weights import model_settings, save_model
 
 BUNDLE = "controlnet_luna16"
 
@@ -115,13 +115,15 @@ def options(controlled, tmp_path, monkeypatch):
     return tiny(BUNDLE, tmp_path, **few)
 
 
-@pytest.mark.parametrize("said", [{}, {"preconditioned": True}])
+@pytest.mark.parametrize("said", [{}, {"preconditioned": True, "regions": 3, "uniform_side": 8}])
 def test_a_denoiser_that_is_given_stays_as_it_is(said, options, tmp_path):
-    """Its weights are as the file has them in the model that is written; the ControlNet has learnt. Weights of earlier
-    versions do not say that they are preconditioned, and are not.
+    """Its weights are as the file has them in the model that is written; the ControlNet has learnt, at the same times.
+    Weights of earlier versions do not say that they are preconditioned, are told of places, or at which times, and are
+    not preconditioned, told heights alone, at uniform times.
     """
     parser = ConfigParser(train_config("rflow_luna16"))
     parser.update({"network_channels": [8, 16], "device": "cpu", "patch": 2, "preconditioned": bool(said)})
+    parser["regions"] = said.get("regions", 1)
     flow = parser.get_parsed_content("network_def")
     for parameter in flow.out.parameters():  # begins at zero, where nothing before it could learn
         torch.nn.init.normal_(parameter, std=0.1)
@@ -133,6 +135,8 @@ def test_a_denoiser_that_is_given_stays_as_it_is(said, options, tmp_path):
     for name, value in flow.state_dict().items():
         assert torch.equal(state[f"denoiser.{name}"], value)
     assert state["control.controlnet_mid_block.conv.weight"].any()  # begins at zero
+    settings = model_settings(tmp_path / "models" / "model_last.pt", {})
+    assert (settings["regions"], settings["uniform_side"]) == (said.get("regions", 1), said.get("uniform_side"))
 
 
 def test_concatenation_is_the_other_way(options, tmp_path):

@@ -30,6 +30,46 @@ def test_a_flow_has_times_of_its_own():
     assert not scheduler.use_discrete_timesteps
     with pytest.raises(ValueError, match="a flow has one way to make samples"):
         noise_scheduler("flow", "ddim")
+    with pytest.raises(ValueError, match="uniform_side is 8, but only a flow's times are moved"):
+        noise_scheduler("v", uniform_side=8)
+
+
+class Brightness:
+    """The velocity of volumes that are of one brightness each, normal with deviation 0.5, and noise of 0.1 on it."""
+
+    def __call__(self, x, timesteps):
+        t = timesteps.view(-1, 1, 1, 1, 1).double() / 1000
+        common = x.mean((2, 3, 4), keepdim=True)
+        voxels = x[0, 0].numel()
+        own = self.of(x - common, t, 0.1**2, 1)
+        return own + self.of(common, t, 0.5**2 + 0.1**2 / voxels, 1 / voxels)
+
+    @staticmethod
+    def of(x, t, signal, noise):
+        """E[sample - noise | x] of independent normal numbers with these variances."""
+        return ((1 - t) * signal - t * noise) / ((1 - t) ** 2 * signal + t**2 * noise) * x
+
+
+def test_moved_times_keep_what_a_whole_volume_has_in_common():
+    """In few steps at uniform times volumes are nearly all of one brightness, whose deviation should be 0.5."""
+    noise = torch.randn(300, 1, 16, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noise -= noise.mean((2, 3, 4), keepdim=True)
+    common = torch.randn(300, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    noise += ((common - common.mean()) / common.std() / 64).view(-1, 1, 1, 1, 1)
+    found = {}
+    for side in (None, 8, 2):
+        made = DiffusionSampler(noise_scheduler("flow", uniform_side=side), 12, batch_size=300)(noise, Brightness())
+        found[side] = made.mean((1, 2, 3, 4)).std().item()
+    assert found[None] < 0.2
+    assert found[None] < found[8] < found[2]
+    assert found[2] == pytest.approx(0.5, rel=0.2)
+
+
+def test_times_are_moved_by_the_side_of_a_volume():
+    """Esser et al. 2024, "resolution-dependent shifting", with k the side over the one whose times are uniform."""
+    times = DiffusionSampler(noise_scheduler("flow", uniform_side=8), 5).times(torch.zeros(1, 1, 12, 32, 36))
+    k = (12 * 32 * 36 / 8**3) ** (1 / 3)
+    assert times == pytest.approx([1000 * k * s / (1 + (k - 1) * s) for s in (1, 0.8, 0.6, 0.4, 0.2)], abs=0.5)
 
 
 def test_noise_of_the_schedules():

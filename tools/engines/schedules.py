@@ -17,6 +17,7 @@ def noise_scheduler(
     num_train_timesteps: int = 1000,
     schedule: str = "linear_beta",
     clip: bool = True,
+    uniform_side: float | None = None,
     **schedule_args: Any,
 ) -> Scheduler:
     """The schedule of a training, which also makes its samples, see `tools.engines.sampling.DiffusionSampler`.
@@ -29,10 +30,16 @@ def noise_scheduler(
         schedule: schedule of the noise, one of MONAI's: "linear_beta" (Ho et al.: from 1e-4 to 0.02), "cosine" (Nichol
             and Dhariwal 2021), "scaled_linear_beta" or "sigmoid_beta". A flow has none.
         clip: True keeps what DDIM and DDPM take for the denoised sample in [-1, 1], for images and not for latents.
+        uniform_side: side in voxels of a volume whose times are uniform, for a flow: of a larger one training and
+            sampling have more of their times near noise. With k the cube root of its voxels over this side, a time t/T
+            becomes k t / (T + (k - 1) t): the "resolution-dependent shifting" of Esser et al. 2024, as MAISI has it for
+            volumes (MONAI's ``timestep_transform``). What a whole volume has in common, its size, its place, its
+            brightness, shows through the more noise, the more voxels there are, and at uniform times all of it is
+            decided within the first few hundredths. None moves none.
         schedule_args: arguments of the schedule, such as beta_start and beta_end.
 
     Raises:
-        ValueError: another prediction or sampler, or a sampler for a flow.
+        ValueError: another prediction or sampler, a sampler for a flow, or a ``uniform_side`` for another prediction.
 
     Example::
 
@@ -41,7 +48,10 @@ def noise_scheduler(
     if prediction == "flow":
         if sampler is not None:
             raise ValueError(f"sampler is {sampler!r}, but a flow has one way to make samples: leave it None")
-        return RFlowScheduler(num_train_timesteps=num_train_timesteps, use_discrete_timesteps=False)
+        moved = {} if uniform_side is None else {"use_timestep_transform": True, "base_img_size_numel": uniform_side**3}
+        return RFlowScheduler(num_train_timesteps=num_train_timesteps, use_discrete_timesteps=False, **moved)
+    if uniform_side is not None:
+        raise ValueError(f"uniform_side is {uniform_side!r}, but only a flow's times are moved: leave it None")
     if prediction not in PREDICTIONS:
         raise ValueError(f"prediction is {prediction!r}, expected one of {', '.join(PREDICTIONS)} or flow")
     options = {"num_train_timesteps": num_train_timesteps, "schedule": schedule, **schedule_args}

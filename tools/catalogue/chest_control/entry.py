@@ -11,8 +11,11 @@ from tools.catalogue.chest_flow.entry import FIELD_OF_VIEW, PAPER, WINDOW
 from tools.catalogue.chest_flow.entry import network as flow
 from tools.catalogue.parts import Config
 
-NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "control")
-"""Ids of the network's sizes."""
+NETWORK = (
+    *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "control"),
+    "uniform_side",
+)
+"""Ids of the network's sizes, and of the times that it was trained for."""
 
 SAMPLE = ("images", "labels")
 """Ids of what its channels are."""
@@ -90,6 +93,7 @@ def trained(bundle: ControlBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": False,
+        "uniform_side": None,
         "regions": 1,
         "control": "controlnet",
         "images": bundle.images,

@@ -12,7 +12,10 @@ OPTIONS = {
             id: CHEST_FLOW["train"][id]
             for id in ("image_size", "volume_size", "sizes", "whole", "iterations", "network_channels")
         },
-        **{id: CHEST_FLOW["train"][id] for id in ("num_res_blocks", "patch", "preconditioned", "regions", "steps")},
+        **{
+            id: CHEST_FLOW["train"][id]
+            for id in ("num_res_blocks", "patch", "preconditioned", "regions", "uniform_side", "steps")
+        },
         "images": DIFFUSION["train"]["images"],
         "labels": DIFFUSION["train"]["labels"],
         "control": "`controlnet`, or `concatenation`: label maps as further channels of one network",

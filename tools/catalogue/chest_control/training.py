@@ -15,7 +15,7 @@ from tools.catalogue.chest_control.entry import (
 from tools.catalogue.chest_control.metadata import metadata
 from tools.catalogue.chest_flow.entry import CONDITIONS as OF_VIEWS
 from tools.catalogue.chest_flow.entry import PAPER, PHANTOM, PHANTOM_SHAPE, noise_from_seed, tell
-from tools.catalogue.diffusion.entry import STEPS, labelled_volumes, sample_channels, scheduler
+from tools.catalogue.diffusion.entry import STEPS, UNIFORM_SIDE, labelled_volumes, sample_channels, scheduler
 from tools.catalogue.parts import Config
 
 OPTIONS = tuple(option for option in training_parts.TRAINING_OPTIONS if option != "window")
@@ -40,6 +40,8 @@ def train(bundle: ControlBundle) -> Config:
         "patch": 2,
         "preconditioned": "$@denoiser_path is None or model_settings(@denoiser_path, {}).get('preconditioned', False)",
         "regions": "$3 if @denoiser_path is None else int(model_settings(@denoiser_path, {}).get('regions', 1))",
+        "uniform_side": f"${UNIFORM_SIDE} if @denoiser_path is None else "
+        "model_settings(@denoiser_path, {}).get('uniform_side')",
         "steps": STEPS,
         "phantoms": {"count": 24, "seed": 0, "shape": list(PHANTOM_SHAPE)},
         "data_dir": "$dataset_or_phantoms(@dataset_dir, @bundle_root + '/phantoms', write_msd_phantoms, task='chest', "
@@ -59,6 +61,7 @@ def train(bundle: ControlBundle) -> Config:
         **parts.check(
             *OPTIONS,
             *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "control"),
+            "uniform_side",
             *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole"),
         ),
         "sample_channels": sample_channels(),

@@ -8,8 +8,11 @@ from tools.catalogue import parts
 from tools.catalogue.parts import Config
 from tools.datasets.record import Dataset
 
-NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "num_classes")
-"""Ids of the network's sizes."""
+NETWORK = (
+    *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "num_classes"),
+    "uniform_side",
+)
+"""Ids of the network's sizes, and of the times that it was trained for."""
 
 WINDOW = (-1024, 600)
 """HU of -1 and 1."""
@@ -113,6 +116,7 @@ def trained(bundle: ChestBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": False,
+        "uniform_side": None,
         "regions": 1,
         "num_classes": 0,
         "window": list(WINDOW),

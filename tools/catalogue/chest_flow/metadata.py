@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.catalogue.chest_flow.entry import PHANTOM, WINDOW, ChestBundle
-from tools.catalogue.diffusion.metadata import KARRAS, MAISI, RECTIFIED_FLOW
+from tools.catalogue.diffusion.metadata import ESSER, KARRAS, MAISI, RECTIFIED_FLOW
 from tools.catalogue.metadata import metadata as metadata_of
 from tools.catalogue.parts import Config
 
@@ -43,7 +43,7 @@ def metadata(bundle: ChestBundle) -> Config:
             f"[{low}, {high}] HU",
             "eval_metrics": {},
             "intended_use": "Research on synthetic images. Not for diagnosis or any other clinical use.",
-            "references": [RECTIFIED_FLOW, MAISI, KARRAS, bundle.dataset.reference],
+            "references": [RECTIFIED_FLOW, MAISI, KARRAS, ESSER, bundle.dataset.reference],
         },
         {**tensor, "format": "latent"},
         {**tensor, "format": "latent"},

@@ -18,7 +18,7 @@ from tools.catalogue.chest_flow.entry import (
     tell,
 )
 from tools.catalogue.chest_flow.metadata import metadata
-from tools.catalogue.diffusion.entry import STEPS, scheduler
+from tools.catalogue.diffusion.entry import STEPS, UNIFORM_SIDE, scheduler
 from tools.catalogue.parts import Config
 
 
@@ -36,6 +36,7 @@ def train(bundle: ChestBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": True,
+        "uniform_side": UNIFORM_SIDE,
         "regions": 3,
         "num_classes": 0,
         "drop_class": 0.1,
@@ -60,6 +61,7 @@ def train(bundle: ChestBundle) -> Config:
         **parts.check(
             *training_parts.TRAINING_OPTIONS,
             *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "num_classes"),
+            "uniform_side",
             *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole", "drop_class"),
         ),
         "network_def": network(),

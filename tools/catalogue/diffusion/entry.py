@@ -9,8 +9,8 @@ from tools.catalogue import parts
 from tools.catalogue.parts import Config
 from tools.datasets.record import Dataset
 
-NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned")
-"""Ids of the network's sizes."""
+NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "uniform_side")
+"""Ids of the network's sizes, and of the times that it was trained for."""
 
 SAMPLE = ("images", "labels")
 """Ids of what its channels are."""
@@ -20,6 +20,9 @@ VOLUME_SIZE = "$[3 * @image_size // 4, @image_size, 3 * @image_size // 4]"
 
 WIDTHS = (32, 64, 128)
 """Widths of the network's levels, of which each but the first halves the volume."""
+
+UNIFORM_SIDE = 8
+"""Side in voxels of a volume of which times are uniform."""
 
 STEPS = 30
 """Steps from noise to sample, as MAISI's second version takes."""
@@ -104,7 +107,11 @@ def network() -> Config:
 
 def scheduler() -> Config:
     """The schedule of a family that learns flows alone."""
-    return {"_target_": "RFlowScheduler", "num_train_timesteps": 1000, "use_discrete_timesteps": False}
+    return {
+        "_target_": "tools.engines.schedules.noise_scheduler",
+        "prediction": "flow",
+        "uniform_side": "@uniform_side",
+    }
 
 
 def noise_from_seed() -> Config:
@@ -136,6 +143,7 @@ def trained(bundle: JointBundle, place: bool = False) -> Config:
         "num_res_blocks": 1,
         "patch": 1,
         "preconditioned": False,
+        "uniform_side": None,
         "prediction": "flow",
         "images": dict(bundle.images),
         "labels": bundle.labels,

@@ -36,7 +36,7 @@ def inference(bundle: JointBundle) -> Config:
         "sample_channels": sample_channels(),
         "network_def": network(),
         "network": "$@network_def.to(@device)",
-        "scheduler": denoising_parts.scheduler(),
+        "scheduler": denoising_parts.scheduler(uniform_side="@uniform_side"),
         "preprocessing": parts.compose(noise_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": denoising_parts.sampler(precision="@precision"),

@@ -14,6 +14,10 @@ MAISI = (
     "Guo P, Zhao C, Yang D, Xu Z, Nath V, Tang Y, Simon B, Belue M, Harmon S, Turkbey B, Xu D. MAISI: medical AI for "
     "synthetic imaging. WACV 2025, arXiv 2409.11169; with rectified flow: MAISI-v2, arXiv 2508.05772."
 )
+ESSER = (
+    "Esser P, Kulal S, Blattmann A, et al. Scaling rectified flow transformers for high-resolution image synthesis. "
+    "ICML 2024, arXiv 2403.03206."
+)
 KARRAS = (
     "Karras T, Aittala M, Aila T, Laine S. Elucidating the design space of diffusion-based generative models. "
     "NeurIPS 2022, arXiv 2206.00364."
@@ -50,7 +54,7 @@ def metadata(bundle: JointBundle) -> Config:
             "is above 0 inside of its class",
             "eval_metrics": {},
             "intended_use": "Research on synthetic images. Not for diagnosis or any other clinical use.",
-            "references": [RECTIFIED_FLOW, MAISI, KARRAS, bundle.dataset.reference],
+            "references": [RECTIFIED_FLOW, MAISI, KARRAS, ESSER, bundle.dataset.reference],
         },
         {**tensor, "format": "latent", "channel_def": channels},
         {**tensor, "format": "latent", "channel_def": channels},

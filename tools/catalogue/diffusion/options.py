@@ -36,6 +36,8 @@ OPTIONS = {
         "work",
         "preconditioned": "lets the network say only what a linear guess of the flow's velocity lacks, which it learns "
         "much faster; false for a training that was begun without",
+        "uniform_side": "side in voxels of a volume whose times are uniform; larger ones have more of their times near "
+        "noise; null for a training that was begun without",
         "prediction": "what the network predicts: the `flow`, the noise, `epsilon`, or `v`",
         "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
         "steps": "steps from noise to a sample, in validation and evaluation",
