@@ -91,6 +91,7 @@ COMPUTED = {
     "$8 if @denoiser_path is None else model_settings(@denoiser_path, {}).get('uniform_side')": "8, or as the denoiser "
     "that is given",
     "$8 if @prediction == 'flow' else None": "8 for a flow",
+    "$16 if @preconditioned else 0": "16 for a flow",
     "$@denoiser_path is None or model_settings(@denoiser_path, {}).get('preconditioned', False)": "true, or as the "
     "denoiser of `denoiser_path`",
     "$@max_epochs // 2": "half of `max_epochs`",

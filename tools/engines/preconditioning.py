@@ -1,4 +1,4 @@
-"""Mean and deviation of the training set, for a flow's network that is preconditioned by them."""
+"""What a flow's network that is preconditioned knows of the training set."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tools.engines.samples import item_as_samples
-from tools.networks.preconditioning import FlowPreconditioning
+from tools.networks.preconditioning import FlowPreconditioning, PrincipalPreconditioning
 from tools.transforms.channels import Channels
 
 logger = logging.getLogger(__name__)
 
 
 class MeasureSamples:
-    """Handler of a trainer: when that starts, the mean and deviation of its samples are measured, unless the network
-    has them already, as one that goes on has. Place it after `TrainingCheckpoint`.
+    """Handler of a trainer: when that starts, its samples are measured, unless the network knows them already, as one
+    that goes on does. Place it after `TrainingCheckpoint`.
 
     Args:
         preconditioning: the network's preconditioning.
@@ -27,7 +27,12 @@ class MeasureSamples:
         channels: channels of a sample; None takes the image as it is.
     """
 
-    def __init__(self, preconditioning: FlowPreconditioning, data: Dataset, channels: Channels | None = None) -> None:
+    def __init__(
+        self,
+        preconditioning: FlowPreconditioning | PrincipalPreconditioning,
+        data: Dataset,
+        channels: Channels | None = None,
+    ) -> None:
         self.preconditioning = preconditioning
         self.data = data
         self.channels = channels
@@ -36,18 +41,11 @@ class MeasureSamples:
         engine.add_event_handler(Events.STARTED, self.measure)
 
     def measure(self) -> None:
-        """Measure what was not."""
+        """Measure, unless that was done."""
         if self.preconditioning.is_measured:
             return
         self.preconditioning.measure(self.samples())
-        logger.info(
-            "The %d samples of the training have mean %s and deviation %s by channel.",
-            len(self.data),
-            *(
-                [round(value, 4) for value in of.tolist()]
-                for of in (self.preconditioning.mean, self.preconditioning.deviation)
-            ),
-        )
+        logger.info("The %d samples of the training have %s.", len(self.data), self.preconditioning)
 
     def samples(self) -> Iterator[Tensor]:
         """The samples of the dataset [channels, D, H, W], one after the other."""

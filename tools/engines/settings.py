@@ -298,7 +298,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("num_workers", "num_classes", "constant_epochs", "slab_length"), whole(0)),
     **dict.fromkeys(("volume_size", "size"), several(whole(1), 3)),
     **{"spacing": several(number(1e-3), 3), "enlarge": number(1)},
-    "uniform_side": optional(number(1)),
+    **{"components": whole(0), "uniform_side": optional(number(1))},
     "control": one_of("controlnet", "concatenation"),
     "sphere": optional(sphere),
     **{"margin": number(0), "context": whole(0), "repeats": whole(1)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from tools.layers.upsample import TAPS, upsampled
 from tools.networks.patches import checked_patch
-from tools.networks.preconditioning import FlowPreconditioning
+from tools.networks.preconditioning import FlowPreconditioning, PrincipalPreconditioning
 
 
 class _OnPatches:
@@ -24,11 +25,12 @@ class _OnPatches:
     but for rounding where volumes are doubled and convolved in one operation.
 
     A flow's network may be ``preconditioned``: it then only says what a linear guess of the velocity lacks, of samples
-    that are the first ``out_channels`` of what it is called with, see `FlowPreconditioning`.
+    that are the first ``out_channels`` of what it is called with, see `FlowPreconditioning` and, with ``components``,
+    `PrincipalPreconditioning`.
     """
 
     patch: int
-    preconditioning: FlowPreconditioning | None
+    preconditioning: FlowPreconditioning | PrincipalPreconditioning | None
 
     def __init__(
         self,
@@ -37,17 +39,25 @@ class _OnPatches:
         out_channels: int,
         patch: int = 1,
         preconditioned: bool = False,
+        components: int = 0,
+        sample_size: Sequence[int] | None = None,
         **options: Any,
     ) -> None:
         places = checked_patch(patch) ** spatial_dims
+        preconditioning: FlowPreconditioning | PrincipalPreconditioning | None = None
+        if preconditioned and components > 0:
+            preconditioning = PrincipalPreconditioning(out_channels, sample_size, components)
+        elif preconditioned:
+            preconditioning = FlowPreconditioning(out_channels)
+        more = 0 if preconditioning is None else preconditioning.seen - out_channels
         super().__init__(
             spatial_dims=spatial_dims,
-            in_channels=in_channels * places,
+            in_channels=(in_channels + more) * places,
             out_channels=out_channels * places,
             **options,
         )
         self.patch = patch
-        self.preconditioning = FlowPreconditioning(out_channels) if preconditioned else None
+        self.preconditioning = preconditioning
         if spatial_dims == 3:
             for block in self.up_blocks:
                 # with residual blocks that double there is a normalisation between
@@ -57,7 +67,7 @@ class _OnPatches:
     def forward(self, x: Tensor, timesteps: Tensor, *conditions: Any, **named: Any) -> Tensor:
         if self.preconditioning is None:
             return self._on_patches(x, timesteps, *conditions, **named)
-        channels = len(self.preconditioning.mean)
+        channels = len(self.preconditioning.deviation)
         seen, guess, deviation = self.preconditioning(x[:, :channels], timesteps)
         seen = torch.cat([seen, x[:, channels:]], 1) if x.shape[1] > channels else seen
         return guess + deviation * self._on_patches(seen, timesteps, *conditions, **named)
@@ -98,6 +108,8 @@ class PatchUNet(_OnPatches, DiffusionModelUNet):
         patch: side of a patch in voxels, by which sides of a sample are divisible as often as levels halve it; 1 works
             on voxels.
         preconditioned: True for a network that learns what a linear guess of a flow's velocity lacks.
+        components: principal components that the guess knows; 0 for a guess of each voxel by itself.
+        sample_size: voxels of a sample along each axis, which with components all have.
         options: further arguments of ``DiffusionModelUNet``.
 
     Raises:

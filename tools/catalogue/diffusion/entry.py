@@ -9,7 +9,7 @@ from tools.catalogue import parts
 from tools.catalogue.parts import Config
 from tools.datasets.record import Dataset
 
-NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "uniform_side")
+NETWORK = ("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "components", "uniform_side")
 """Ids of the network's sizes, and of the times that it was trained for."""
 
 SAMPLE = ("images", "labels")
@@ -97,6 +97,8 @@ def network() -> Config:
         "out_channels": "$@sample_channels.number",
         "patch": "@patch",
         "preconditioned": "@preconditioned",
+        "components": "@components",
+        "sample_size": "@volume_size",
         "channels": "@network_channels",
         "num_res_blocks": "@num_res_blocks",
         "attention_levels": "$[False] * len(@network_channels)",
@@ -143,6 +145,7 @@ def trained(bundle: JointBundle, place: bool = False) -> Config:
         "num_res_blocks": 1,
         "patch": 1,
         "preconditioned": False,
+        "components": 0,
         "uniform_side": None,
         "prediction": "flow",
         "images": dict(bundle.images),

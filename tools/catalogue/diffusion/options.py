@@ -36,6 +36,8 @@ OPTIONS = {
         "work",
         "preconditioned": "lets the network say only what a linear guess of the flow's velocity lacks, which it learns "
         "much faster; false for a training that was begun without",
+        "components": "principal components of the training set that this guess knows; 0 for a guess of each voxel by "
+        "itself, for a training that was begun so",
         "uniform_side": "side in voxels of a volume whose times are uniform; larger ones have more of their times near "
         "noise; null for a training that was begun without",
         "prediction": "what the network predicts: the `flow`, the noise, `epsilon`, or `v`",

@@ -55,6 +55,7 @@ def train(bundle: JointBundle) -> Config:
         "num_res_blocks": 1,
         "prediction": "flow",
         **denoising_parts.PRECONDITIONED,
+        "components": "$16 if @preconditioned else 0",
         "uniform_side": f"${UNIFORM_SIDE} if @prediction == 'flow' else None",
         "sampler": None,
         "steps": STEPS,
