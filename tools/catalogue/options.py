@@ -92,6 +92,9 @@ COMPUTED = {
     "that is given",
     "$8 if @prediction == 'flow' else None": "8 for a flow",
     "$16 if @preconditioned else 0": "16 for a flow",
+    "$16 if @preconditioned and @regions == 3 else 0": "16",
+    "$model_settings(@denoiser_path, {}).get('components', 0) if @denoiser_path else 0": "0, or as the denoiser "
+    "that is given",
     "$@denoiser_path is None or model_settings(@denoiser_path, {}).get('preconditioned', False)": "true, or as the "
     "denoiser of `denoiser_path`",
     "$@max_epochs // 2": "half of `max_epochs`",

@@ -47,7 +47,7 @@ class ControlledUNet(nn.Module):
             told: further arguments of the denoiser, by name.
         """
         preconditioning = self.denoiser.preconditioning
-        seen = x if preconditioning is None else preconditioning(x, timesteps)[0]  # as the denoiser sees them
+        seen = x if preconditioning is None else preconditioning(x, timesteps, *self.denoiser.place(told))[0]
         patches = pixelunshuffle(seen, x.ndim - 2, self.denoiser.patch)
         beside, middle = self.control(patches, timesteps, labels, class_labels=class_labels)
         return self.denoiser(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tools.layers.upsample import TAPS, upsampled
 from tools.networks.patches import checked_patch
 from tools.networks.preconditioning import FlowPreconditioning, PrincipalPreconditioning
+from tools.transforms.views import LEVELS, place_of
 
 
 class _OnPatches:
@@ -68,9 +69,13 @@ class _OnPatches:
         if self.preconditioning is None:
             return self._on_patches(x, timesteps, *conditions, **named)
         channels = len(self.preconditioning.deviation)
-        seen, guess, deviation = self.preconditioning(x[:, :channels], timesteps)
+        seen, guess, deviation = self.preconditioning(x[:, :channels], timesteps, *self.place(named))
         seen = torch.cat([seen, x[:, channels:]], 1) if x.shape[1] > channels else seen
         return guess + deviation * self._on_patches(seen, timesteps, *conditions, **named)
+
+    def place(self, named: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        """What the linear guess is told of the samples' place, of the arguments that the network is called with."""
+        return ()
 
     def _on_patches(self, x: Tensor, timesteps: Tensor, *conditions: Any, **named: Any) -> Tensor:
         if self.patch == 1:
@@ -127,12 +132,14 @@ class PatchUNetMaisi(_OnPatches, DiffusionModelUNetMaisi):
         out_channels: channels of the answer.
         patch: side of a patch in voxels; 1 works on voxels.
         preconditioned: True for a network that learns what a linear guess of a flow's velocity lacks.
+        components: principal components that the guess knows; 0 for a guess of each voxel by itself.
+        sample_size: voxels along each axis on which these are kept.
         region_numbers: numbers that say where a volume begins or ends in the body, MAISI's 4 or more. Of those that it
             is called with the network reads so many.
         options: further arguments of ``DiffusionModelUNetMaisi``.
 
     Raises:
-        ValueError: ``patch`` is no whole number above 0.
+        ValueError: ``patch`` is no whole number above 0, or components without the place along all axes.
     """
 
     def __init__(
@@ -142,15 +149,29 @@ class PatchUNetMaisi(_OnPatches, DiffusionModelUNetMaisi):
         out_channels: int,
         patch: int = 1,
         preconditioned: bool = False,
+        components: int = 0,
+        sample_size: Sequence[int] | None = None,
         region_numbers: int = 4,
         **options: Any,
     ) -> None:
-        super().__init__(spatial_dims, in_channels, out_channels, patch, preconditioned, **options)
+        super().__init__(
+            spatial_dims, in_channels, out_channels, patch, preconditioned, components, sample_size, **options
+        )
         self.region_numbers = region_numbers
+        if preconditioned and components > 0 and region_numbers != spatial_dims * LEVELS:
+            raise ValueError(
+                f"region_numbers is {region_numbers}, and the guess by components needs {spatial_dims * LEVELS}: the "
+                "place of a sample along all axes; or give components 0"
+            )
         for name in ("top_region_index", "bottom_region_index"):
             if getattr(self, f"include_{name}_input") and region_numbers != 4:
                 width = self.time_embed[-1].out_features
                 setattr(self, f"{name}_layer", self._create_embedding_module(region_numbers, width))
+
+    def place(self, named: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        if not isinstance(self.preconditioning, PrincipalPreconditioning):
+            return ()
+        return place_of(named["bottom_region_index_tensor"]), place_of(named["top_region_index_tensor"])
 
     def _get_input_embeddings(self, emb: Tensor, top: Tensor, bottom: Tensor, spacing: Tensor) -> Tensor:
         top, bottom = (one if one is None else one[:, : self.region_numbers] for one in (top, bottom))

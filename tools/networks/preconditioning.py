@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from tools.transforms.views import AIR, axis_weights, resampled
+
 LEAST = 1e-3
 """The least deviation of a channel: that of a class which no sample has is 0, and nothing may be divided by it."""
 
@@ -100,8 +102,8 @@ class FlowPreconditioning(nn.Module):
 
 
 class PrincipalPreconditioning(nn.Module):
-    """The same for samples of one size that are placed alike: the guess knows the mean sample, and how whole samples
-    vary about it, by the data's first principal components.
+    """The same for samples that are placed alike: the guess knows the mean sample, and how whole samples vary about it,
+    by the data's first principal components.
 
     A sample is taken to be x = m + W c + r, with the mean sample m, components W that are scaled by their deviations,
     independent standard normal numbers c, and a rest r that is normal and independent, of deviation s in a channel. Of
@@ -120,9 +122,12 @@ class PrincipalPreconditioning(nn.Module):
     A network finds it slowly, since it has to average over the whole sample; and while it has not found it, all samples
     get nearly the same size, place and brightness.
 
+    A sample may be a box of what was measured, on voxels of its own: with the places of its faces the box is taken out
+    of the mean and the components too, which may so be kept on fewer voxels.
+
     Args:
         channels: channels of a sample.
-        size: voxels of a sample along each axis.
+        size: voxels along each axis on which mean and components are kept.
         components: number of principal components.
         times: number of the last time, T.
 
@@ -146,14 +151,22 @@ class PrincipalPreconditioning(nn.Module):
 
     @torch.no_grad()
     def measure(self, samples: Iterable[Tensor]) -> None:
-        """Take mean and components from samples [channels, (D,) H, W].
+        """Take mean and components from samples [channels, (D,) H, W]; those on other voxels are resized.
 
         Raises:
             ValueError: there is no sample.
         """
-        every = list(samples)
+        every, lost = [], torch.zeros(len(self.deviation), dtype=torch.float64)
+        for sample in samples:
+            kept = sample.float().to(self.mean.device)
+            if kept.shape != self.mean.shape:
+                whole = Box(kept.shape[1:], self.mean.shape[1:], torch.zeros(1, 3).to(kept), torch.ones(1, 3).to(kept))
+                kept = whole.of(kept[None])[0]
+                lost += _power(sample) - _power(kept).cpu()
+            every.append(kept)
         if not every:
             raise ValueError("there are no samples to measure mean and components of")
+        lost /= len(every)
         taken = torch.stack([every[i * len(every) // MOST] for i in range(MOST)] if len(every) > MOST else every)
         mean = taken.mean(0, dtype=torch.float64)
         about = (taken - mean.to(taken)).flatten(1)
@@ -167,7 +180,7 @@ class PrincipalPreconditioning(nn.Module):
         scaled = values[order].clamp(min=0).sqrt().to(about)[:, None] * directions
         self.components[:number] = scaled.view(number, *self.mean.shape)
         own = rest.square().transpose(0, 1).flatten(1).mean(1) * (len(taken) / max(len(taken) - 1 - number, 1))
-        self.deviation.copy_(own.clamp(min=LEAST**2).sqrt())
+        self.deviation.copy_((own + lost.clamp(min=0).to(own)).clamp(min=LEAST**2).sqrt())
         self.is_measured.fill_(True)
 
     def __str__(self) -> str:
@@ -177,11 +190,15 @@ class PrincipalPreconditioning(nn.Module):
         share = float(sizes.sum() / (sizes.sum() + rest))
         return f"a mean and {len(self.components)} principal components, which are {share:.0%} of their variance"
 
-    def forward(self, noisy: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, noisy: Tensor, timesteps: Tensor, first: Tensor | None = None, last: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """
         Args:
             noisy: noisy samples z [B, channels, (D,) H, W].
             timesteps: their times [B] in [0, T].
+            first: places [B, axes] of the samples' first faces in what was measured, from 0 to 1; None takes all of it.
+            last: the same of their last faces.
 
         Returns:
             Input of the network [B, 2 channels, (D,) H, W], linear guess of the velocity in the shape of the samples,
@@ -189,39 +206,86 @@ class PrincipalPreconditioning(nn.Module):
             are.
 
         Raises:
-            ValueError: samples of another size.
+            ValueError: samples of another size than was measured, without their places.
         """
-        if noisy.shape[1:] != self.mean.shape:
-            raise ValueError(
-                f"samples are {tuple(noisy.shape[1:])}, and the network knows the mean of {tuple(self.mean.shape)}, "
-                "channels and voxels; only such can be made"
-            )
         exact = torch.promote_types(noisy.dtype, torch.float32)
         with torch.autocast(noisy.device.type, enabled=False):
-            return self._forward(noisy.to(exact), timesteps.to(exact) / self.times)
+            noisy, t = noisy.to(exact), timesteps.to(exact) / self.times
+            if first is not None:
+                box = Box(self.mean.shape[1:], noisy.shape[2:], first.to(exact), last.to(exact))
+            elif noisy.shape[1:] == self.mean.shape:
+                box = None
+            else:
+                raise ValueError(
+                    f"samples are {tuple(noisy.shape[1:])}, and the network knows the mean of "
+                    f"{tuple(self.mean.shape)}, channels and voxels; only such can be made"
+                )
+            return self._forward(noisy, t, box)
 
-    def _forward(self, noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        mean, components = self.mean.to(noisy), self.components.to(noisy).flatten(2)
+    def _forward(self, noisy: Tensor, t: Tensor, box: Box | None) -> tuple[Tensor, Tensor, Tensor]:
+        mean, components = self.mean.to(noisy), self.components.to(noisy)
         spread = (1, -1, *[1] * (noisy.ndim - 2))
+        voxels = math.prod(noisy.shape[2:])
         s = self.deviation.to(noisy)
         d = ((1 - t)[:, None] * s).square() + t[:, None].square()  # [B, channels]
         t_ = t.view(-1, *[1] * (noisy.ndim - 1))
         d_, s_ = d.view(*d.shape, *spread[2:]), s.view(spread)
 
-        weighed = ((noisy - (1 - t_) * mean) / d_).flatten(2)
-        products = torch.einsum("kcn,lcn->ckl", components, components)
-        inner = (1 - t).square()[:, None, None] * torch.einsum("ckl,bc->bkl", products, 1 / d)
-        inner = inner + torch.eye(len(components)).to(noisy)
-        seen = (1 - t)[:, None] * torch.einsum("kcn,bcn->bk", components, weighed)
-        found = torch.linalg.solve(inner, seen)
-        centre = mean + torch.einsum("bk,kcn->bcn", found, components).view_as(noisy)
+        expected = mean[None] if box is None else box.of(mean[None] - AIR) + AIR
+        weighed = (noisy - (1 - t_) * expected) / d_
+        weighed = weighed if box is None else box.back(weighed)
+        seen = (1 - t)[:, None] * torch.einsum("kcn,bcn->bk", components.flatten(2), weighed.flatten(2))
+        again = components[None] if box is None else box.back_and_forth(components)  # [1 or B, components, channels, *]
+        products = torch.einsum("bkcn,lcn->bckl", again.flatten(3), components.flatten(2))
+        inner = (1 - t).square()[:, None, None] * (products / d[..., None, None]).sum(1)
+        found = torch.linalg.solve(inner + torch.eye(len(components)).to(noisy), seen)
+        about = torch.einsum("bk,kcn->bcn", found, components.flatten(2)).view(len(noisy), *mean.shape)
+        centre = expected + (about if box is None else box.of(about))
 
         rest = noisy - (1 - t_) * centre
         guess = centre + ((1 - t_) * s_.square() - t_) / d_ * rest
         # the variance that components leave open, as if there were no other part
-        own = torch.diagonal(products, dim1=1, dim2=2)  # [channels, components]
-        whole = (1 - t).square()[:, None] * own.sum(0) + t.square()[:, None]
-        left = s.square() / d + torch.einsum("ck,bk->bc", own / math.prod(mean.shape[1:]), 1 / whole.clamp(min=1e-12))
-        level, unit = mean.flatten(1).mean(1), (own.sum(1) / math.prod(mean.shape[1:]) + s.square()).sqrt()
-        beside = (centre - level.view(spread)) / unit.view(spread)
+        own = torch.diagonal(products, dim1=2, dim2=3)  # [1 or B, channels, components]
+        whole = (1 - t).square()[:, None] * own.sum(1) + t.square()[:, None]
+        left = s.square() / d + (own / voxels / whole.clamp(min=1e-12)[:, None]).sum(2)
+        unit = (components.square().flatten(2).mean(2).sum(0) + s.square()).sqrt()
+        beside = (centre - mean.flatten(1).mean(1).view(spread)) / unit.view(spread)
         return torch.cat([rest / d_.sqrt(), beside], 1), guess, left.sqrt().view_as(d_)
+
+
+class Box:
+    """Boxes of what is kept on voxels of its own, between faces in shares of its axes.
+
+    Args:
+        kept: voxels that are kept along each axis.
+        size: voxels of the boxes.
+        first: places [B, 3] of the boxes' first faces, from 0 to 1.
+        last: the same of their last faces.
+    """
+
+    def __init__(self, kept: Sequence[int], size: Sequence[int], first: Tensor, last: Tensor) -> None:
+        one = torch.ones(len(first), device=first.device)
+        self.weights = [
+            axis_weights(kept[i], one / kept[i], size[i], (last - first)[:, i] / size[i], first[:, i]).to(first)
+            for i in range(3)
+        ]
+
+    def of(self, volumes: Tensor) -> Tensor:
+        """Boxes [B, channels, *size] of volumes [1 or B, channels, *kept]."""
+        return resampled(self._rows(volumes), *self.weights)
+
+    def back(self, volumes: Tensor) -> Tensor:
+        """The transpose of this: boxes [B, channels, *size] become [B, channels, *kept]."""
+        return resampled(volumes, *(one.transpose(1, 2) for one in self.weights))
+
+    def back_and_forth(self, volumes: Tensor) -> Tensor:
+        """Both after each other, of volumes [number, channels, *kept]: [B, number, channels, *kept]."""
+        both = resampled(self._rows(volumes.flatten(0, 1)[None]), *(one.transpose(1, 2) @ one for one in self.weights))
+        return both.reshape(len(both), *volumes.shape)
+
+    def _rows(self, volumes: Tensor) -> Tensor:
+        return volumes.expand(len(self.weights[0]), *volumes.shape[1:])
+
+
+def _power(sample: Tensor) -> Tensor:
+    return sample.double().square().flatten(1).mean(1)

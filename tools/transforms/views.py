@@ -69,9 +69,14 @@ def view(volumes: Tensor, field_of_view: Tensor, size: Sequence[int], spacing: T
         for i in range(3)
     )
     # where there is no volume the weights are 0, so that what remains there is the value outside
-    boxes = torch.einsum("bcdhw,bxw->bcdhx", volumes - outside, width)
-    boxes = torch.einsum("bcdhx,byh->bcdyx", boxes, height)
-    return torch.einsum("bcdyx,bzd->bczyx", boxes, depth) + outside
+    return resampled(volumes - outside, depth, height, width) + outside
+
+
+def resampled(volumes: Tensor, depth: Tensor, height: Tensor, width: Tensor) -> Tensor:
+    """Volumes [B, C, D, H, W] by weights of their axes, [B, d, D], [B, h, H] and [B, w, W]: [B, C, d, h, w]."""
+    made = torch.einsum("bcdhw,bxw->bcdhx", volumes, width)
+    made = torch.einsum("bcdhx,byh->bcdyx", made, height)
+    return torch.einsum("bcdyx,bzd->bczyx", made, depth)
 
 
 def place_code(share: Tensor) -> Tensor:
@@ -83,6 +88,12 @@ def place_code(share: Tensor) -> Tensor:
     """
     levels = torch.linspace(0, 1, LEVELS, device=share.device)
     return (1 - (share.clamp(0, 1)[..., None] - levels).abs() * (LEVELS - 1)).clamp(min=0).flatten(1)
+
+
+def place_of(code: Tensor) -> Tensor:
+    """The places [B, axes] in [0, 1] of numbers [B, axes * 4] that `place_code` made."""
+    code = code.view(len(code), -1, LEVELS)
+    return (code * torch.linspace(0, 1, LEVELS).to(code)).sum(2)
 
 
 def told(spacing: Tensor, first: Tensor, last: Tensor) -> dict[str, Tensor]:

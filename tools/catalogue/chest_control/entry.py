@@ -13,7 +13,7 @@ from tools.catalogue.parts import Config
 
 NETWORK = (
     *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "control"),
-    "uniform_side",
+    *("components", "uniform_side"),
 )
 """Ids of the network's sizes, and of the times that it was trained for."""
 
@@ -56,7 +56,7 @@ def definitions() -> Config:
         "_target_": "ControlNet",
         "_disabled_": "$@control == 'concatenation'",
         "spatial_dims": 3,
-        "in_channels": "$@patch ** 3",
+        "in_channels": "$(2 if @components > 0 else 1) * @patch ** 3",
         "channels": "@network_channels",
         **{id: denoiser[id] for id in ("num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels")},
         "conditioning_embedding_in_channels": f"${classes}",
@@ -93,6 +93,7 @@ def trained(bundle: ControlBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": False,
+        "components": 0,
         "uniform_side": None,
         "regions": 1,
         "control": "controlnet",

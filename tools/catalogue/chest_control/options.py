@@ -14,7 +14,7 @@ OPTIONS = {
         },
         **{
             id: CHEST_FLOW["train"][id]
-            for id in ("num_res_blocks", "patch", "preconditioned", "regions", "uniform_side", "steps")
+            for id in ("num_res_blocks", "patch", "preconditioned", "regions", "components", "uniform_side", "steps")
         },
         "images": DIFFUSION["train"]["images"],
         "labels": DIFFUSION["train"]["labels"],

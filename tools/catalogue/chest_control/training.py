@@ -40,6 +40,7 @@ def train(bundle: ControlBundle) -> Config:
         "patch": 2,
         "preconditioned": "$@denoiser_path is None or model_settings(@denoiser_path, {}).get('preconditioned', False)",
         "regions": "$3 if @denoiser_path is None else int(model_settings(@denoiser_path, {}).get('regions', 1))",
+        "components": "$model_settings(@denoiser_path, {}).get('components', 0) if @denoiser_path else 0",
         "uniform_side": f"${UNIFORM_SIDE} if @denoiser_path is None else "
         "model_settings(@denoiser_path, {}).get('uniform_side')",
         "steps": STEPS,
@@ -61,7 +62,7 @@ def train(bundle: ControlBundle) -> Config:
         **parts.check(
             *OPTIONS,
             *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "control"),
-            "uniform_side",
+            *("components", "uniform_side"),
             *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole"),
         ),
         "sample_channels": sample_channels(),

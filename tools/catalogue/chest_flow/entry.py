@@ -10,7 +10,7 @@ from tools.datasets.record import Dataset
 
 NETWORK = (
     *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "num_classes"),
-    "uniform_side",
+    *("components", "uniform_side"),
 )
 """Ids of the network's sizes, and of the times that it was trained for."""
 
@@ -29,6 +29,9 @@ CONDITIONS = {
     "bottom_region_index_tensor": "bottom_region",
 }
 """What MAISI's U-Net is told of a volume: its argument -> key of a batch."""
+
+KEPT = 32
+"""Side in voxels of the mean chest and its components, which have no details."""
 
 TIMES = "$@patch * 2 ** (len(@network_channels) - 1)"
 """Number by which the network's sides are divisible."""
@@ -62,6 +65,8 @@ def network() -> Config:
         "out_channels": 1,
         "patch": "@patch",
         "preconditioned": "@preconditioned",
+        "components": "@components",
+        "sample_size": [KEPT] * 3,
         "num_channels": "@network_channels",
         "num_res_blocks": "@num_res_blocks",
         "attention_levels": "$[False] * len(@network_channels)",
@@ -116,6 +121,7 @@ def trained(bundle: ChestBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": False,
+        "components": 0,
         "uniform_side": None,
         "regions": 1,
         "num_classes": 0,

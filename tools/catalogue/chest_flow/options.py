@@ -17,6 +17,7 @@ OPTIONS = {
         "num_res_blocks": DIFFUSION["train"]["num_res_blocks"],
         "patch": DIFFUSION["train"]["patch"],
         "preconditioned": DIFFUSION["train"]["preconditioned"],
+        "components": DIFFUSION["train"]["components"],
         "uniform_side": DIFFUSION["train"]["uniform_side"],
         "regions": "axes along which the network is told which part of the scan a view shows: 3; 1, the height alone, "
         "for trainings that were begun so; 0 for none",

@@ -36,6 +36,7 @@ def train(bundle: ChestBundle) -> Config:
         "num_res_blocks": 1,
         "patch": 2,
         "preconditioned": True,
+        "components": "$16 if @preconditioned and @regions == 3 else 0",
         "uniform_side": UNIFORM_SIDE,
         "regions": 3,
         "num_classes": 0,
@@ -61,7 +62,7 @@ def train(bundle: ChestBundle) -> Config:
         **parts.check(
             *training_parts.TRAINING_OPTIONS,
             *("volume_size", "network_channels", "num_res_blocks", "patch", "preconditioned", "regions", "num_classes"),
-            "uniform_side",
+            *("components", "uniform_side"),
             *("iterations", "steps", "half_life", "ramp_up", "learning_rates", "whole", "drop_class"),
         ),
         "network_def": network(),
