@@ -1,4 +1,4 @@
-"""A flow's network that says what the mean and deviation of the data leave open."""
+"""A flow's network that says what mean and covariance of the data leave open."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,13 @@ from monai.networks.schedulers import DDPMScheduler, RFlowScheduler
 
 from tools.engines.preconditioning import MeasureSamples
 from tools.engines.sampling import DiffusionSampler
+from tools.engines.schedules import noise_scheduler
 from tools.losses.diffusion import DiffusionObjective
 from tools.networks.control import ControlledUNet
 from tools.networks.denoisers import PatchUNet, PatchUNetMaisi
-from tools.networks.preconditioning import FlowPreconditioning
+from tools.networks.preconditioning import Box, FlowPreconditioning, PrincipalPreconditioning
 from tools.transforms.channels import Channels
+from tools.transforms.views import view
 
 SMALL = {"num_res_blocks": 1, "attention_levels": [False, False], "norm_num_groups": 8, "num_head_channels": 16}
 MEAN, DEVIATION = [-0.3, 0.9], [0.4, 0.05]
@@ -133,6 +135,136 @@ class TestMeasuring:
     def test_no_samples_are_refused(self):
         with pytest.raises(ValueError, match="no samples"):
             FlowPreconditioning(2).measure([])
+
+
+def filled(own, seed=0):
+    """Any numbers as what was measured: a mean, components that are not orthogonal, and a rest."""
+    generator = torch.Generator().manual_seed(seed)
+    own.mean.copy_(torch.randn(own.mean.shape, generator=generator))
+    own.components.copy_(torch.randn(own.components.shape, generator=generator) * 0.6)
+    own.deviation.copy_(torch.tensor([0.3, 0.8])[: len(own.deviation)])
+    own.is_measured.fill_(True)
+    return own.double()
+
+
+def regression(mean, components, deviation, z, t):
+    """E[x - n | z] of normal data, from the covariances of z with itself and with the velocity, and its deviations."""
+    w = components.reshape(len(components), -1)
+    data = w.T @ w + np.diag(deviation**2)
+    noisy = (1 - t) ** 2 * data + t**2 * np.eye(len(data))
+    with_velocity = (1 - t) * data - t * np.eye(len(data))
+    guess = mean.ravel() + with_velocity @ np.linalg.solve(noisy, z.ravel() - (1 - t) * mean.ravel())
+    left = data + np.eye(len(data)) - with_velocity @ np.linalg.solve(noisy, with_velocity.T)
+    return guess.reshape(z.shape), np.sqrt(np.diag(left).reshape(z.shape))
+
+
+@pytest.mark.parametrize("t", [0.0, 0.05, 0.5, 0.9, 1.0])
+def test_guess_by_components_is_the_regression_of_normal_data(t):
+    own = filled(PrincipalPreconditioning(2, (2, 3, 4), components=3))
+    z = torch.randn(2, 2, 2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    seen, guess, left = own(z, torch.full((2,), 1000 * t, dtype=torch.float64))
+    deviation = np.repeat(own.deviation.numpy(), 24)
+    for row in range(2):
+        expected, errors = regression(own.mean.numpy(), own.components.numpy(), deviation, z[row].numpy(), t)
+        np.testing.assert_allclose(guess[row], expected, rtol=1e-6, atol=1e-6)
+        # the unit of the network's answer need not be exact
+        found = left[row].flatten().numpy()
+        np.testing.assert_allclose(found, np.sqrt((errors**2).mean((1, 2, 3))), rtol=0.3)
+    # what the network sees is the centre, in the channels' units, and the rest about it, in units of its deviation
+    unit = (own.components.square().sum(0).mean((1, 2, 3)) + own.deviation.square()).sqrt().view(2, 1, 1, 1)
+    centre = own.mean.mean((1, 2, 3)).view(2, 1, 1, 1) + unit * seen[:, 2:]
+    d = ((1 - t) ** 2 * own.deviation.square() + t**2).view(2, 1, 1, 1)
+    torch.testing.assert_close(seen[:, :2], (z - (1 - t) * centre) / d.sqrt())
+
+
+@pytest.mark.parametrize("t", [0.1, 0.9])
+def test_a_box_is_guessed_from_a_box_of_the_components(t):
+    """Half of two axes at twice as many voxels, and all of the third."""
+    own = filled(PrincipalPreconditioning(1, (4, 4, 6), components=2))
+    first, last = torch.tensor([[0.5, 0.0, 0.0]]).double(), torch.tensor([[1.0, 0.5, 1.0]]).double()
+
+    def box(volumes, outside):
+        field = torch.ones(1, 3)
+        return view(volumes[None], field, (4, 4, 6), (last - first) / torch.tensor([4, 4, 6]), first, outside)[0]
+
+    mean, components = (box(one, outside) for one, outside in ((own.mean, -1.0), (own.components[:, 0], 0.0)))
+    z = torch.randn(1, 1, 4, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    guess = own(z, torch.tensor([1000 * t]).double(), first, last)[1]
+    expected = regression(mean.numpy(), components.numpy(), np.full(96, own.deviation.item()), z[0].numpy(), t)[0]
+    np.testing.assert_allclose(guess[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_transposed_boxes():
+    """The sum of a box by any numbers is that of what is kept by the transpose of them."""
+    box = Box((4, 5, 6), (7, 3, 6), torch.tensor([[0.1, 0.0, 0.4]]), torch.tensor([[0.9, 0.5, 1.0]]))
+    kept, there = torch.randn(1, 2, 4, 5, 6), torch.randn(1, 2, 7, 3, 6)
+    assert (box.of(kept) * there).sum().item() == pytest.approx((kept * box.back(there)).sum().item(), rel=1e-4)
+    torch.testing.assert_close(box.back_and_forth(kept[0][:, None])[:, :, 0], box.back(box.of(kept)))
+
+
+def test_untrained_network_samples_the_normal_distribution_of_the_components():
+    """Mean sample and deviations of whole samples, of which single voxels know little, by the guess alone."""
+    torch.manual_seed(0)
+    sizes = {"components": 1, "sample_size": (8, 8, 8)}
+    network = PatchUNet(3, 1, 1, channels=[8, 16], patch=2, preconditioned=True, **sizes, **SMALL)
+    own = network.preconditioning
+    generator = torch.Generator().manual_seed(0)
+    shape = torch.randn(1, 8, 8, 8, generator=generator)
+    own.measure([shape + 0.5 * torch.randn(1, generator=generator) + 0.1 * torch.randn(1, 8, 8, 8) for _ in range(400)])
+    sampler = DiffusionSampler(noise_scheduler("flow", uniform_side=1), steps=60, batch_size=100)
+    made = sampler(torch.randn(300, 1, 8, 8, 8, generator=generator), network)
+    assert (made.mean(0) - shape).square().mean().sqrt() < 0.06
+    assert (made - shape).mean((1, 2, 3, 4)).std().item() == pytest.approx(0.5, rel=0.15)
+
+
+class TestComponents:
+    def test_are_those_of_numpys_svd(self):
+        rng = np.random.default_rng(0)
+        data = rng.normal(size=(12, 2, 3, 4, 5)).astype(np.float32) * np.linspace(0.1, 2, 5)
+        own = PrincipalPreconditioning(2, (3, 4, 5), components=4)
+        own.measure(torch.tensor(one).float() for one in data)
+        np.testing.assert_allclose(own.mean, data.mean(0), atol=1e-6)
+        about = (data - data.mean(0)).reshape(12, -1)
+        _, sizes, directions = np.linalg.svd(about, full_matrices=False)
+        for k in range(4):
+            found, expected = own.components[k].flatten().numpy(), sizes[k] / np.sqrt(11) * directions[k]
+            np.testing.assert_allclose(found * np.sign(found @ expected), expected, atol=1e-3)
+        rest = (about - about @ directions[:4].T @ directions[:4]).reshape(data.shape)
+        expected = np.sqrt((rest**2).sum((0, 2, 3, 4)) / (7 * 60))  # 12 samples less a mean and 4 components
+        np.testing.assert_allclose(own.deviation, expected, rtol=1e-4)
+
+    def test_of_fewer_samples_are_fewer(self):
+        own = PrincipalPreconditioning(1, (4, 4, 4), components=5)
+        samples = [torch.rand(1, 4, 4, 4) for _ in range(3)]
+        own.measure(samples)
+        sizes = own.components.square().flatten(1).sum(1)
+        assert (sizes[:2] > 0.1).all()
+        assert (sizes[2:] == 0).all()
+        guess = own(samples[0][None], torch.zeros(1))[1]
+        assert torch.isfinite(guess).all()
+
+    def test_of_finer_samples_are_kept_on_fewer_voxels(self):
+        """What details are lost by it counts to the rest."""
+        generator = torch.Generator().manual_seed(0)
+        own = PrincipalPreconditioning(1, (4, 4, 4), components=1)
+        fine = [torch.randn(1, 1, 1, 1, generator=generator) + 0.2 * torch.randn(1, 16, 16, 16) for _ in range(50)]
+        own.measure(fine)
+        assert own.deviation.item() == pytest.approx(0.2, rel=0.1)
+        assert own.components[0].square().mean().sqrt().item() == pytest.approx(1, abs=0.25)
+
+    def test_other_sizes_are_refused(self):
+        own = PrincipalPreconditioning(1, (4, 4, 4), components=1)
+        with pytest.raises(
+            ValueError, match=r"samples are \(1, 4, 4, 8\), and the network knows the mean of \(1, 4, 4, 4\)"
+        ):
+            own(torch.zeros(1, 1, 4, 4, 8), torch.zeros(1))
+        with pytest.raises(ValueError, match="no samples"):
+            own.measure([])
+
+    def test_of_chests_need_the_place_along_all_axes(self):
+        sizes = {"components": 2, "sample_size": (4, 4, 4), "preconditioned": True}
+        with pytest.raises(ValueError, match="region_numbers is 4, and the guess by components needs 12"):
+            PatchUNetMaisi(3, 1, 1, num_channels=[8, 16], **sizes, **SMALL)
 
 
 def test_another_prediction_and_other_times_are_refused():
