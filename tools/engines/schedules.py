@@ -30,12 +30,12 @@ def noise_scheduler(
         schedule: schedule of the noise, one of MONAI's: "linear_beta" (Ho et al.: from 1e-4 to 0.02), "cosine" (Nichol
             and Dhariwal 2021), "scaled_linear_beta" or "sigmoid_beta". A flow has none.
         clip: True keeps what DDIM and DDPM take for the denoised sample in [-1, 1], for images and not for latents.
-        uniform_side: side in voxels of a volume whose times are uniform, for a flow: of a larger one training and
-            sampling have more of their times near noise. With k the cube root of its voxels over this side, a time t/T
-            becomes k t / (T + (k - 1) t): the "resolution-dependent shifting" of Esser et al. 2024, as MAISI has it for
-            volumes (MONAI's ``timestep_transform``). What a whole volume has in common, its size, its place, its
-            brightness, shows through the more noise, the more voxels there are, and at uniform times all of it is
-            decided within the first few hundredths. None moves none.
+        uniform_side: side in voxels of a volume whose times are uniform, for a flow: of a larger one more times are
+            near noise, in sampling, and in a training that is given this scheduler. With k the cube root of its voxels
+            over this side, a time t/T becomes k t / (T + (k - 1) t): the "resolution-dependent shifting" of Esser et
+            al. 2024, as MAISI has it for volumes (MONAI's ``timestep_transform``). What a whole volume has in common,
+            its size, its place, its brightness, shows through the more noise, the more voxels there are, and at uniform
+            times all of it is decided within the first few steps. None moves none.
         schedule_args: arguments of the schedule, such as beta_start and beta_end.
 
     Raises:

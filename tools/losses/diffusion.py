@@ -52,6 +52,10 @@ class DiffusionObjective:
     where abar_t is the product of 1 - beta up to t, of the scheduler's own schedule. Ho et al. count t from 1 to T, and
     MONAI from 0. It is the mean over the channels of a sample that is minimised, in two terms, images and labels.
 
+    A network that is preconditioned (`tools.networks.preconditioning`) is judged in units of what its linear guess
+    leaves, so that what there is left to learn weighs alike at all times (Karras et al. 2022, section 5, where the
+    weight of a noise level is 1 / c_out^2).
+
     Classes are dropped at random for classifier-free guidance (Ho and Salimans 2022, Algorithm 1), in favour of a class
     that means none, the one after the last: the network has ``num_classes + 1`` ``num_class_embeds``.
 
@@ -124,6 +128,7 @@ class DiffusionObjective:
                 f"preconditioned for times up to {preconditioning.times:g}"
             )
         self.network = network
+        self.unit = network.unit if preconditioning is not None else None
         self.scheduler = scheduler
         self.channels = channels
         self.num_classes = num_classes
@@ -219,11 +224,19 @@ class DiffusionObjective:
         condition |= {} if batch["class"] is None else {"class_labels": batch["class"]}
         return self.network(self.noisy(batch), timesteps=batch["time"], **condition)
 
+    def error(self, batch: dict) -> Tensor:
+        """Prediction less target, in units of what a preconditioned network's guess leaves."""
+        error = self.predict(batch).float() - self.target(batch)
+        if self.unit is None:
+            return error
+        condition = {name: batch[key] for name, key in self.conditions.items()}
+        return error / self.unit(self.noisy(batch), batch["time"], **condition)
+
     def errors(self, batch: dict) -> Tensor:
         """Mean squared error of the prediction [B] for each row, over its channels and voxels, as far as those count:
         what tells whether the network has seen a sample before.
         """
-        error = (self.predict(batch).float() - self.target(batch)).square()
+        error = self.error(batch).square()
         counted = torch.ones_like(error)
         if batch["counted"] is not None:
             counted[:, self.channels.num_images :] = batch["counted"].to(error.dtype)
@@ -234,7 +247,7 @@ class DiffusionObjective:
 
         Where a label is not known its channels do not count. A row weighs as much as any other.
         """
-        error = (self.predict(batch).float() - self.target(batch)) ** 2
+        error = self.error(batch) ** 2
         if batch["counted"] is None:
             return {"image": error.mean()}
         images, number = self.channels.num_images, self.channels.number

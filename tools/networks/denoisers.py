@@ -73,6 +73,12 @@ class _OnPatches:
         seen = torch.cat([seen, x[:, channels:]], 1) if x.shape[1] > channels else seen
         return guess + deviation * self._on_patches(seen, timesteps, *conditions, **named)
 
+    def unit(self, x: Tensor, timesteps: Tensor, **named: Any) -> Tensor | float:
+        """Deviation of what a linear guess leaves, the unit of the network's own answer; 1 where there is no guess."""
+        if self.preconditioning is None:
+            return 1.0
+        return self.preconditioning(x[:, : len(self.preconditioning.deviation)], timesteps, *self.place(named))[2]
+
     def place(self, named: Mapping[str, Any]) -> tuple[Tensor, ...]:
         """What the linear guess is told of the samples' place, of the arguments that the network is called with."""
         return ()

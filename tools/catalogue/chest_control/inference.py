@@ -7,7 +7,7 @@ from tools.catalogue.chest_control.entry import ControlBundle, definitions, prep
 from tools.catalogue.chest_control.metadata import metadata
 from tools.catalogue.chest_control.training import told
 from tools.catalogue.chest_flow.entry import TIMES
-from tools.catalogue.diffusion.entry import STEPS, labelled_volumes, sample_channels, scheduler
+from tools.catalogue.diffusion.entry import MOVED, STEPS, labelled_volumes, sample_channels, scheduler
 from tools.catalogue.inpainting_parts import REGION, case_engines, case_folder, inpainting, region_options
 from tools.catalogue.parts import Config
 
@@ -36,7 +36,7 @@ def ready(bundle: ControlBundle, folder: str, options: Config, *checked: str) ->
         "sample_channels": sample_channels(),
         **definitions(),
         "network": "$@network_def.to(@device)",
-        "scheduler": scheduler(),
+        "scheduler": scheduler(**MOVED),
         **case_folder(bundle.name),
     }
 

@@ -15,7 +15,7 @@ from tools.catalogue.chest_control.entry import (
 from tools.catalogue.chest_control.metadata import metadata
 from tools.catalogue.chest_flow.entry import CONDITIONS as OF_VIEWS
 from tools.catalogue.chest_flow.entry import PAPER, PHANTOM, PHANTOM_SHAPE, noise_from_seed, tell
-from tools.catalogue.diffusion.entry import STEPS, UNIFORM_SIDE, labelled_volumes, sample_channels, scheduler
+from tools.catalogue.diffusion.entry import MOVED, STEPS, UNIFORM_SIDE, labelled_volumes, sample_channels, scheduler
 from tools.catalogue.parts import Config
 
 OPTIONS = tuple(option for option in training_parts.TRAINING_OPTIONS if option != "window")
@@ -77,7 +77,7 @@ def train(bundle: ControlBundle) -> Config:
             "$@ema.module if @control == 'concatenation' else @ema_denoiser.module if @is_alone else @denoiser",
             "$@ema.module if @control == 'controlnet' else None",
         ),
-        "scheduler": scheduler(),
+        "scheduler": scheduler(**MOVED),
         "views": {
             "_target_": "tools.engines.views.RandomViews",
             "sizes": "$[divisible([n] * 3, len(@network_channels), @patch)[0] for n in @sizes]",
@@ -87,14 +87,14 @@ def train(bundle: ControlBundle) -> Config:
         "objective": {
             "_target_": "tools.losses.diffusion.DiffusionObjective",
             "network": "@network",
-            "scheduler": "@scheduler",
+            "scheduler": scheduler(),
             "prepare": "@views",
             "conditions": dict(CONDITIONS),
         },
         "without_labels": {
             "_target_": "tools.losses.diffusion.DiffusionObjective",
             "network": "@denoiser",
-            "scheduler": "@scheduler",
+            "scheduler": scheduler(),
             "conditions": dict(OF_VIEWS),
         },
         "models": {"model": "@averaged"},

@@ -15,7 +15,7 @@ from tools.catalogue.chest_flow.entry import (
     trained,
 )
 from tools.catalogue.chest_flow.metadata import metadata
-from tools.catalogue.diffusion.entry import STEPS, sample_channels, scheduler
+from tools.catalogue.diffusion.entry import MOVED, STEPS, sample_channels, scheduler
 from tools.catalogue.inpainting_parts import REGION, case_folder, inpainting, region_options
 from tools.catalogue.parts import Config
 
@@ -53,7 +53,7 @@ def inference(bundle: ChestBundle) -> Config:
         "datalist": f"$seed_datalist(@num_volumes, @seed, @num_classes, @class_label, '{bundle.name}')",
         "network_def": network(),
         "network": "$@network_def.to(@device)",
-        "scheduler": scheduler(),
+        "scheduler": scheduler(**MOVED),
         "preprocessing": parts.compose(
             noise_from_seed("next_divisible([*reversed(@size)], len(@network_channels), @patch)"),
             tell("$[*reversed(@size)]", spacing="$[*reversed(@spacing)]", extent=EXTENT),
@@ -118,7 +118,7 @@ def inpaint(bundle: ChestBundle) -> Config:
         "sample_channels": {**sample_channels(), "images": {"ct": "@window"}, "labels": {"made anew": 1}},
         "network_def": network(),
         "network": "$@network_def.to(@device)",
-        "scheduler": scheduler(),
+        "scheduler": scheduler(**MOVED),
         **case_folder(bundle.name),
         "datalist": "$scans_to_inpaint(chest_scans(@data_dir), @num_volumes, @seed, @diameters, @num_classes, "
         "@class_label)",

@@ -18,7 +18,7 @@ from tools.catalogue.chest_flow.entry import (
     tell,
 )
 from tools.catalogue.chest_flow.metadata import metadata
-from tools.catalogue.diffusion.entry import STEPS, UNIFORM_SIDE, scheduler
+from tools.catalogue.diffusion.entry import MOVED, STEPS, UNIFORM_SIDE, scheduler
 from tools.catalogue.parts import Config
 
 
@@ -68,7 +68,7 @@ def train(bundle: ChestBundle) -> Config:
         "network_def": network(),
         "network": "$@network_def.to(@device)",
         "ema": denoising_parts.average(),
-        "scheduler": scheduler(),
+        "scheduler": scheduler(**MOVED),
         "views": {
             "_target_": "tools.engines.views.RandomViews",
             "sizes": "$[divisible([n] * 3, len(@network_channels), @patch)[0] for n in @sizes]",
@@ -77,7 +77,7 @@ def train(bundle: ChestBundle) -> Config:
         "objective": {
             "_target_": "tools.losses.diffusion.DiffusionObjective",
             "network": "@network",
-            "scheduler": "@scheduler",
+            "scheduler": scheduler(),
             "num_classes": "@num_classes",
             "drop_class": "@drop_class",
             "prepare": "@views",

@@ -107,13 +107,13 @@ def network() -> Config:
     }
 
 
-def scheduler() -> Config:
-    """The schedule of a family that learns flows alone."""
-    return {
-        "_target_": "tools.engines.schedules.noise_scheduler",
-        "prediction": "flow",
-        "uniform_side": "@uniform_side",
-    }
+def scheduler(**moved: str) -> Config:
+    """The schedule of a family that learns flows alone; ``moved`` says whether its times are."""
+    return {"_target_": "tools.engines.schedules.noise_scheduler", "prediction": "flow", **moved}
+
+
+MOVED = {"uniform_side": "@uniform_side"}
+"""Times of samplers; those of a training are uniform."""
 
 
 def noise_from_seed() -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.catalogue import denoising_parts, parts
 from tools.catalogue.diffusion.entry import (
+    MOVED,
     NETWORK,
     STEPS,
     JointBundle,
@@ -36,7 +37,7 @@ def inference(bundle: JointBundle) -> Config:
         "sample_channels": sample_channels(),
         "network_def": network(),
         "network": "$@network_def.to(@device)",
-        "scheduler": denoising_parts.scheduler(uniform_side="@uniform_side"),
+        "scheduler": denoising_parts.scheduler(**MOVED),
         "preprocessing": parts.compose(noise_from_seed()),
         **parts.one_by_one("@datalist"),
         "inferer": denoising_parts.sampler(precision="@precision"),

@@ -38,8 +38,8 @@ OPTIONS = {
         "much faster; false for a training that was begun without",
         "components": "principal components of the training set that this guess knows; 0 for a guess of each voxel by "
         "itself, for a training that was begun so",
-        "uniform_side": "side in voxels of a volume whose times are uniform; larger ones have more of their times near "
-        "noise; null for a training that was begun without",
+        "uniform_side": "side in voxels of a volume that is sampled at uniform times; those of a larger one are nearer "
+        "to noise; null for uniform times",
         "prediction": "what the network predicts: the `flow`, the noise, `epsilon`, or `v`",
         "sampler": "how samples are made unless of a flow: `ddim`, `pndm`, or `ddpm` with all steps",
         "steps": "steps from noise to a sample, in validation and evaluation",

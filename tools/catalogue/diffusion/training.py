@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.catalogue import denoising_parts, parts, training_parts
 from tools.catalogue.diffusion.entry import (
+    MOVED,
     NETWORK,
     SAMPLE,
     STEPS,
@@ -89,11 +90,11 @@ def train(bundle: JointBundle) -> Config:
         "network_def": network(),
         "network": "$@network_def.to(@device)",
         "ema": denoising_parts.average(),
-        "scheduler": denoising_parts.scheduler(uniform_side="@uniform_side"),
+        "scheduler": denoising_parts.scheduler(**MOVED),
         "objective": {
             "_target_": "tools.losses.diffusion.DiffusionObjective",
             "network": "@network",
-            "scheduler": "@scheduler",
+            "scheduler": denoising_parts.scheduler(),
             "channels": "@sample_channels",
             "label_weight": "@label_weight",
         },
