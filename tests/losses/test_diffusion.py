@@ -13,6 +13,7 @@ from tools.engines.draws import Draws
 from tools.engines.trainer import AlternatingTrainer
 from tools.engines.update import Update
 from tools.losses.diffusion import DiffusionObjective, prediction_of
+from tools.networks.denoisers import PatchUNet
 from tools.transforms.channels import UNKNOWN, Channels
 
 STEPS, START, END = 50, 0.0015, 0.0195
@@ -97,6 +98,29 @@ def test_the_loss_is_its_equation(prediction, partly_known):
     terms = objective.denoiser_loss(drawn)
     assert terms["image"].item() == pytest.approx(sum(image_errors) / len(image_errors) / 3, rel=1e-4)
     assert terms["label"].item() == pytest.approx(0.5 * sum(label_means) / len(label_means) * 2 / 3, rel=1e-4)
+
+
+def test_what_a_preconditioned_network_lacks_is_judged_in_units_of_what_its_guess_leaves():
+    """For data of deviation s the guess leaves s / sqrt((1 - t)^2 s^2 + t^2) of the velocity."""
+    s, times = (0.4, 0.1, 0.7), (0.2, 0.9)
+    small = {"num_res_blocks": 1, "attention_levels": [False], "norm_num_groups": 8, "num_head_channels": 8}
+    network = PatchUNet(3, 3, 3, channels=[8], preconditioned=True, **small)
+    network.preconditioning.deviation.copy_(torch.tensor(s))
+    objective = DiffusionObjective(network, RFlowScheduler(1000), CHANNELS)
+    batch = objective.draw(labelled(), Draws(seed=0, iteration=0)) | {"time": 1000 * torch.tensor(times)}
+    with torch.no_grad():
+        answer = objective.predict(batch)
+        terms = objective.denoiser_loss(batch)
+        errors = objective.errors(batch)
+    squares = torch.empty_like(answer)
+    for row, channel in itertools.product(range(2), range(3)):
+        t = times[row]
+        left = s[channel] / math.sqrt((1 - t) ** 2 * s[channel] ** 2 + t**2)
+        velocity = batch["sample"][row, channel] - batch["noise"][row, channel]
+        squares[row, channel] = ((answer[row, channel] - velocity) / left) ** 2
+    assert terms["image"].item() == pytest.approx(squares[:, :1].mean().item() / 3, rel=1e-4)
+    assert terms["label"].item() == pytest.approx(squares[:, 1:].mean().item() * 2 / 3, rel=1e-4)
+    assert errors.tolist() == pytest.approx(squares.mean((1, 2, 3, 4)).tolist(), rel=1e-4)
 
 
 def test_images_alone_are_the_mean_over_all_numbers():
