@@ -31,7 +31,8 @@ LAYERS = {
     "features": (*FILES, "options", "io", "transforms"),
     # networks and their training
     "layers": ("former",),
-    "networks": ("errors", "layers"),
+    # what a volume's mean is in a view of it, a network asks what makes views
+    "networks": ("errors", "layers", "transforms"),
     "engines": (*FILES, "io", "transforms", "networks"),
     "losses": (*FILES, "transforms", "layers", "networks", "engines"),
     # what bundles there are: text

@@ -115,7 +115,7 @@ def options(controlled, tmp_path, monkeypatch):
     return tiny(BUNDLE, tmp_path, **few)
 
 
-@pytest.mark.parametrize("said", [{}, {"preconditioned": True, "regions": 3, "uniform_side": 8}])
+@pytest.mark.parametrize("said", [{}, {"preconditioned": True, "regions": 3, "components": 16, "uniform_side": 8}])
 def test_a_denoiser_that_is_given_stays_as_it_is(said, options, tmp_path):
     """Its weights are as the file has them in the model that is written; the ControlNet has learnt, at the same times.
     Weights of earlier versions do not say that they are preconditioned, are told of places, or at which times, and are

@@ -21,7 +21,8 @@ SMALL = {"network_channels": [8, 16], "num_res_blocks": 1, "device": torch.devic
     [("flow", None, RFlowScheduler), ("epsilon", "ddim", DDIMScheduler), ("v", "pndm", PNDMScheduler)],
 )
 def test_prediction_and_sampler_are_options(bundle, shape, prediction, sampler, kind):
-    parser = read_config(bundle, {**SMALL, "prediction": prediction, "sampler": sampler, "steps": 50})
+    size = {"volume_size": list(shape)} if len(shape) == 3 else {}
+    parser = read_config(bundle, {**SMALL, **size, "prediction": prediction, "sampler": sampler, "steps": 50})
     objective = parser.get_parsed_content("objective")
     assert objective.prediction == prediction
     assert type(objective.scheduler) is kind
@@ -30,7 +31,12 @@ def test_prediction_and_sampler_are_options(bundle, shape, prediction, sampler, 
     batch["label"] = torch.zeros(2, 1, *shape, dtype=torch.uint8)
     drawn = objective.draw(batch, Draws(seed=0, iteration=0))
     assert all(torch.isfinite(term) for term in objective.denoiser_loss(drawn).values())
-    assert parser.get_parsed_content("train#inferer").scheduler is objective.scheduler
+    sampling = parser.get_parsed_content("train#inferer").scheduler
+    assert type(sampling) is kind
+    if prediction == "flow":
+        assert (sampling.use_timestep_transform, objective.scheduler.use_timestep_transform) == (len(shape) == 3, False)
+    else:
+        assert torch.equal(sampling.alphas_cumprod, objective.scheduler.alphas_cumprod)
     assert "prediction" in parser.get("settings")
 
 
