@@ -154,17 +154,13 @@ class PatchUNetMaisi(_OnPatches, DiffusionModelUNetMaisi):
         in_channels: int,
         out_channels: int,
         patch: int = 1,
-        preconditioned: bool = False,
-        components: int = 0,
-        sample_size: Sequence[int] | None = None,
         region_numbers: int = 4,
         **options: Any,
     ) -> None:
-        super().__init__(
-            spatial_dims, in_channels, out_channels, patch, preconditioned, components, sample_size, **options
-        )
+        super().__init__(spatial_dims, in_channels, out_channels, patch, **options)
         self.region_numbers = region_numbers
-        if preconditioned and components > 0 and region_numbers != spatial_dims * LEVELS:
+        by_components = isinstance(self.preconditioning, PrincipalPreconditioning)
+        if by_components and region_numbers != spatial_dims * LEVELS:
             raise ValueError(
                 f"region_numbers is {region_numbers}, and the guess by components needs {spatial_dims * LEVELS}: the "
                 "place of a sample along all axes; or give components 0"
