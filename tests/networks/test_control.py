@@ -1,9 +1,14 @@
 """ControlNet and concatenation: what is given in the beginning, and who learns."""
 
+import math
+
 import pytest
 import torch
 from monai.networks.nets import ControlNet
+from monai.networks.schedulers import RFlowScheduler
 
+from tools.engines.draws import Draws
+from tools.losses.diffusion import DiffusionObjective
 from tools.networks.control import ConcatenatedUNet, ControlledUNet, begun_from, label_guided
 from tools.networks.denoisers import PatchUNetMaisi
 
@@ -94,3 +99,24 @@ def test_a_label_map_is_brought_to_the_denoisers_patches(patch, widths):
     )
     alone = PatchUNetMaisi(3, 1, 1, patch=patch, num_channels=[16, 32], **LEVELS)
     assert ControlledUNet(alone, control)(x, time, labels).shape == x.shape
+
+
+@pytest.mark.parametrize("concatenated", [False, True])
+def test_a_preconditioned_one_is_judged_in_units_of_what_the_denoisers_guess_leaves(concatenated):
+    """For data of deviation s the guess leaves s / sqrt((1 - t)^2 s^2 + t^2) of the velocity."""
+    s, t = 0.2, 0.3
+    x, _, labels = inputs()
+    alone = PatchUNetMaisi(
+        3, 4 if concatenated else 1, 1, patch=2, preconditioned=True, num_channels=[16, 32], **LEVELS
+    )
+    alone.preconditioning.deviation.fill_(s)
+    network = label_guided(alone, None if concatenated else controlnet())
+    objective = DiffusionObjective(network, RFlowScheduler(1000), conditions={"labels": "labels"})
+    drawn = objective.draw({"image": x, "labels": labels}, Draws(seed=0, iteration=0))
+    drawn["time"] = torch.tensor([1000 * t])
+    noisy = (1 - t) * drawn["sample"] + t * drawn["noise"]
+    with torch.no_grad():
+        error = network(noisy, drawn["time"], labels) - (drawn["sample"] - drawn["noise"])
+        loss = objective.denoiser_loss(drawn)["image"].item()
+    left = s / math.sqrt((1 - t) ** 2 * s**2 + t**2)
+    assert loss == pytest.approx(error.square().mean().item() / left**2, rel=1e-4)

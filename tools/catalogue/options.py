@@ -127,7 +127,7 @@ COMPUTED = {
     "$'layer' if @lipschitz == 'penalty' else 'batch'": "`layer`; `batch` with `clipping`",
     "$0.0001 if @lipschitz == 'penalty' else 0.00005": "0.0001; 0.00005 with `clipping`",
     "$'layer' if @adversarial == 'wasserstein' else 'batch'": "`layer`; `batch` with `logistic`",
-    "$0.001 if @dataset_dir is None else 0.0001": "0.0001; 0.001 with phantoms",
+    "$0.0004 if @dataset_dir is None else 0.0001": "0.0001; 0.0004 with phantoms",
     "$0.001 if @dataset_dir is None else 0.0002": "0.0002; 0.001 with phantoms",
     "$0.0001 if @crf_nodes == 'slices' else 0.0004": "0.0001 (0.0004 with `channels`)",
     "$'half' if @num_classes > 0 else 'none'": "`none`, by class `half`",

@@ -10,9 +10,32 @@ from monai.networks.utils import copy_model_state, pixelunshuffle
 from torch import Tensor, nn
 
 from tools.networks.denoisers import PatchUNetMaisi
+from tools.networks.preconditioning import FlowPreconditioning, PrincipalPreconditioning
 
 
-class ControlledUNet(nn.Module):
+class _Guided(nn.Module):
+    """A denoiser that is shown label maps: of what an objective asks of it, all but the answer is the denoiser's."""
+
+    def __init__(self, denoiser: PatchUNetMaisi) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+
+    @property
+    def num_class_embeds(self) -> int | None:
+        """Number of the denoiser's classes."""
+        return self.denoiser.num_class_embeds
+
+    @property
+    def preconditioning(self) -> FlowPreconditioning | PrincipalPreconditioning | None:
+        """The denoiser's linear guess, which label maps do not change."""
+        return self.denoiser.preconditioning
+
+    def unit(self, x: Tensor, timesteps: Tensor, labels: Tensor, **told: Any) -> Tensor | float:
+        """Deviation of what that guess leaves; arguments as of ``forward``."""
+        return self.denoiser.unit(x, timesteps, **told)
+
+
+class ControlledUNet(_Guided):
     """A denoiser that a ControlNet steers (Zhang, Rao, Agrawala 2023): what the ControlNet makes of the noisy sample
     and the label map is added to the denoiser's skip connections and to its middle block.
 
@@ -26,14 +49,8 @@ class ControlledUNet(nn.Module):
     """
 
     def __init__(self, denoiser: PatchUNetMaisi, control: ControlNet) -> None:
-        super().__init__()
-        self.denoiser = denoiser
+        super().__init__(denoiser)
         self.control = control
-
-    @property
-    def num_class_embeds(self) -> int | None:
-        """Number of the denoiser's classes."""
-        return self.denoiser.num_class_embeds
 
     def forward(
         self, x: Tensor, timesteps: Tensor, labels: Tensor, class_labels: Tensor | None = None, **told: Any
@@ -60,21 +77,12 @@ class ControlledUNet(nn.Module):
         )
 
 
-class ConcatenatedUNet(nn.Module):
+class ConcatenatedUNet(_Guided):
     """A denoiser that sees the label map as further channels of the noisy sample (Saharia et al. 2022, SR3).
 
     Args:
         denoiser: denoiser whose in_channels are those of a sample and of a label map.
     """
-
-    def __init__(self, denoiser: PatchUNetMaisi) -> None:
-        super().__init__()
-        self.denoiser = denoiser
-
-    @property
-    def num_class_embeds(self) -> int | None:
-        """Number of the denoiser's classes."""
-        return self.denoiser.num_class_embeds
 
     def forward(self, x: Tensor, timesteps: Tensor, labels: Tensor, **told: Any) -> Tensor:
         """Arguments as of ``ControlledUNet``."""

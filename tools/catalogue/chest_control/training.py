@@ -55,7 +55,7 @@ def train(bundle: ControlBundle) -> Config:
         "accumulation": 1,
         "half_life": 10000,
         "ramp_up": 0.05,
-        "learning_rates": dict.fromkeys(("denoiser", "control"), "$0.001 if @dataset_dir is None else 0.0001"),
+        "learning_rates": dict.fromkeys(("denoiser", "control"), "$0.0004 if @dataset_dir is None else 0.0001"),
         "betas": [0.9, 0.999],
         "resume": None,
         "save_interval": 1,
