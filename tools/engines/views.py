@@ -1,14 +1,16 @@
-"""Volumes at other sizes and spacings in every iteration, or mirrored, drawn on the device that trains."""
+"""Volumes changed anew in every iteration, on the device that trains: at other sizes and spacings, mirrored, moved."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tools.engines.draws import Draws
+from tools.transforms.augmentation import RandomSamples
 from tools.transforms.channels import Channels
 from tools.transforms.spatial import FIELD_OF_VIEW
 from tools.transforms.views import AIR, label_channels, told, view
@@ -150,3 +152,44 @@ class RandomMirror:
             for key in ("image", "label")
             if key in batch
         }
+
+
+class RandomChanges:
+    """Ordinary augmentation of a batch's samples: `tools.transforms.augmentation.RandomSamples` by the iteration's
+    random numbers, without its mirror images and its noise.
+
+    A generator that sees few patients for long learns them by heart; what it makes then varies less than patients do.
+    Turned and scaled a little, shifted and in another contrast, its data are more, and its samples are of these.
+
+    Args:
+        share: share of the samples that are moved, and of those in another contrast, each by itself.
+        options: of `RandomSamples`: ``degrees``, ``scaling``, ``shift`` and ``gamma``.
+
+    Raises:
+        ValueError: a share outside [0, 1].
+    """
+
+    def __init__(self, share: float = 0.5, **options: Any) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f"share is {share}, expected a number in [0, 1]")
+        self.share = share
+        self.options = options
+
+    def __call__(self, batch: dict, draws: Draws) -> dict:
+        """
+        Args:
+            batch: "image" [B, images, (D,) H, W], and perhaps "label" [B, 1, (D,) H, W].
+            draws: the iteration's source of random numbers.
+
+        Returns:
+            The batch, with these changed.
+        """
+        if self.share == 0:
+            return batch
+        keys = [key for key in ("image", "label") if key in batch]
+        change = RandomSamples(batch["image"].shape[2:], mirror=False, noise=0, prob=self.share, **self.options)
+        seeds = (draws.choices(len(batch["image"])).double() * 2**31).long().tolist()
+        rows = [
+            change.set_random_state(seed)({key: batch[key][row] for key in keys}) for row, seed in enumerate(seeds)
+        ]
+        return batch | {key: torch.stack([row[key] for row in rows]) for key in keys}
