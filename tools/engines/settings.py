@@ -337,7 +337,7 @@ RULES: dict[str, Rule] = {
     "sampler": optional(one_of("ddim", "ddpm", "pndm")),
     **dict.fromkeys(("guidance", "eta", "truncation", "gamma", "blur", "path_length_weight"), number(0)),
     **dict.fromkeys(("penalty", "drift", "class_weight"), number(0)),
-    **dict.fromkeys(("drop_class", "mirror", "style_mixing", "whole"), number(0, 1)),
+    **dict.fromkeys(("augment", "drop_class", "mirror", "style_mixing", "whole"), number(0, 1)),
     "truncated_layers": optional(whole(0)),
     "frozen": whole(0),
     "class_label": optional(whole(0)),
