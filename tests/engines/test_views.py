@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tools.engines.draws import Draws
-from tools.engines.views import RandomMirror, RandomViews, warn_unseen
+from tools.engines.views import RandomChanges, RandomMirror, RandomViews, warn_unseen
 from tools.transforms.channels import Channels
 from tools.transforms.views import label_channels, view
 
@@ -105,3 +105,59 @@ def test_half_of_the_samples_are_mirrored_images_and_labels_alike():
     assert torch.equal(RandomMirror(0)(given, Draws(seed=0, iteration=0))["image"], given["image"])
     with pytest.raises(ValueError, match=r"share is 1\.5"):
         RandomMirror(1.5)
+
+
+def ball(rows=4, size=16):
+    """Balls of radius 4 in the middle, bright and labelled, with a soft edge in the image."""
+    place = torch.arange(size) - (size - 1) / 2
+    radius = torch.stack(torch.meshgrid(place, place, place, indexing="ij")).square().sum(0).sqrt()
+    image = torch.sigmoid(2 * (4 - radius)) * 2 - 1
+    return {
+        "image": image.expand(rows, 1, size, size, size).clone(),
+        "label": (radius < 4).to(torch.uint8).expand(rows, 1, size, size, size).clone(),
+    }
+
+
+def test_changes_move_images_and_labels_alike():
+    given = ball()
+    made = RandomChanges(1.0, degrees=0, scaling=0, shift=0.2, gamma=(1, 1))(given, Draws(seed=0, iteration=0))
+    middle = [(given["label"][0, 0].nonzero().float()).mean(0)]
+    for image, label in zip(made["image"][:, 0], made["label"][:, 0], strict=True):
+        assert label.dtype == torch.uint8
+        assert set(label.unique().tolist()) == {0, 1}
+        place = label.nonzero().float().mean(0)
+        bright = (image > 0).nonzero().float().mean(0)
+        assert (place - bright).abs().max() < 0.5  # a label moves by whole voxels
+        middle.append(place)
+    shifts = torch.stack(middle[1:]) - middle[0]
+    assert shifts.abs().max() <= 0.2 * 16 + 0.5
+    assert shifts.std(0).min() > 0.5  # every row by its own numbers, along every axis
+
+
+def test_changes_of_contrast_keep_the_least_and_the_greatest():
+    given = ball()
+    made = RandomChanges(1.0, degrees=0, scaling=0, shift=0, gamma=(0.5, 0.5))(given, Draws(seed=0, iteration=0))
+    low, high = given["image"].aminmax()
+    expected = ((given["image"] - low) / (high - low)) ** 0.5 * (high - low) + low
+    torch.testing.assert_close(made["image"], expected, atol=1e-4, rtol=0)
+    assert torch.equal(made["label"], given["label"])
+
+
+def test_changes_follow_seed_and_iteration_however_rows_are_dealt_out():
+    given = ball()
+    whole = RandomChanges(0.5)(given, Draws(seed=0, iteration=3))
+    again = RandomChanges(0.5)(given, Draws(seed=0, iteration=3))
+    later = RandomChanges(0.5)(given, Draws(seed=0, iteration=4))
+    assert torch.equal(whole["image"], again["image"])
+    assert not torch.equal(whole["image"], later["image"])
+    for rank in range(2):
+        part = {key: value[rank::2] for key, value in given.items()}
+        made = RandomChanges(0.5)(part, Draws(seed=0, iteration=3, rank=rank, world_size=2))
+        assert all(torch.equal(made[key], whole[key][rank::2]) for key in made)
+
+
+def test_changes_of_none_and_of_too_many():
+    given = ball(1)
+    assert RandomChanges(0)(given, Draws(seed=0, iteration=0)) is given
+    with pytest.raises(ValueError, match=r"share is 1.5"):
+        RandomChanges(1.5)

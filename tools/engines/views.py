@@ -189,7 +189,5 @@ class RandomChanges:
         keys = [key for key in ("image", "label") if key in batch]
         change = RandomSamples(batch["image"].shape[2:], mirror=False, noise=0, prob=self.share, **self.options)
         seeds = (draws.choices(len(batch["image"])).double() * 2**31).long().tolist()
-        rows = [
-            change.set_random_state(seed)({key: batch[key][row] for key in keys}) for row, seed in enumerate(seeds)
-        ]
+        rows = [change.set_random_state(seed)({key: batch[key][row] for key in keys}) for row, seed in enumerate(seeds)]
         return batch | {key: torch.stack([row[key] for row in rows]) for key in keys}

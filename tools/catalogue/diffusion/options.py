@@ -47,8 +47,8 @@ OPTIONS = {
         "half_life": "of the averaged network, in images",
         "ramp_up": "share of the images seen so far to which `half_life` is limited",
         "label_weight": "weight of the squared error in label channels, relative to that in images",
-        "augment": "share of the volumes that are turned, scaled and shifted a little, and of those in another contrast, "
-        "each by itself",
+        "augment": "share of the volumes that are turned, scaled and shifted a little, and of those in another "
+        "contrast, each by itself",
     },
     "inference": {
         "num_volumes": "how many volumes are made",
