@@ -13,7 +13,7 @@ from tools.data.image_sets import find_images, read_image
 from tools.files import whole_file
 from tools.io.left_out import warn_of
 from tools.io.readers import VolumeError
-from tools.metrics.chest_lengths import lung_extent, rib_distance
+from tools.metrics.chest_lengths import lung_extent, rib_distance, vertebra_distance
 from tools.options import listed
 
 LENGTHS = {
@@ -21,15 +21,16 @@ LENGTHS = {
     "lung_depth": "lungs from front to back",
     "lung_width": "lungs from side to side",
     "rib_distance": "from rib to rib",
+    "vertebra_distance": "from vertebra to vertebra",
 }
 """What is measured, in mm, and in words."""
 
 
 def lengths(folders: str | Sequence[str], output: str | None = None) -> None:
-    """Measure lungs and ribs of chest CT in mm: did the spacing come out that was asked for?
+    """Measure lungs, ribs and spine of chest CT in mm: did the spacing come out that was asked for?
 
-    Patients of all spacings have lungs as large and ribs as far apart; in a generator's volumes they are what its
-    network made them, and right in mm only if the network knew the spacing. For each folder the median and the
+    Patients of all spacings have lungs as large, and ribs and vertebrae as far apart; in a generator's volumes they are
+    what its network made them, and right in mm only if the network knew the spacing. For each folder the median and the
     quartiles of its volumes are said. `tools.metrics.chest_lengths` says how it is measured.
 
     Args:
@@ -47,7 +48,11 @@ def lengths(folders: str | Sequence[str], output: str | None = None) -> None:
             except VolumeError as error:
                 unread[file.id] = error.reason
                 continue
-            measured = (*lung_extent(volume, spacing), rib_distance(volume, spacing[0]))
+            measured = (
+                *lung_extent(volume, spacing),
+                rib_distance(volume, spacing[0]),
+                vertebra_distance(volume, spacing[0]),
+            )
             where = {"folder": folder, "volume": file.id, "size": "x".join(map(str, volume.shape))}
             where["spacing_mm"] = "x".join(f"{mm:.4g}" for mm in spacing)
             found.append(where | dict(zip(LENGTHS, measured, strict=True)))

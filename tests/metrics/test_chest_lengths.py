@@ -8,7 +8,7 @@ import pytest
 from tools.data.phantoms.fields import streams
 from tools.data.phantoms.thorax import STREAMS, thorax_ct
 from tools.data.phantoms.thorax_anatomy import Anatomy
-from tools.metrics.chest_lengths import lung_extent, rib_distance
+from tools.metrics.chest_lengths import lung_extent, rib_distance, vertebra_distance
 
 
 def bars(distance, spacing, height=300, thick=9.0, drop=0.5):
@@ -27,6 +27,16 @@ def test_bars_are_found_at_their_distance(distance, spacing):
     assert rib_distance(bars(distance, spacing), spacing) == pytest.approx(distance, rel=0.03)
 
 
+@pytest.mark.parametrize("distance", [19.0, 24.5, 30.0])
+@pytest.mark.parametrize("turned", [False, True])
+def test_bars_in_the_middle_of_one_half_are_vertebrae_whichever_half_it_is(distance, turned):
+    volume = np.full((75, 32, 40), -700.0)
+    volume[:, 18:28, 18:22] = bars(distance, 4.0, drop=0)[:, :10, :4]
+    volume = volume[:, ::-1] if turned else volume
+    assert vertebra_distance(volume, 4.0) == pytest.approx(distance, rel=0.03)
+    assert rib_distance(volume, 4.0) is None
+
+
 def test_the_distance_is_in_the_mm_that_a_header_claims():
     volume = bars(24.0, 2.0)
     assert rib_distance(volume, 2.4) == pytest.approx(1.2 * rib_distance(volume, 2.0), rel=0.01)
@@ -41,24 +51,28 @@ def test_phantoms_have_ribs_as_far_apart_as_their_anatomy_says(index):
         phantom = thorax_ct([0, index], (slices, 64, 64))
         found = rib_distance(phantom.hu, phantom.spacing[2])
         assert 0.97 * at_the_spine < found < at_the_spine / (1 - 0.2 * 0.75)
+        assert vertebra_distance(phantom.hu, phantom.spacing[2]) == pytest.approx(at_the_spine, rel=0.04)
 
 
-def test_what_has_no_ribs_has_no_distance():
+@pytest.mark.parametrize("distance", [rib_distance, vertebra_distance])
+def test_what_has_no_bones_has_no_distance(distance):
     rng = np.random.default_rng(0)
-    assert rib_distance(np.full((64, 16, 16), -1000.0), 4.0) is None
-    assert rib_distance(rng.normal(100, 100, (64, 32, 32)), 4.0) is None
-    assert rib_distance(np.linspace(-1000, 1000, 64)[:, None, None] * np.ones((1, 16, 16)), 4.0) is None
+    assert distance(np.full((64, 16, 16), -1000.0), 4.0) is None
+    assert distance(rng.normal(100, 100, (64, 32, 32)), 4.0) is None
+    assert distance(np.linspace(-1000, 1000, 64)[:, None, None] * np.ones((1, 16, 16)), 4.0) is None
 
 
-def test_too_few_or_too_thick_slices_are_no_error():
-    assert rib_distance(bars(24.0, 4.0, height=60), 4.0) is None
-    assert rib_distance(bars(24.0, 12.0), 12.0) is None
+@pytest.mark.parametrize("distance", [rib_distance, vertebra_distance])
+def test_too_few_or_too_thick_slices_are_no_error(distance):
+    assert distance(bars(24.0, 4.0, height=60), 4.0) is None
+    assert distance(bars(24.0, 12.0), 12.0) is None
 
 
+@pytest.mark.parametrize("distance", [rib_distance, vertebra_distance])
 @pytest.mark.parametrize(("shape", "spacing"), [((4, 4), 1.0), ((4, 4, 4), 0.0)])
-def test_no_volume_and_no_spacing_are_refused(shape, spacing):
+def test_no_volume_and_no_spacing_are_refused(distance, shape, spacing):
     with pytest.raises(ValueError, match="expected a volume"):
-        rib_distance(np.zeros(shape), spacing)
+        distance(np.zeros(shape), spacing)
 
 
 def chest(spacing, extent=(300.0, 280.0, 400.0), lung=(100.0, 70.0, 50.0)):

@@ -1,4 +1,4 @@
-"""Lengths in the body by which the spacing of chest CT can be checked: how large lungs are, how far ribs are apart."""
+"""Lengths in the body by which the spacing of chest CT can be checked: of lungs, and from rib to rib of the bones."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ BONE = (0.0, 300.0)
 """HU between which a voxel counts as more and more bone."""
 
 PERIOD = (16.0, 36.0)
-"""Distances between ribs in mm that are looked for; an adult's are some 20 to 30."""
+"""Distances between ribs, or vertebrae, in mm that are looked for; an adult's are some 20 to 30."""
 
 MIDDLE = 0.3
 """Share of the columns, around the middle, where spine, heart and breastbone are."""
 
+SPINE = 0.15
+"""Share of the columns, around the middle, in which vertebrae are looked for."""
+
 TREND = 12.0
-"""Standard deviation in mm of the Gaussian that is taken away along the body: what changes more slowly than ribs do."""
+"""Standard deviation in mm of the Gaussian that is taken away along the body: what changes more slowly than bones."""
 
 LEAST = 0.1
-"""Least correlation of a body with itself moved up by a rib; of what has no ribs it is about 0."""
+"""Least correlation of bone with itself moved up by a rib or a vertebra; of what has none it is about 0."""
 
 
 def rib_distance(volume: np.ndarray, spacing: float) -> float | None:
     """Distance along the body from one rib to the next, beside the spine and the breastbone.
 
-    Bone recurs there along every line from foot to head. The lines' autocorrelations, less `TREND`, are summed, and the
-    distance of the greatest one in `PERIOD`, between voxels by a parabola, is that of the ribs. As ribs descend to the
-    front, it is somewhat more than at the spine.
+    As ribs descend to the front, it is somewhat more than at the spine. See `recurrence` for how it is measured.
 
     Args:
         volume: chest CT [D, H, W] in HU, axial slices first, columns along the last axis.
@@ -53,17 +54,52 @@ def rib_distance(volume: np.ndarray, spacing: float) -> float | None:
     Raises:
         ValueError: no volume, or a spacing that is not above 0.
     """
-    volume = np.asarray(volume, np.float64)
-    if volume.ndim != 3 or not spacing > 0:
-        raise ValueError(
-            f"expected a volume [slices, rows, columns] and a spacing above 0, got {volume.shape}, {spacing}"
-        )
+    volume = checked(volume, spacing)
+    side = round(volume.shape[2] * (1 - MIDDLE) / 2)
+    return recurrence(np.concatenate([volume[..., :side], volume[..., -side:]], 2), spacing)
+
+
+def vertebra_distance(volume: np.ndarray, spacing: float) -> float | None:
+    """Distance along the body from one vertebra to the next: that of the ribs at the spine, one of which each side
+    each vertebra has.
+
+    It is measured as that of ribs is, see `recurrence`, in the middle columns of the half of the rows, front or back,
+    in which these have more bone.
+
+    Args:
+        volume: chest CT [D, H, W] in HU, axial slices first, columns along the last axis.
+        spacing: distance of the slices in mm; at most a quarter of a vertebra's distance, some 6 mm, is fine enough.
+
+    Returns:
+        The distance in mm; None if there are no vertebrae, or fewer than three of them in the volume.
+
+    Raises:
+        ValueError: no volume, or a spacing that is not above 0.
+    """
+    volume = checked(volume, spacing)
+    side = round(volume.shape[2] * (1 - SPINE) / 2)
+    middle, half = volume[..., side : volume.shape[2] - side], volume.shape[1] // 2
+    front, back = middle[:, :half], middle[:, volume.shape[1] - half :]
+    return recurrence(back if bone_share(back).sum() >= bone_share(front).sum() else front, spacing)
+
+
+def recurrence(volume: np.ndarray, spacing: float) -> float | None:
+    """Distance at which bone recurs along the body.
+
+    Of every line from foot to head the autocorrelations, less `TREND`, are summed, and the distance of the greatest one
+    in `PERIOD`, between voxels by a parabola, is the answer.
+
+    Args:
+        volume: CT [D, H, W] in HU, axial slices first.
+        spacing: distance of the slices in mm.
+
+    Returns:
+        The distance in mm; None where nothing recurs, or the volume is too short or its slices are too thick to tell.
+    """
     first, last = int(np.ceil(PERIOD[0] / spacing)), int(np.floor(PERIOD[1] / spacing))
     if len(volume) < 2 * last or last - first < 2:
         return None
-    low, high = BONE
-    side = round(volume.shape[2] * (1 - MIDDLE) / 2)
-    bone = np.clip((np.concatenate([volume[..., :side], volume[..., -side:]], 2) - low) / (high - low), 0, 1)
+    bone = bone_share(volume)
     bone -= ndimage.gaussian_filter1d(bone, TREND / spacing, axis=0, mode="nearest")
     lags = np.arange(first - 1, last + 2)
     # of lines with many slices in common, each product has the same weight
@@ -74,6 +110,26 @@ def rib_distance(volume: np.ndarray, spacing: float) -> float | None:
     if peak < LEAST or peak < max(before, after):
         return None
     return float(spacing * (lags[best] + (before - after) / (2 * (before - 2 * peak + after) or 1)))
+
+
+def bone_share(volume: np.ndarray) -> np.ndarray:
+    """How much of a voxel counts as bone, from 0 to 1 between the HU of `BONE`."""
+    low, high = BONE
+    return np.clip((volume - low) / (high - low), 0, 1)
+
+
+def checked(volume: np.ndarray, spacing: float) -> np.ndarray:
+    """The volume in double precision.
+
+    Raises:
+        ValueError: no volume, or a spacing that is not above 0.
+    """
+    volume = np.asarray(volume, np.float64)
+    if volume.ndim != 3 or not spacing > 0:
+        raise ValueError(
+            f"expected a volume [slices, rows, columns] and a spacing above 0, got {volume.shape}, {spacing}"
+        )
+    return volume
 
 
 def lung_extent(volume: np.ndarray, spacing: Sequence[float]) -> tuple[float | None, ...]:
