@@ -57,7 +57,9 @@ PRECONDITIONED: Config = {"preconditioned": "$@prediction == 'flow'"}
 """Option of the network of a training: weights of before do not have it."""
 
 
-def measuring(network: str = "@network", channels: str | None = "@sample_channels") -> Config:
+def measuring(
+    network: str = "@network", channels: str | None = "@sample_channels", prepare: str | None = None
+) -> Config:
     """Handler that measures the training set for a network that is preconditioned by it."""
     return {
         "_target_": "tools.engines.preconditioning.MeasureSamples",
@@ -65,6 +67,7 @@ def measuring(network: str = "@network", channels: str | None = "@sample_channel
         "preconditioning": f"${network}.preconditioning",
         "data": "@train#dataset",
         **({} if channels is None else {"channels": channels}),
+        **({} if prepare is None else {"prepare": prepare}),
     }
 
 

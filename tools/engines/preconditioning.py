@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tools.engines.samples import item_as_samples
+from tools.engines.draws import Draws
+from tools.engines.samples import KEYS, as_samples
 from tools.networks.preconditioning import FlowPreconditioning, PrincipalPreconditioning
 from tools.transforms.channels import Channels
 
@@ -25,6 +27,8 @@ class MeasureSamples:
         data: dataset of items with "image" [images, D, H, W] and, with labels, "label" [1, D, H, W], and perhaps
             "known".
         channels: channels of a sample; None takes the image as it is.
+        prepare: function of a batch and draws by which samples are changed in training, for instance a
+            `tools.engines.views.RandomChanges`; each is measured as it changes one. None takes them as they are.
     """
 
     def __init__(
@@ -32,10 +36,12 @@ class MeasureSamples:
         preconditioning: FlowPreconditioning | PrincipalPreconditioning,
         data: Dataset,
         channels: Channels | None = None,
+        prepare: Callable[[dict, Draws], dict] | None = None,
     ) -> None:
         self.preconditioning = preconditioning
         self.data = data
         self.channels = channels
+        self.prepare = prepare
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self.measure)
@@ -50,4 +56,8 @@ class MeasureSamples:
     def samples(self) -> Iterator[Tensor]:
         """The samples of the dataset [channels, D, H, W], one after the other."""
         for index in range(len(self.data)):
-            yield item_as_samples(self.data[index], self.channels)[0]
+            item = self.data[index]
+            batch = {key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}
+            if self.prepare is not None:
+                batch = self.prepare(batch, Draws(seed=0, iteration=index))
+            yield as_samples(batch, self.channels)[0]

@@ -134,7 +134,7 @@ class PrincipalPreconditioning(nn.Module):
     Attributes:
         mean: mean sample m, a buffer [channels, *size]; 0 until it is measured.
         components: W, a buffer [components, channels, *size], from the greatest on; 0 until they are measured, as are
-            those that fewer samples do not have.
+            those beyond half of the samples' number.
         deviation: s, a buffer [channels]; 1 until it is measured.
         is_measured: bool [], whether they were.
         seen: number of channels of the network's input.
@@ -172,7 +172,8 @@ class PrincipalPreconditioning(nn.Module):
         about = (taken - mean.to(taken)).flatten(1)
         # of fewer samples than voxels: their products have the eigenvalues of the covariance, and n times fewer numbers
         values, vectors = torch.linalg.eigh((about @ about.T).double() / max(len(taken) - 1, 1))
-        number = min(len(self.components), len(taken) - 1)
+        # of so few samples that components would be all they are, the rest could not be told: half of them at most
+        number = min(len(self.components), (len(taken) - 1) // 2)
         order = values.argsort(descending=True)[:number]
         directions = torch.nn.functional.normalize(vectors[:, order].T.to(about) @ about)
         rest = (about - about @ directions.T @ directions).view_as(taken)

@@ -93,13 +93,14 @@ def train(bundle: JointBundle) -> Config:
         "network": "$@network_def.to(@device)",
         "ema": denoising_parts.average(),
         "scheduler": denoising_parts.scheduler(**MOVED),
+        "changes": {"_target_": "tools.engines.views.RandomChanges", "share": "@augment"},
         "objective": {
             "_target_": "tools.losses.diffusion.DiffusionObjective",
             "network": "@network",
             "scheduler": denoising_parts.scheduler(),
             "channels": "@sample_channels",
             "label_weight": "@label_weight",
-            "prepare": {"_target_": "tools.engines.views.RandomChanges", "share": "@augment"},
+            "prepare": "@changes",
         },
         "models": {"model": "$@ema.module"},
         "provenance": "$data_provenance(@data_dir, @train#dataset.data, @train#dataset.fields_of_view())",
@@ -122,7 +123,7 @@ def train(bundle: JointBundle) -> Config:
             "dataset": labelled_volumes("$enough_for_a_batch(@train_data, @batch_size)"),
             "sampler": training_parts.sampler("torch.utils.data.DistributedSampler"),
             "dataloader": training_parts.training_loader(),
-            **denoising_parts.training(denoising_parts.sampler(), denoising_parts.measuring()),
+            **denoising_parts.training(denoising_parts.sampler(), denoising_parts.measuring(prepare="@changes")),
         },
         "validate": {
             **training_parts.validation_data(
