@@ -163,7 +163,7 @@ class RandomChanges:
 
     Args:
         share: share of the samples that are moved, and of those in another contrast, each by itself.
-        options: of `RandomSamples`: ``degrees``, ``scaling``, ``shift`` and ``gamma``.
+        options: arguments of `RandomSamples`: ``degrees``, ``scaling``, ``shift`` and ``gamma``.
 
     Raises:
         ValueError: a share outside [0, 1].

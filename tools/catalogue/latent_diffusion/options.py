@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.catalogue.diffusion.options import OPTIONS as DIFFUSION
 
-OF_VOXELS = ("label_weight", "patch", "preconditioned", "components", "uniform_side")
+OF_VOXELS = ("augment", "label_weight", "patch", "preconditioned", "components", "uniform_side")
 """Options of diffusion on voxels alone."""
 
 OPTIONS = {
