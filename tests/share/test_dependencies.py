@@ -9,7 +9,7 @@ from tools.share.requirements import CORE, needed_versions, pinned_versions, req
 
 LIBRARY = {
     "tools/__init__.py": "",
-    "tools/files.py": "import zlib\n",
+    "tools/files.py": "import bz2\n",
     "tools/data/__init__.py": '"""Data."""\n',
     "tools/data/lists.py": "import tools.files\n\ndef datalist(): pass\n\nlonger = None\n",
     "tools/data/scans.py": "import scanner_of_a_firm\n\ndef read_scan(): pass\n",
@@ -83,7 +83,7 @@ def test_a_target_brings_what_it_imports_and_nothing_else(library):
         "tools/nets/gan.py",
         "tools/nets/page.html",
     }
-    assert needed.imports >= {"numpy", "torch", "zlib"}
+    assert needed.imports >= {"numpy", "torch", "bz2"}
     assert "scanner_of_a_firm" not in needed.imports
     assert needed.files()["tools/nets/__init__.py"] == STYLE + b"VERSION = 1\n"
 
