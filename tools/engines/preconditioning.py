@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from tools.engines.draws import Draws
-from tools.engines.samples import KEYS, as_samples
+from tools.engines.samples import as_samples, item_as_batch
 from tools.networks.preconditioning import FlowPreconditioning, PrincipalPreconditioning
 from tools.transforms.channels import Channels
 
@@ -56,8 +55,7 @@ class MeasureSamples:
     def samples(self) -> Iterator[Tensor]:
         """The samples of the dataset [channels, D, H, W], one after the other."""
         for index in range(len(self.data)):
-            item = self.data[index]
-            batch = {key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}
+            batch = item_as_batch(self.data[index])
             if self.prepare is not None:
                 batch = self.prepare(batch, Draws(seed=0, iteration=index))
             yield as_samples(batch, self.channels)[0]

@@ -22,7 +22,12 @@ def as_samples(batch: dict, channels: Channels | None) -> Tensor:
 
 def item_as_samples(item: dict, channels: Channels | None) -> Tensor:
     """The sample [1, channels, D, H, W] of a dataset's item."""
-    return as_samples({key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}, channels)
+    return as_samples(item_as_batch(item), channels)
+
+
+def item_as_batch(item: dict) -> dict:
+    """What makes the sample of a dataset's item, as a batch of one."""
+    return {key: torch.as_tensor(item[key])[None] for key in KEYS if key in item}
 
 
 class PrepareSamples(PrepareBatch):
