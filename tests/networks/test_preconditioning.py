@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from monai.networks.schedulers import DDPMScheduler, RFlowScheduler
 
@@ -11,7 +12,7 @@ from tools.engines.schedules import noise_scheduler
 from tools.losses.diffusion import DiffusionObjective
 from tools.networks.control import ControlledUNet
 from tools.networks.denoisers import PatchUNet, PatchUNetMaisi
-from tools.networks.preconditioning import Box, FlowPreconditioning, PrincipalPreconditioning
+from tools.networks.preconditioning import Box, FlowPreconditioning, PrincipalPreconditioning, cosines
 from tools.transforms.channels import Channels
 from tools.transforms.views import view
 
@@ -150,15 +151,29 @@ def filled(own, seed=0):
     generator = torch.Generator().manual_seed(seed)
     own.mean.copy_(torch.randn(own.mean.shape, generator=generator))
     own.components.copy_(torch.randn(own.components.shape, generator=generator) * 0.6)
-    own.deviation.copy_(torch.tensor([0.3, 0.8])[: len(own.deviation)])
+    own.spectrum.copy_(torch.rand(own.spectrum.shape, generator=generator) + 0.05)
     own.is_measured.fill_(True)
     return own.double()
 
 
-def regression(mean, components, deviation, z, t):
+def covariance(spectrum, size, coarser=(1.0, 1.0, 1.0), box=False):
+    """That of a rest of this spectrum, [voxels, voxels]: SciPy's cosines, each with the variance of its frequency."""
+    variances = np.empty(size)
+    for k in np.ndindex(*size):
+        frequency = np.sqrt(sum((k[i] / (2 * size[i] * coarser[i])) ** 2 for i in range(3)))
+        octaves = np.log2(frequency / 2) if frequency > 0 else -np.inf  # the last band is at 2, 3 are an octave
+        variances[k] = np.exp(np.interp(3 * octaves, np.arange(-24, 1), np.log(spectrum))) / np.prod(coarser)
+        if box:  # a triangle of two voxels is a mean of one twice, which passes sin(x) / x of an amplitude each time
+            angles = [np.pi * k[i] / (2 * size[i]) for i in range(3)]
+            variances[k] *= np.prod([(np.sin(angle) / angle) ** 4 if angle else 1 for angle in angles])
+    cosine = np.stack([scipy.fft.idctn(one.reshape(size), norm="ortho").ravel() for one in np.eye(variances.size)])
+    return cosine.T @ np.diag(variances.ravel()) @ cosine
+
+
+def regression(mean, components, rest, z, t):
     """E[x - n | z] of normal data, from the covariances of z with itself and with the velocity, and its deviations."""
     w = components.reshape(len(components), -1)
-    data = w.T @ w + np.diag(deviation**2)
+    data = w.T @ w + rest
     noisy = (1 - t) ** 2 * data + t**2 * np.eye(len(data))
     with_velocity = (1 - t) * data - t * np.eye(len(data))
     guess = mean.ravel() + with_velocity @ np.linalg.solve(noisy, z.ravel() - (1 - t) * mean.ravel())
@@ -171,18 +186,24 @@ def test_guess_by_components_is_the_regression_of_normal_data(t):
     own = filled(PrincipalPreconditioning(2, (2, 3, 4), components=3))
     z = torch.randn(2, 2, 2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     seen, guess, left = own(z, torch.full((2,), 1000 * t, dtype=torch.float64))
-    deviation = np.repeat(own.deviation.numpy(), 24)
+    rest = scipy.linalg.block_diag(*(covariance(one, (2, 3, 4)) for one in own.spectrum.numpy()))
     for row in range(2):
-        expected, errors = regression(own.mean.numpy(), own.components.numpy(), deviation, z[row].numpy(), t)
+        expected, errors = regression(own.mean.numpy(), own.components.numpy(), rest, z[row].numpy(), t)
         np.testing.assert_allclose(guess[row], expected, rtol=1e-6, atol=1e-6)
         # the unit of the network's answer need not be exact
         found = left[row].flatten().numpy()
         np.testing.assert_allclose(found, np.sqrt((errors**2).mean((1, 2, 3))), rtol=0.3)
-    # what the network sees is the centre, in the channels' units, and the rest about it, in units of its deviation
-    unit = (own.components.square().sum(0).mean((1, 2, 3)) + own.deviation.square()).sqrt().view(2, 1, 1, 1)
-    centre = own.mean.mean((1, 2, 3)).view(2, 1, 1, 1) + unit * seen[:, 2:]
-    d = ((1 - t) ** 2 * own.deviation.square() + t**2).view(2, 1, 1, 1)
-    torch.testing.assert_close(seen[:, :2], (z - (1 - t) * centre) / d.sqrt())
+    # what the network sees is the noisy sample about the centre, in units of its deviation, and the guess of the sample
+    means = own.mean.mean((1, 2, 3)).view(2, 1, 1, 1)
+    variance = own.components.square().sum(0).mean((1, 2, 3)) + torch.tensor(np.diag(rest).reshape(2, 24).mean(1))
+    sample = means + variance.sqrt().view(2, 1, 1, 1) * seen[:, 2:]
+    torch.testing.assert_close(t * guess, sample - z, rtol=1e-5, atol=1e-5)  # x - n = (x - z) / t
+    own.spectrum.fill_(0.25)
+    centre = z - own(z, torch.full((2,), 1000 * t, dtype=torch.float64))[0][:, :2] * (0.25 * (1 - t) ** 2 + t**2) ** 0.5
+    free = np.concatenate([one.reshape(3, -1) for one in own.components.numpy().transpose(1, 0, 2, 3, 4)], 1)
+    about = (centre.numpy() - (1 - t) * own.mean.numpy()).reshape(2, -1)
+    left = about - about @ np.linalg.pinv(free) @ free
+    np.testing.assert_allclose(left, 0, atol=1e-6)  # mean and components alone
 
 
 @pytest.mark.parametrize("t", [0.1, 0.9])
@@ -198,16 +219,19 @@ def test_a_box_is_guessed_from_a_box_of_the_components(t):
     mean, components = (box(one, outside) for one, outside in ((own.mean, -1.0), (own.components[:, 0], 0.0)))
     z = torch.randn(1, 1, 4, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     guess = own(z, torch.tensor([1000 * t]).double(), first, last)[1]
-    expected = regression(mean.numpy(), components.numpy(), np.full(96, own.deviation.item()), z[0].numpy(), t)[0]
+    rest = covariance(own.spectrum[0].numpy(), (4, 4, 6), (0.5, 0.5, 1), box=True)
+    expected = regression(mean.numpy(), components.numpy(), rest, z[0].numpy(), t)[0]
     np.testing.assert_allclose(guess[0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_transposed_boxes():
-    """The sum of a box by any numbers is that of what is kept by the transpose of them."""
+def test_coefficients_of_boxes_are_scipys():
+    """Boxes with fewer and with more voxels than are kept, of which as many are taken at most."""
     box = Box((4, 5, 6), (7, 3, 6), torch.tensor([[0.1, 0.0, 0.4]]), torch.tensor([[0.9, 0.5, 1.0]]))
-    kept, there = torch.randn(1, 2, 4, 5, 6), torch.randn(1, 2, 7, 3, 6)
-    assert (box.of(kept) * there).sum().item() == pytest.approx((kept * box.back(there)).sum().item(), rel=1e-4)
-    torch.testing.assert_close(box.back_and_forth(kept[0][:, None])[:, :, 0], box.back(box.of(kept)))
+    kept = torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    found = box.coefficients(kept, cosines((7, 3, 6), kept))
+    boxes = np.stack([box.of(one[None])[0].numpy() for one in kept])
+    expected = scipy.fft.dctn(boxes, axes=(2, 3, 4), norm="ortho")[:, :, :4]
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
 def test_untrained_network_samples_the_normal_distribution_of_the_components():
@@ -238,8 +262,12 @@ class TestComponents:
             found, expected = own.components[k].flatten().numpy(), sizes[k] / np.sqrt(11) * directions[k]
             np.testing.assert_allclose(found * np.sign(found @ expected), expected, atol=1e-3)
         rest = (about - about @ directions[:4].T @ directions[:4]).reshape(data.shape)
-        expected = np.sqrt((rest**2).sum((0, 2, 3, 4)) / (7 * 60))  # 12 samples less a mean and 4 components
-        np.testing.assert_allclose(own.deviation, expected, rtol=1e-4)
+        squares = scipy.fft.dctn(rest, axes=(2, 3, 4), norm="ortho") ** 2
+        frequencies = np.sqrt(sum((k / (2 * n)) ** 2 for k, n in zip(np.indices((3, 4, 5)), (3, 4, 5), strict=True)))
+        bands = np.rint(np.maximum(24 + 3 * np.log2(np.maximum(frequencies, 1e-9) / 2), 0))
+        for band in np.unique(bands).astype(int):
+            expected = squares[:, :, bands == band].sum((0, 2)) / (7 * (bands == band).sum())  # of 12 samples a mean
+            np.testing.assert_allclose(own.spectrum[:, band], expected, rtol=1e-4)  # and 4 components are known
 
     def test_of_few_samples_there_are_half_as_many_and_the_rest_is_not_nothing(self):
         """Of n samples with n - 1 components nothing would be left, and what was held out would be impossible."""
@@ -249,7 +277,7 @@ class TestComponents:
         sizes = own.components.square().flatten(1).sum(1)
         assert (sizes[:4] > 0.1).all()
         assert (sizes[4:] == 0).all()
-        assert own.deviation.item() == pytest.approx(1, abs=0.1)
+        assert own._variances((8, 8, 8), None).mean().item() == pytest.approx(1, abs=0.2)
 
     def test_of_finer_samples_are_kept_on_fewer_voxels(self):
         """What details are lost by it counts to the rest."""
@@ -257,7 +285,8 @@ class TestComponents:
         own = PrincipalPreconditioning(1, (4, 4, 4), components=1)
         fine = [torch.randn(1, 1, 1, 1, generator=generator) + 0.2 * torch.randn(1, 16, 16, 16) for _ in range(50)]
         own.measure(fine)
-        assert own.deviation.item() == pytest.approx(0.2, rel=0.1)
+        # of 64 voxels for one, each that is kept would have a deviation 8 times less
+        np.testing.assert_allclose(own.spectrum[0, 20:].sqrt(), 0.2 / 8, rtol=0.1)
         assert own.components[0].square().mean().sqrt().item() == pytest.approx(1, abs=0.25)
 
     def test_other_sizes_are_refused(self):

@@ -68,7 +68,7 @@ class _OnPatches:
     def forward(self, x: Tensor, timesteps: Tensor, *conditions: Any, **named: Any) -> Tensor:
         if self.preconditioning is None:
             return self._on_patches(x, timesteps, *conditions, **named)
-        channels = len(self.preconditioning.deviation)
+        channels = self.preconditioning.channels
         seen, guess, deviation = self.preconditioning(x[:, :channels], timesteps, *self.place(named))
         seen = torch.cat([seen, x[:, channels:]], 1) if x.shape[1] > channels else seen
         return guess + deviation * self._on_patches(seen, timesteps, *conditions, **named)
@@ -77,7 +77,7 @@ class _OnPatches:
         """Deviation of what a linear guess leaves, the unit of the network's own answer; 1 where there is no guess."""
         if self.preconditioning is None:
             return 1.0
-        return self.preconditioning(x[:, : len(self.preconditioning.deviation)], timesteps, *self.place(named))[2]
+        return self.preconditioning.unit(x[:, : self.preconditioning.channels], timesteps, *self.place(named))
 
     def place(self, named: Mapping[str, Any]) -> tuple[Tensor, ...]:
         """What the linear guess is told of the samples' place, of the arguments that the network is called with."""

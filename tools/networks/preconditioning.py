@@ -13,6 +13,16 @@ from tools.transforms.views import AIR, axis_weights, resampled
 LEAST = 1e-3
 """The least deviation of a channel: that of a class which no sample has is 0, and nothing may be divided by it."""
 
+BANDS = 25
+"""Bands of frequency in which the spectrum of the rest is measured."""
+
+PER_OCTAVE = 3
+"""Bands to an octave."""
+
+HIGHEST = 2.0
+"""Frequency of the last band, in periods per voxel on which the mean sample is kept: of samples four times as fine the
+highest along an axis. The first band so is at 1/128."""
+
 MOST = 512
 """Samples of which principal components are computed, evenly taken from all there are."""
 
@@ -44,12 +54,14 @@ class FlowPreconditioning(nn.Module):
         mean: mean of each channel over the data, a buffer [channels], saved with the weights; 0 until it is measured.
         deviation: deviation of each channel, alike; 1 until it is measured.
         is_measured: bool [], whether they were.
+        channels: channels of a sample.
         seen: number of channels of the network's input.
     """
 
     def __init__(self, channels: int, times: float = 1000) -> None:
         super().__init__()
         self.times = times
+        self.channels = channels
         self.seen = channels
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
@@ -100,30 +112,38 @@ class FlowPreconditioning(nn.Module):
         guess = mean + ((1 - t) * deviation.square() - t) / variance * centred
         return centred / variance.sqrt(), guess, deviation / variance.sqrt()
 
+    def unit(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """The last of what `forward` returns, alone."""
+        return self(noisy, timesteps)[2]
+
 
 class PrincipalPreconditioning(nn.Module):
-    """The same for samples that are placed alike: the guess knows the mean sample, and how whole samples vary about it,
-    by the data's first principal components.
+    """The same for samples that are placed alike: the guess knows the mean sample, how whole samples vary about it, by
+    the data's first principal components, and how smooth the rest is, by its spectrum.
 
     A sample is taken to be x = m + W c + r, with the mean sample m, components W that are scaled by their deviations,
-    independent standard normal numbers c, and a rest r that is normal and independent, of deviation s in a channel. Of
-    a noisy z = (1 - t) x + t n, with d = (1 - t)^2 s^2 + t^2,
+    independent standard normal numbers c, and a rest r that is normal and stationary: in the basis of cosines (DCT-II,
+    orthonormal, which takes no end of a sample for its beginning) its coefficients are independent, of a variance P
+    that follows from their frequency. Of a noisy z = (1 - t) x + t n, with D = (1 - t)^2 P + t^2 at each frequency,
 
     | | |
     |---|---|
-    | components | c = (1 - t) (I + (1 - t)^2 W' W / d)^-1 W' (z - (1 - t) m) / d, their best guess |
+    | components | c = (1 - t) (I + (1 - t)^2 W' W / D)^-1 W' (z - (1 - t) m) / D, their best guess |
     | centre | b = m + W c |
-    | into the network | (z - (1 - t) b) / sqrt(d), and b less each channel's mean, over its deviation |
-    | linear guess | b + ((1 - t) s^2 - t) / d (z - (1 - t) b) |
+    | sample | b + (1 - t) P / D (z - (1 - t) b), its best guess: the rest by Wiener's filter |
+    | into the network | (z - (1 - t) b) over its deviation, and the guess of the sample, in the channels' units |
+    | linear guess | b + ((1 - t) P - t) / D (z - (1 - t) b) |
 
-    with which the guess is exact for such data: the posterior mean of x - n. Without components it is
-    `FlowPreconditioning`'s about a mean sample. That much of what a network learns at high noise is this linear guess
-    Wang and Vastola 2024 found ("The unreasonable effectiveness of Gaussian score approximation for diffusion models").
-    A network finds it slowly, since it has to average over the whole sample; and while it has not found it, all samples
-    get nearly the same size, place and brightness.
+    where z, m and W are meant in that basis, and with which the guess is exact for such data: the posterior mean of
+    x - n. That much of what a network learns at high noise is this linear guess Wang and Vastola 2024 found ("The
+    unreasonable effectiveness of Gaussian score approximation for diffusion models"). A network finds it slowly: since
+    it has to average over the whole sample to see the components, while it has not found them, all samples get nearly
+    the same size, place and brightness; and since it has to learn that neighbours are alike, while it has not learnt
+    it, samples keep noise that no scan has.
 
     A sample may be a box of what was measured, on voxels of its own: with the places of its faces the box is taken out
-    of the mean and the components too, which may so be kept on fewer voxels.
+    of the mean and the components too, which may so be kept on fewer voxels, and have no details beyond those. Voxels
+    of a box are taken to be no shorter than those that were measured.
 
     Args:
         channels: channels of a sample.
@@ -135,38 +155,41 @@ class PrincipalPreconditioning(nn.Module):
         mean: mean sample m, a buffer [channels, *size]; 0 until it is measured.
         components: W, a buffer [components, channels, *size], from the greatest on; 0 until they are measured, as are
             those beyond half of the samples' number.
-        deviation: s, a buffer [channels]; 1 until it is measured.
+        spectrum: P on these voxels, a buffer [channels, `BANDS`], by frequency, see `band_of`; 1 until it is measured.
         is_measured: bool [], whether they were.
+        channels: channels of a sample.
         seen: number of channels of the network's input.
     """
 
     def __init__(self, channels: int, size: Sequence[int], components: int, times: float = 1000) -> None:
         super().__init__()
         self.times = times
+        self.channels = channels
         self.seen = 2 * channels
         self.register_buffer("mean", torch.zeros(channels, *size))
         self.register_buffer("components", torch.zeros(components, channels, *size))
-        self.register_buffer("deviation", torch.ones(channels))
+        self.register_buffer("spectrum", torch.ones(channels, BANDS))
         self.register_buffer("is_measured", torch.tensor(False))
 
     @torch.no_grad()
     def measure(self, samples: Iterable[Tensor]) -> None:
-        """Take mean and components from samples [channels, (D,) H, W]; those on other voxels are resized.
+        """Take mean, components and spectrum from samples [channels, (D,) H, W]; those on other voxels are resized.
 
         Raises:
             ValueError: there is no sample.
         """
-        every, lost = [], torch.zeros(len(self.deviation), dtype=torch.float64)
+        every, lost, finest = [], 0.0, self.mean.shape[1:]
         for sample in samples:
             kept = sample.float().to(self.mean.device)
             if kept.shape != self.mean.shape:
                 whole = Box(kept.shape[1:], self.mean.shape[1:], torch.zeros(1, 3).to(kept), torch.ones(1, 3).to(kept))
+                finest = kept.shape[1:]
+                lost = lost + self._power(kept)
                 kept = whole.of(kept[None])[0]
-                lost += _power(sample) - _power(kept).cpu()
+                lost = lost - self._power(kept)
             every.append(kept)
         if not every:
             raise ValueError("there are no samples to measure mean and components of")
-        lost /= len(every)
         taken = torch.stack([every[i * len(every) // MOST] for i in range(MOST)] if len(every) > MOST else every)
         mean = taken.mean(0, dtype=torch.float64)
         about = (taken - mean.to(taken)).flatten(1)
@@ -180,14 +203,39 @@ class PrincipalPreconditioning(nn.Module):
         self.mean.copy_(mean)
         scaled = values[order].clamp(min=0).sqrt().to(about)[:, None] * directions
         self.components[:number] = scaled.view(number, *self.mean.shape)
-        own = rest.square().transpose(0, 1).flatten(1).mean(1) * (len(taken) / max(len(taken) - 1 - number, 1))
-        self.deviation.copy_((own + lost.clamp(min=0).to(own)).clamp(min=LEAST**2).sqrt())
+        own = sum(self._power(one) for one in rest) / max(len(taken) - 1 - number, 1)
+        self.spectrum.copy_(self._filled(own + lost / len(every), finest))
         self.is_measured.fill_(True)
+
+    def _power(self, sample: Tensor) -> Tensor:
+        """Sums of squares in the bands, float64 [channels, BANDS], on the voxels that are kept."""
+        size = sample.shape[1:]
+        finer = math.prod(size) / math.prod(self.mean.shape[1:])
+        squares = along_axes(sample[None], cosines(size, sample))[0].double().square() / finer
+        return _per_band(squares.flatten(1), self._bands(size).to(sample.device))
+
+    def _bands(self, size: Sequence[int]) -> Tensor:
+        """The nearest band of each frequency of a whole sample on these voxels."""
+        coarser = torch.tensor([[kept / n for kept, n in zip(self.mean.shape[1:], size, strict=True)]])
+        return band_of(size, coarser)[0].round().long().flatten()
+
+    def _filled(self, power: Tensor, size: Sequence[int]) -> Tensor:
+        """Variances of the bands of their sums of squares over samples of this size; bands without frequencies between
+        others get what is between theirs, and those beyond the same."""
+        bands = self._bands(size).to(power.device)
+        count = _per_band(torch.ones(1, len(bands), dtype=torch.float64, device=power.device), bands)[0]
+        has = count.nonzero().flatten()
+        logs = (power[:, has] / count[has]).clamp(min=LEAST**2).log()
+        places = torch.arange(BANDS, device=power.device)
+        after = torch.searchsorted(has, places).clamp(max=len(has) - 1)
+        before = torch.where(has[after] > places, (after - 1).clamp(min=0), after)
+        share = (places - has[before]) / (has[after] - has[before]).clamp(min=1)
+        return torch.lerp(logs[:, before], logs[:, after], share.clamp(0, 1).to(logs)).exp()
 
     def __str__(self) -> str:
         """What of the variance is whose, in words."""
         sizes = self.components.square().flatten(1).sum(1)
-        rest = self.deviation.square().sum() * math.prod(self.mean.shape[1:])
+        rest = self._variances(self.mean.shape[1:], None).sum()
         share = float(sizes.sum() / (sizes.sum() + rest))
         return f"a mean and {len(self.components)} principal components, which are {share:.0%} of their variance"
 
@@ -209,49 +257,144 @@ class PrincipalPreconditioning(nn.Module):
         Raises:
             ValueError: samples of another size than was measured, without their places.
         """
-        exact = torch.promote_types(noisy.dtype, torch.float32)
         with torch.autocast(noisy.device.type, enabled=False):
-            noisy, t = noisy.to(exact), timesteps.to(exact) / self.times
-            if first is not None:
-                box = Box(self.mean.shape[1:], noisy.shape[2:], first.to(exact), last.to(exact))
-            elif noisy.shape[1:] == self.mean.shape:
-                box = None
-            else:
-                raise ValueError(
-                    f"samples are {tuple(noisy.shape[1:])}, and the network knows the mean of "
-                    f"{tuple(self.mean.shape)}, channels and voxels; only such can be made"
-                )
-            return self._forward(noisy, t, box)
+            noisy, t, box = self._placed(noisy, timesteps, first, last)
+            basis, p, d, w = self._model(noisy, t, box)
+            t_ = t.view(-1, *[1] * (noisy.ndim - 1))
+            mean, spread, over_voxels = (
+                self.mean.to(noisy),
+                (1, -1, *[1] * (noisy.ndim - 2)),
+                tuple(range(2, noisy.ndim)),
+            )
 
-    def _forward(self, noisy: Tensor, t: Tensor, box: Box | None) -> tuple[Tensor, Tensor, Tensor]:
-        mean, components = self.mean.to(noisy), self.components.to(noisy)
-        spread = (1, -1, *[1] * (noisy.ndim - 2))
-        voxels = math.prod(noisy.shape[2:])
-        s = self.deviation.to(noisy)
-        d = ((1 - t)[:, None] * s).square() + t[:, None].square()  # [B, channels]
-        t_ = t.view(-1, *[1] * (noisy.ndim - 1))
-        d_, s_ = d.view(*d.shape, *spread[2:]), s.view(spread)
+            expected = mean[None] if box is None else box.of(mean[None] - AIR) + AIR
+            seen = along_axes(noisy - (1 - t_) * expected, basis)
+            low = (..., *(slice(n) for n in w.shape[3:]))  # the frequencies that components have
+            over_d = w / d[low][:, None]
+            inner = (1 - t).square()[:, None, None] * over_d.flatten(2) @ w.flatten(2).transpose(1, 2)
+            weighed = (1 - t)[:, None] * (over_d * seen[low][:, None]).flatten(2).sum(2)
+            found = torch.linalg.solve(inner + torch.eye(w.shape[1]).to(noisy), weighed)
+            about = (w * found.view(*found.shape, *[1] * (noisy.ndim - 1))).sum(1)  # [B, channels, *low]
 
-        expected = mean[None] if box is None else box.of(mean[None] - AIR) + AIR
-        weighed = (noisy - (1 - t_) * expected) / d_
-        weighed = weighed if box is None else box.back(weighed)
-        seen = (1 - t)[:, None] * torch.einsum("kcn,bcn->bk", components.flatten(2), weighed.flatten(2))
-        again = components[None] if box is None else box.back_and_forth(components)  # [1 or B, components, channels, *]
-        products = torch.einsum("bkcn,lcn->bckl", again.flatten(3), components.flatten(2))
-        inner = (1 - t).square()[:, None, None] * (products / d[..., None, None]).sum(1)
-        found = torch.linalg.solve(inner + torch.eye(len(components)).to(noisy), seen)
-        about = torch.einsum("bk,kcn->bcn", found, components.flatten(2)).view(len(noisy), *mean.shape)
-        centre = expected + (about if box is None else box.of(about))
+            rest = seen.clone()
+            rest[low] -= (1 - t_) * about
+            guesses = torch.cat([(1 - t_) * p / d * rest, ((1 - t_) * p - t_) / d * rest])
+            guesses[low] += torch.cat([about, about])
+            sample, guess = along_axes(guesses, [one.T for one in basis]).chunk(2)
+            centre = expected + along_axes(about, [one[:n].T for one, n in zip(basis, w.shape[3:], strict=True)])
 
-        rest = noisy - (1 - t_) * centre
-        guess = centre + ((1 - t_) * s_.square() - t_) / d_ * rest
+            variance = self.components.to(noisy).square().flatten(2).mean(2).sum(0).view(spread) + p.mean(
+                over_voxels, keepdim=True
+            )
+            into = torch.cat(
+                [
+                    (noisy - (1 - t_) * centre) / d.mean(over_voxels, keepdim=True).sqrt(),
+                    (expected + sample - mean.flatten(1).mean(1).view(spread)) / variance.sqrt(),
+                ],
+                1,
+            )
+            return into, expected + guess, self._left(t, p, d, w)
+
+    def unit(self, noisy: Tensor, timesteps: Tensor, first: Tensor | None = None, last: Tensor | None = None) -> Tensor:
+        """The last of what `forward` returns, alone."""
+        with torch.autocast(noisy.device.type, enabled=False):
+            noisy, t, box = self._placed(noisy, timesteps, first, last)
+            return self._left(t, *self._model(noisy, t, box)[1:])
+
+    def _placed(
+        self, noisy: Tensor, timesteps: Tensor, first: Tensor | None, last: Tensor | None
+    ) -> tuple[Tensor, Tensor, Box | None]:
+        """Samples, t, and the box that they are; None for all of what was measured."""
+        exact = torch.promote_types(noisy.dtype, torch.float32)
+        noisy, t = noisy.to(exact), timesteps.to(exact) / self.times
+        if first is not None:
+            return noisy, t, Box(self.mean.shape[1:], noisy.shape[2:], first.to(exact), last.to(exact))
+        if noisy.shape[1:] != self.mean.shape:
+            raise ValueError(
+                f"samples are {tuple(noisy.shape[1:])}, and the network knows the mean of "
+                f"{tuple(self.mean.shape)}, channels and voxels; only such can be made"
+            )
+        return noisy, t, None
+
+    def _model(self, noisy: Tensor, t: Tensor, box: Box | None) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+        """The basis, and in it P [1 or B, channels, *size], D [B, channels, *size] and W [1 or B, components, channels,
+        *low], of as many frequencies as components have."""
+        basis = cosines(noisy.shape[2:], noisy)
+        p = self._variances(noisy.shape[2:], box).to(noisy)
+        t = t.view(-1, *[1] * (noisy.ndim - 1))
+        components = self.components.to(noisy)
+        w = along_axes(components, basis)[None] if box is None else box.coefficients(components, basis)
+        return basis, p, (1 - t).square() * p + t.square(), w
+
+    def _left(self, t: Tensor, p: Tensor, d: Tensor, w: Tensor) -> Tensor:
+        """About the deviation of the guess's error [B, channels, (1,) 1, 1]."""
+        own = w.square().flatten(3).sum(3).transpose(1, 2)  # [1 or B, channels, components]
         # the variance that components leave open, as if there were no other part
-        own = torch.diagonal(products, dim1=2, dim2=3)  # [1 or B, channels, components]
         whole = (1 - t).square()[:, None] * own.sum(1) + t.square()[:, None]
-        left = s.square() / d + (own / voxels / whole.clamp(min=1e-12)[:, None]).sum(2)
-        unit = (components.square().flatten(2).mean(2).sum(0) + s.square()).sqrt()
-        beside = (centre - mean.flatten(1).mean(1).view(spread)) / unit.view(spread)
-        return torch.cat([rest / d_.sqrt(), beside], 1), guess, left.sqrt().view_as(d_)
+        of_components = (own / math.prod(p.shape[2:]) / whole.clamp(min=1e-12)[:, None]).sum(2)
+        of_rest = (p / d).flatten(2).mean(2)
+        return (of_rest + of_components).sqrt().view(*of_rest.shape, *[1] * (p.ndim - 2))
+
+    def _variances(self, size: Sequence[int], box: Box | None) -> Tensor:
+        """P of each frequency, [1 or B, channels, *size]."""
+        coarser = torch.ones(1, len(size)) if box is None else box.coarser
+        band = band_of(size, coarser.to(self.spectrum))
+        low = band.floor().long().clamp(max=BANDS - 2)
+        logs = self.spectrum.log()
+        found = torch.lerp(logs[:, low], logs[:, low + 1], band - low)  # [channels, B, *size]
+        found = found.transpose(0, 1).exp() / coarser.prod(1).to(found).view(-1, *[1] * (len(size) + 1))
+        if box is None:
+            return found
+        for axis, n in enumerate(size):  # voxels of a box are means by a triangle as wide as two, see `axis_weights`
+            passed = torch.sinc(torch.arange(n).to(found) / (2 * n)) ** 4
+            found = found * passed.view(-1, *[1] * (len(size) - 1 - axis))
+        return found
+
+
+def band_of(size: Sequence[int], coarser: Tensor) -> Tensor:
+    """The band of each frequency of cosines along each axis, as a number from 0 to `BANDS` - 1 with what is between.
+
+    A frequency is in periods per voxel of what was measured, whatever its direction; bands are `PER_OCTAVE` to an
+    octave, the last at `HIGHEST`. Frequencies beyond the ends have those.
+
+    Args:
+        size: voxels along each axis.
+        coarser: lengths of a voxel in those of what was measured, [B, axes].
+
+    Returns:
+        [B, *size].
+    """
+    squares = sum(
+        (torch.arange(n).to(coarser) / (2 * n) / coarser[:, i, None])
+        .square()
+        .view(-1, *(n if j == i else 1 for j in range(len(size))))
+        for i, n in enumerate(size)
+    )
+    octaves = 0.5 * squares.clamp(min=1e-12).log2() - math.log2(HIGHEST)
+    return (BANDS - 1 + PER_OCTAVE * octaves).clamp(0, BANDS - 1)
+
+
+def cosines(size: Sequence[int], like: Tensor) -> list[Tensor]:
+    """The orthonormal DCT-II of each axis as a matrix [n, n], a frequency a row."""
+    made = []
+    for n in size:
+        places = torch.arange(n, dtype=torch.float64)
+        one = torch.cos(torch.pi / n * places[:, None] * (places + 0.5)) * (2 / n) ** 0.5
+        one[0] /= 2**0.5
+        made.append(one.to(like))
+    return made
+
+
+def along_axes(volumes: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """Volumes [B, channels, ...] by a matrix [new, old] of each axis."""
+    for one in matrices:
+        volumes = torch.tensordot(volumes, one, ([2], [1]))  # which puts the axis last
+    return volumes
+
+
+def _per_band(squares: Tensor, bands: Tensor) -> Tensor:
+    """Sums [channels, BANDS] of [channels, frequencies] by the band of each."""
+    return torch.zeros(len(squares), BANDS, dtype=squares.dtype, device=squares.device).index_add_(1, bands, squares)
 
 
 class Box:
@@ -262,10 +405,15 @@ class Box:
         size: voxels of the boxes.
         first: places [B, 3] of the boxes' first faces, from 0 to 1.
         last: the same of their last faces.
+
+    Attributes:
+        coarser: lengths of the boxes' voxels in those that are kept, [B, 3].
     """
 
     def __init__(self, kept: Sequence[int], size: Sequence[int], first: Tensor, last: Tensor) -> None:
         one = torch.ones(len(first), device=first.device)
+        extent = (last - first).clamp(min=1e-3)  # of a box without one there is nothing to say, but it is no error
+        self.coarser = extent * torch.tensor(kept).to(first) / torch.tensor(size).to(first)
         self.weights = [
             axis_weights(kept[i], one / kept[i], size[i], (last - first)[:, i] / size[i], first[:, i]).to(first)
             for i in range(3)
@@ -275,18 +423,12 @@ class Box:
         """Boxes [B, channels, *size] of volumes [1 or B, channels, *kept]."""
         return resampled(self._rows(volumes), *self.weights)
 
-    def back(self, volumes: Tensor) -> Tensor:
-        """The transpose of this: boxes [B, channels, *size] become [B, channels, *kept]."""
-        return resampled(volumes, *(one.transpose(1, 2) for one in self.weights))
-
-    def back_and_forth(self, volumes: Tensor) -> Tensor:
-        """Both after each other, of volumes [number, channels, *kept]: [B, number, channels, *kept]."""
-        both = resampled(self._rows(volumes.flatten(0, 1)[None]), *(one.transpose(1, 2) @ one for one in self.weights))
-        return both.reshape(len(both), *volumes.shape)
+    def coefficients(self, volumes: Tensor, basis: Sequence[Tensor]) -> Tensor:
+        """Coefficients of boxes of volumes [number, channels, *kept] in a basis of each axis of the boxes:
+        [B, number, channels, *low], of as many of the first as there are voxels kept, at most."""
+        lowest = [one[:kept] @ axis for one, axis, kept in zip(basis, self.weights, volumes.shape[2:], strict=True)]
+        made = resampled(self._rows(volumes.flatten(0, 1)[None]), *lowest)
+        return made.reshape(len(made), *volumes.shape[:2], *made.shape[2:])
 
     def _rows(self, volumes: Tensor) -> Tensor:
         return volumes.expand(len(self.weights[0]), *volumes.shape[1:])
-
-
-def _power(sample: Tensor) -> Tensor:
-    return sample.double().square().flatten(1).mean(1)
