@@ -9,10 +9,11 @@ from monai.networks.schedulers import DDPMScheduler, RFlowScheduler
 from tools.engines.preconditioning import MeasureSamples
 from tools.engines.sampling import DiffusionSampler
 from tools.engines.schedules import noise_scheduler
+from tools.layers.cosines import cosines
 from tools.losses.diffusion import DiffusionObjective
 from tools.networks.control import ControlledUNet
 from tools.networks.denoisers import PatchUNet, PatchUNetMaisi
-from tools.networks.preconditioning import Box, FlowPreconditioning, PrincipalPreconditioning, cosines
+from tools.networks.preconditioning import Box, FlowPreconditioning, PrincipalPreconditioning
 from tools.transforms.channels import Channels
 from tools.transforms.views import view
 

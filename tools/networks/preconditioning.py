@@ -8,20 +8,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from tools.layers.cosines import BANDS, along_axes, band_of, cosines, per_band
 from tools.transforms.views import AIR, axis_weights, resampled
 
 LEAST = 1e-3
 """The least deviation of a channel: that of a class which no sample has is 0, and nothing may be divided by it."""
-
-BANDS = 25
-"""Bands of frequency in which the spectrum of the rest is measured."""
-
-PER_OCTAVE = 3
-"""Bands to an octave."""
-
-HIGHEST = 2.0
-"""Frequency of the last band, in periods per voxel on which the mean sample is kept: of samples four times as fine the
-highest along an axis. The first band so is at 1/128."""
 
 MOST = 512
 """Samples of which principal components are computed, evenly taken from all there are."""
@@ -212,7 +203,7 @@ class PrincipalPreconditioning(nn.Module):
         size = sample.shape[1:]
         finer = math.prod(size) / math.prod(self.mean.shape[1:])
         squares = along_axes(sample[None], cosines(size, sample))[0].double().square() / finer
-        return _per_band(squares.flatten(1), self._bands(size).to(sample.device))
+        return per_band(squares.flatten(1), self._bands(size).to(sample.device))
 
     def _bands(self, size: Sequence[int]) -> Tensor:
         """The nearest band of each frequency of a whole sample on these voxels."""
@@ -223,7 +214,7 @@ class PrincipalPreconditioning(nn.Module):
         """Variances of the bands of their sums of squares over samples of this size; bands without frequencies between
         others get what is between theirs, and those beyond the same."""
         bands = self._bands(size).to(power.device)
-        count = _per_band(torch.ones(1, len(bands), dtype=torch.float64, device=power.device), bands)[0]
+        count = per_band(torch.ones(1, len(bands), dtype=torch.float64, device=power.device), bands)[0]
         has = count.nonzero().flatten()
         logs = (power[:, has] / count[has]).clamp(min=LEAST**2).log()
         places = torch.arange(BANDS, device=power.device)
@@ -349,52 +340,6 @@ class PrincipalPreconditioning(nn.Module):
             passed = torch.sinc(torch.arange(n).to(found) / (2 * n)) ** 4
             found = found * passed.view(-1, *[1] * (len(size) - 1 - axis))
         return found
-
-
-def band_of(size: Sequence[int], coarser: Tensor) -> Tensor:
-    """The band of each frequency of cosines along each axis, as a number from 0 to `BANDS` - 1 with what is between.
-
-    A frequency is in periods per voxel of what was measured, whatever its direction; bands are `PER_OCTAVE` to an
-    octave, the last at `HIGHEST`. Frequencies beyond the ends have those.
-
-    Args:
-        size: voxels along each axis.
-        coarser: lengths of a voxel in those of what was measured, [B, axes].
-
-    Returns:
-        [B, *size].
-    """
-    squares = sum(
-        (torch.arange(n).to(coarser) / (2 * n) / coarser[:, i, None])
-        .square()
-        .view(-1, *(n if j == i else 1 for j in range(len(size))))
-        for i, n in enumerate(size)
-    )
-    octaves = 0.5 * squares.clamp(min=1e-12).log2() - math.log2(HIGHEST)
-    return (BANDS - 1 + PER_OCTAVE * octaves).clamp(0, BANDS - 1)
-
-
-def cosines(size: Sequence[int], like: Tensor) -> list[Tensor]:
-    """The orthonormal DCT-II of each axis as a matrix [n, n], a frequency a row."""
-    made = []
-    for n in size:
-        places = torch.arange(n, dtype=torch.float64)
-        one = torch.cos(torch.pi / n * places[:, None] * (places + 0.5)) * (2 / n) ** 0.5
-        one[0] /= 2**0.5
-        made.append(one.to(like))
-    return made
-
-
-def along_axes(volumes: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """Volumes [B, channels, ...] by a matrix [new, old] of each axis."""
-    for one in matrices:
-        volumes = torch.tensordot(volumes, one, ([2], [1]))  # which puts the axis last
-    return volumes
-
-
-def _per_band(squares: Tensor, bands: Tensor) -> Tensor:
-    """Sums [channels, BANDS] of [channels, frequencies] by the band of each."""
-    return torch.zeros(len(squares), BANDS, dtype=squares.dtype, device=squares.device).index_add_(1, bands, squares)
 
 
 class Box:
