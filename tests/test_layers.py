@@ -40,6 +40,8 @@ LAYERS = {
     # commands: nothing imports them, but gpu, which runs benchmark's measurements, compare, which reads configs as it
     # does, and gallery, which knows of published weights and shows volumes as a study does
     "collection": (*FILES, "io", "transforms", "engines"),
+    "trained": ("errors", "data", "engines", "collection"),
+    "denoising": (*FILES, "options", "engines", "losses", "trained"),
     "ensemble": (*FILES, "options", "child_process", "io", "data", "engines", "collection"),
     # what measures images, whoever makes them
     "evaluation": (*FILES, "options", "io", "transforms", "data", "metrics", "features", "ensemble"),
@@ -50,7 +52,7 @@ LAYERS = {
     "privacy": (
         *FILES,
         *("options", "datasets", "io", "transforms", "data", "metrics", "features", "evaluation"),
-        *("engines", "collection"),
+        *("engines", "trained"),
     ),
     "rank": (*FILES, "options", "metrics"),
     "lengths": (*FILES, "options", "io", "data", "metrics"),

@@ -11,6 +11,7 @@ COMMANDS = {
     "benchmark_slices": "tools.benchmark.slice_store:benchmark_slices",
     "compare": "tools.compare.command:compare",
     "coverage": "tools.evaluation.coverage:coverage",
+    "denoising": "tools.denoising:denoising",
     "evaluate": "tools.evaluation.command:evaluate",
     "fetch_weights": "tools.published.command:fetch_weights",
     "filter_samples": "tools.filter_samples.command:filter_samples",

@@ -123,6 +123,14 @@ def test_what_a_preconditioned_network_lacks_is_judged_in_units_of_what_its_gues
     assert errors.tolist() == pytest.approx(squares.mean((1, 2, 3, 4)).tolist(), rel=1e-4)
 
 
+@pytest.mark.parametrize("prediction", SCHEDULERS)
+def test_what_a_network_should_say_denoises_a_sample_exactly(prediction):
+    objective = DiffusionObjective(Denoiser(), SCHEDULERS[prediction](), CHANNELS)
+    drawn = objective.draw(labelled(), Draws(seed=0, iteration=2)) | {"time": torch.tensor([5, 40])}
+    torch.testing.assert_close(objective.denoised(drawn, objective.target(drawn)), drawn["sample"], atol=1e-5, rtol=0)
+    assert objective.guess(drawn) is None
+
+
 def test_images_alone_are_the_mean_over_all_numbers():
     batch = {"image": labelled()["image"]}
     objective = DiffusionObjective(Denoiser(), SCHEDULERS["epsilon"]())

@@ -1,8 +1,6 @@
 """What networks know of their training: scores of trained bundles, and of networks that have learnt by heart."""
 
 import json
-import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,12 +8,11 @@ import torch
 from monai.networks.schedulers import DDPMScheduler, RFlowScheduler
 from torch import nn
 
-from tests.tiny import BUNDLES, REPOSITORY, train_config
-from tools.data.provenance import subject_digest
+from tests.tiny import REPOSITORY, train_config
 from tools.losses.diffusion import DiffusionObjective
 from tools.losses.stylegan2 import StyleGAN2Objective
 from tools.metrics.membership import membership
-from tools.privacy.white_box import DENOISING, DISCRIMINATOR, _asked, _check, bundle_of, chosen, white_box
+from tools.privacy.white_box import DENOISING, DISCRIMINATOR, _asked, white_box
 from tools.transforms.channels import Channels
 
 
@@ -105,27 +102,3 @@ def test_the_networks_of_trained_bundles_are_asked(bundle, trained, monkeypatch)
     if is_gan:
         again = white_box(bundle, str(data), str(trained), "cpu")
         assert again.members.tolist() == found.members.tolist()
-
-
-def test_data_of_others_are_refused():
-    known = [subject_digest("p1"), subject_digest("p2")]
-    _check("training", ["p1", "p2"], known)
-    _check("held-out", ["p3"], known)
-    with pytest.raises(ValueError, match="1 patients of the training images, such as p3, are not in the weights'"):
-        _check("training", ["p1", "p3"], known)
-    with pytest.raises(ValueError, match="1 patients of the held-out images, such as p2, were in the weights'"):
-        _check("held-out", ["p2", "p4"], known)
-
-
-def test_slices_of_a_patient_are_taken_at_even_distances():
-    data = SimpleNamespace(data=[{"id": f"s{n}", "subject": "a" if n < 9 else "b"} for n in range(11)])
-    assert chosen(data, 3) == ([0, 4, 8, 9, 10], ["a", "a", "a", "b", "b"])
-
-
-def test_bundles_are_named_or_given_by_folder(tmp_path):
-    name = BUNDLES[0]
-    shutil.copytree(REPOSITORY / "bundles" / name / "configs", tmp_path / "mine/configs")
-    assert bundle_of(name).folder == REPOSITORY / "bundles" / name
-    assert bundle_of(str(tmp_path / "mine")).name == "mine"
-    with pytest.raises(ValueError, match="runs weights of others"):
-        bundle_of("maisi_ct")

@@ -220,17 +220,36 @@ class DiffusionObjective:
 
     def predict(self, batch: dict) -> Tensor:
         """What the network says of x_t."""
-        condition = {name: batch[key] for name, key in self.conditions.items()}
-        condition |= {} if batch["class"] is None else {"class_labels": batch["class"]}
+        condition = self.told(batch) | ({} if batch["class"] is None else {"class_labels": batch["class"]})
         return self.network(self.noisy(batch), timesteps=batch["time"], **condition)
+
+    def guess(self, batch: dict) -> Tensor | None:
+        """What the linear guess of a preconditioned network says of x_t by itself, or None."""
+        if self.unit is None:
+            return None
+        return self.network.guess(self.noisy(batch), batch["time"], **self.told(batch))
+
+    def told(self, batch: dict) -> dict[str, Tensor]:
+        """What the network is given beside sample and time, by the names of its arguments."""
+        return {name: batch[key] for name, key in self.conditions.items()}
+
+    def denoised(self, batch: dict, prediction: Tensor) -> Tensor:
+        """The sample that a prediction for x_t says: the table above, solved for x."""
+        noisy = self.noisy(batch)
+        rows = [-1] + [1] * (noisy.ndim - 1)
+        if self.prediction == "flow":
+            return noisy + (batch["time"] / self.scheduler.num_train_timesteps).view(rows) * prediction
+        kept = self.scheduler.alphas_cumprod.to(noisy)[batch["time"]].view(rows)
+        if self.prediction == "v":
+            return kept.sqrt() * noisy - (1 - kept).sqrt() * prediction
+        return (noisy - (1 - kept).sqrt() * prediction) / kept.sqrt()
 
     def error(self, batch: dict) -> Tensor:
         """Prediction less target, in units of what a preconditioned network's guess leaves."""
         error = self.predict(batch).float() - self.target(batch)
         if self.unit is None:
             return error
-        condition = {name: batch[key] for name, key in self.conditions.items()}
-        return error / self.unit(self.noisy(batch), batch["time"], **condition)
+        return error / self.unit(self.noisy(batch), batch["time"], **self.told(batch))
 
     def errors(self, batch: dict) -> Tensor:
         """Mean squared error of the prediction [B] for each row, over its channels and voxels, as far as those count:

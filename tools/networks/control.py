@@ -30,6 +30,10 @@ class _Guided(nn.Module):
         """The denoiser's linear guess, which label maps do not change."""
         return self.denoiser.preconditioning
 
+    def guess(self, x: Tensor, timesteps: Tensor, labels: Tensor, **told: Any) -> Tensor | None:
+        """That guess; arguments as of ``forward``."""
+        return self.denoiser.guess(x, timesteps, **told)
+
     def unit(self, x: Tensor, timesteps: Tensor, labels: Tensor, **told: Any) -> Tensor | float:
         """Deviation of what that guess leaves; arguments as of ``forward``."""
         return self.denoiser.unit(x, timesteps, **told)

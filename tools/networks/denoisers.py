@@ -73,6 +73,12 @@ class _OnPatches:
         seen = torch.cat([seen, x[:, channels:]], 1) if x.shape[1] > channels else seen
         return guess + deviation * self._on_patches(seen, timesteps, *conditions, **named)
 
+    def guess(self, x: Tensor, timesteps: Tensor, **named: Any) -> Tensor | None:
+        """The linear guess of the velocity, to which the network's own answer is added; None where there is none."""
+        if self.preconditioning is None:
+            return None
+        return self.preconditioning(x[:, : self.preconditioning.channels], timesteps, *self.place(named))[1]
+
     def unit(self, x: Tensor, timesteps: Tensor, **named: Any) -> Tensor | float:
         """Deviation of what a linear guess leaves, the unit of the network's own answer; 1 where there is no guess."""
         if self.preconditioning is None:

@@ -16,7 +16,8 @@ from tools.privacy.attacks import attacks_of
 from tools.privacy.audit import audit
 from tools.privacy.images import find_set, normalised, read_set
 from tools.privacy.report import Report, conclusion, write_report
-from tools.privacy.white_box import bundle_of, white_box
+from tools.privacy.white_box import white_box
+from tools.trained import bundle_of
 from tools.transforms.flat import is_flat
 
 logger = logging.getLogger(__name__)
