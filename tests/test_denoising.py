@@ -119,6 +119,8 @@ def test_trained_denoisers_are_measured_and_others_refused(bundle, trained, tmp_
     assert "network" in capsys.readouterr().out
     with open(tmp_path / "errors.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    denoising(bundle, **asked, count=1)
+    assert "1 training" in capsys.readouterr().out
     stated = json.loads((trained / "models/model.json").read_text())["data"]["subjects"]
     assert len({row["patient"] for row in rows if row["images"] == "training"}) == len(stated)
     assert {row["images"] for row in rows} == {"training", "held-out"}
@@ -133,3 +135,5 @@ def test_what_the_training_does_not_have_is_refused(bundle, trained, monkeypatch
         denoising(bundle, trained=str(trained), overrides={"no_such_thing": 1})
     with pytest.raises(FileNotFoundError, match="no weights at"):
         denoising(bundle, weights="no_such_file.pt")
+    with pytest.raises(ValueError, match="count is 0, expected 1 image or more"):
+        denoising(bundle, count=0)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.tiny import BUNDLES, REPOSITORY
 from tools.data.provenance import subject_digest
-from tools.trained import bundle_of, check_patients, chosen
+from tools.trained import bundle_of, check_patients, chosen, evenly
 
 
 def test_data_of_others_are_refused():
@@ -23,6 +23,7 @@ def test_data_of_others_are_refused():
 def test_slices_of_a_patient_are_taken_at_even_distances():
     data = SimpleNamespace(data=[{"id": f"s{n}", "subject": "a" if n < 9 else "b"} for n in range(11)])
     assert chosen(data, 3) == ([0, 4, 8, 9, 10], ["a", "a", "a", "b", "b"])
+    assert [evenly(5, limit) for limit in (1, 2, 5, 9)] == [[0], [0, 4], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
 
 
 def test_bundles_are_named_or_given_by_folder(tmp_path):

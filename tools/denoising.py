@@ -33,6 +33,7 @@ def denoising(
     weights: str | None = None,
     times: str | Sequence[float] = "0.1,0.3,0.5,0.7,0.9",
     per_patient: int = 1,
+    count: int | None = None,
     seed: int = 0,
     overrides: Mapping[str, Any] | None = None,
     device: str | None = None,
@@ -52,6 +53,7 @@ def denoising(
         weights: file of weights, such as a moment's; `models/model.pt` without it.
         times: shares of the way from image to noise, in (0, 1), separated by commas.
         per_patient: number of slices of a patient that are asked about at most, at even distances.
+        count: number of images of either set that are asked about at most, at even distances; all without it.
         seed: random seed of the noise.
         overrides: entries of train.json that the training was given and that weights do not state, such as
             "{'validation_subsets': [8, 9]}".
@@ -59,13 +61,15 @@ def denoising(
         output: CSV file with every image and time.
     """
     shares = _shares(times)
+    if count is not None and count < 1:
+        raise ValueError(f"count is {count}, expected 1 image or more")
     asked = TrainedNetwork(bundle, dataset_dir, trained, weights, device, overrides)
     objective = asked.objective
     if not isinstance(objective, DiffusionObjective):
         raise ValueError(f"{asked.name} denoises nothing; give a bundle of diffusion or of a flow")
     where = next(asked.load().parameters()).device
     rows: list[dict] = []
-    for name, (images, patients) in asked.sets(per_patient).items():
+    for name, (images, patients) in asked.sets(per_patient, count).items():
         bar = tqdm(DataLoader(images), desc=f"Denoising {name} images", unit="image", disable=None)
         for index, (batch, patient) in enumerate(zip(bar, patients, strict=True)):
             found = errors_of(objective, to_device(batch, where), shares, Draws(seed, index, where))

@@ -93,8 +93,9 @@ class TrainedNetwork:
         ModelCheckpointLoader(weights or self.weights, network).load()
         return network.eval()
 
-    def sets(self, per_patient: int) -> dict[str, tuple[Dataset, list[str]]]:
-        """The "training" and the "held-out" images, at most ``per_patient`` of a patient, with the patient of each.
+    def sets(self, per_patient: int, count: int | None = None) -> dict[str, tuple[Dataset, list[str]]]:
+        """The "training" and the "held-out" images, at most ``per_patient`` of a patient and ``count`` of either set,
+        with the patient of each.
 
         Load the network first: latents are those of its autoencoder.
 
@@ -109,7 +110,8 @@ class TrainedNetwork:
                 data.encode()
             indices, patients = chosen(data, per_patient)
             check_patients(name, patients, stated)
-            sets[name] = Subset(data, indices), patients
+            kept = evenly(len(indices), count or len(indices))
+            sets[name] = Subset(data, [indices[i] for i in kept]), [patients[i] for i in kept]
         return sets
 
     def _with_data_of_validation(self) -> ConfigParser:
@@ -148,12 +150,13 @@ def chosen(data: Dataset, limit: int) -> tuple[list[int], list[str]]:
     places: dict[str, list[int]] = {}
     for index, patient in enumerate(patients):
         places.setdefault(patient, []).append(index)
-    kept = [
-        indices[place]
-        for indices in places.values()
-        for place in np.unique(np.linspace(0, len(indices) - 1, min(limit, len(indices))).round().astype(int))
-    ]
+    kept = [indices[place] for indices in places.values() for place in evenly(len(indices), limit)]
     return sorted(kept), [patients[index] for index in sorted(kept)]
+
+
+def evenly(number: int, limit: int) -> list[int]:
+    """At most ``limit`` of the numbers from 0 to ``number`` - 1, at even distances."""
+    return np.unique(np.linspace(0, number - 1, min(limit, number)).round().astype(int)).tolist()
 
 
 def check_patients(name: str, patients: list[str], digests: list[str] | None) -> None:
