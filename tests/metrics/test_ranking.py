@@ -1,5 +1,6 @@
 """Ranks against SciPy and against loops, draws against Student's t and the normal distribution."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import stats
 from tools.metrics.ranking import (
     Estimate,
     Measure,
+    agreement,
     counted,
     estimated,
     interval_draws,
@@ -165,3 +167,32 @@ def test_mean_ranks_are_those_of_every_draw():
 def test_what_cannot_be_ranked_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_agreement_counts_pairs_that_both_metrics_order_alike():
+    """Kendall's tau-b by its definition: pairs in the same order less those in the other, ties taken out."""
+    lower = Measure("a", "lower", {"x": 1.0, "y": 2.0, "z": 3.0, "u": 3.0, "only a": 0.0, "none": math.nan})
+    higher = Measure("b", "higher", {"x": 9.0, "y": 3.0, "z": 4.0, "u": 1.0, "none": 1.0})
+    same, ties = 0, 0
+    for one, other in itertools.combinations("xyzu", 2):
+        first = lower.values[one] - lower.values[other]
+        second = higher.values[other] - higher.values[one]
+        same += np.sign(first * second)
+        ties += first == 0
+    found = agreement(lower, higher)
+    assert found.tau == pytest.approx(same / math.sqrt((6 - ties) * 6))
+    assert found.models == 4
+    assert agreement(lower, lower).tau == pytest.approx(1)
+
+
+def test_agreement_by_chance_is_the_share_of_orders_as_far_away():
+    """Of three models in the same order: two of six orders, the same and the opposite."""
+    one = Measure("a", "lower", {"x": 1.0, "y": 2.0, "z": 3.0})
+    assert agreement(one, Measure("b", "higher", {"x": 3.0, "y": 2.0, "z": 1.0}))[:2] == pytest.approx((1, 2 / 6))
+
+
+def test_one_model_says_nothing_of_an_order():
+    one = Measure("a", "lower", {"x": 1.0, "y": math.nan})
+    found = agreement(one, Measure("b", "lower", {"x": 1.0, "y": 2.0}))
+    assert math.isnan(found.tau)
+    assert found.models == 1

@@ -112,6 +112,34 @@ def test_reports_of_several_kinds_are_one_table(tmp_path):
     assert "TSTR: Dice (not of all models, not counted)" in (tmp_path / "out" / "rank.md").read_text()
 
 
+def translation(bundle, error, kl, correlation):
+    """What a CycleGAN's evaluation writes of phantoms whose CT is known."""
+    truth = {"translation": {"mae_body": error, "me_body": 1.0}, "best_constants": {"mae_body": 0.0}}
+    layers = {"kl_256": {"average": kl}, "correlation": {"average": correlation}}
+    return {"settings": {"bundle": bundle}, "spaces": {}, "layers": {bundle: layers}, "truth": truth}
+
+
+def test_metrics_are_compared_with_the_truth(tmp_path, capsys):
+    numbers = {"a": (50.0, 0.1, 0.7), "b": (60.0, 0.2, 0.8), "c": (70.0, 0.3, 0.9)}
+    reports = [write(tmp_path / name / "report.json", translation(name, *of)) for name, of in numbers.items()]
+    found = rank(*reports, output_dir=tmp_path / "out", metrics="kl,correlation", against="mae")
+    assert {model for _, model in found} == set(numbers)
+    assert [found[metric, "a"]["tau"] for metric in ("kl_256", "correlation")] == ["1", "-1"]
+    assert found["mae_body against the truth", "b"]["tau"] == "1"
+    assert found["mean rank", "a"]["tau"] == ""
+    shown = capsys.readouterr().out.splitlines()
+    assert "order as of mae_body against the truth" in shown[0]
+    assert "tau 1.00 (p 0.33, 3 models)" in shown[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [("fid", "which is the beginning of several of fid"), ("dice", "which is none of fid")]
+)
+def test_the_metric_to_compare_with_is_one(given, message, tmp_path):
+    with pytest.raises(SystemExit, match=f"against is '{given}', {message}"):
+        rank(KNOWN, output_dir=tmp_path, against=given)
+
+
 def test_other_real_images_are_named(tmp_path):
     other = usefulness((0.8, 0.8, 0.8), "b") | {"settings": {"test": "elsewhere"}}
     reports = [write(tmp_path / "a.json", usefulness((0.7, 0.7, 0.7), "a")), write(tmp_path / "b.json", other)]

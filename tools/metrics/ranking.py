@@ -221,6 +221,30 @@ def mean_places(measures: Sequence[Measure], draws: int = DRAWS) -> dict[str, Pl
     return _places(shared, shared[0].models, draws)
 
 
+class Agreement(NamedTuple):
+    """How far two metrics put models in one order.
+
+    Attributes:
+        tau: Kendall's tau-b, from -1 for the opposite order to 1 for the same; NaN where there are fewer than two
+            models, or one of the metrics has all of them alike.
+        p: probability of a tau as far from 0 where the orders have nothing to do with each other.
+        models: number of models that both know.
+    """
+
+    tau: float
+    p: float
+    models: int
+
+
+def agreement(first: Measure, second: Measure) -> Agreement:
+    """Compare the orders in which two metrics put the models that both know, the best first (Kendall 1938)."""
+    shared = [model for model in first.models if model in second.models]
+    if len(shared) < 2:
+        return Agreement(math.nan, math.nan, len(shared))
+    found = stats.kendalltau(first.costs(shared), second.costs(shared))
+    return Agreement(float(found.statistic), float(found.pvalue), len(shared))
+
+
 def _places(measures: Sequence[Measure], models: Sequence[str], draws: int) -> dict[str, Place]:
     if not models:
         return {}

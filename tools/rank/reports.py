@@ -22,8 +22,20 @@ DIRECTIONS: dict[str, Better] = {
 """Metrics of a feature space. Density is 1 of images like the real ones, and above it where they crowd around a few.
 The extrapolated FID, which is the FID once more, is left out."""
 
-ERRORS: dict[str, Better] = {"mae": "lower", "psnr": "higher", "ssim": "higher"}
+LAYERS: dict[str, Better] = {
+    "kl_256": "lower",
+    "kl_3": "lower",
+    "correlation": "higher",
+    "intersection": "higher",
+    "spectral_correlation": "higher",
+}
+"""Means over layers along the body."""
+
+ERRORS: dict[str, Better] = {"mae": "lower", "psnr": "higher", "ssim": "higher", "path_length_mm": "lower"}
 """Errors against the truth, by the beginning of their names."""
+
+TRANSLATION = "translation"
+"""What a bundle's own report calls its model, beside references that are no models."""
 
 PRIVACY: dict[str, Better] = {"close": 0.05, "nearer": 0.5, "identifiability": "lower"}
 """Shares of an audit: what independent samples have, or that less is better."""
@@ -115,15 +127,19 @@ def _of_evaluation(content: Mapping[str, Any]) -> Iterator[Number]:
                 if metric in DIRECTIONS and _is_number(score.get("value")):
                     yield _number(model, f"{metric} [{space}]", DIRECTIONS[metric], score)
     for model, scores in content.get("layers", {}).items():
-        if "kl_256" in scores and _is_number(scores["kl_256"].get("average")):
-            yield Number(model, "kl_256", "lower", scores["kl_256"]["average"])
+        for metric, better in LAYERS.items():
+            if metric in scores and _is_number(scores[metric].get("average")):
+                yield Number(model, metric, better, scores[metric]["average"])
     diversity = content.get("diversity", {})
     if "real" in diversity:
         for model, score in diversity.items():
             if model != "real":
                 distance = abs(score["ms_ssim"] - diversity["real"]["ms_ssim"])
                 yield Number(model, "ms_ssim, away from that of the real images", "lower", distance)
-    for model, errors in content.get("truth", {}).items():
+    truth, bundle = content.get("truth", {}), content.get("settings", {}).get("bundle")
+    if bundle is not None and TRANSLATION in truth:
+        truth = {bundle: truth[TRANSLATION]}
+    for model, errors in truth.items():
         for error, value in errors.items():
             better = next((way for name, way in ERRORS.items() if error.startswith(name)), None)
             if better is not None and _is_number(value):
