@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from tools.files import whole_file
 from tools.losses.diffusion import DiffusionObjective
 from tools.options import listed
 from tools.trained import TrainedNetwork
-
-logger = logging.getLogger(__name__)
 
 COLUMNS = ("images", "patient", "part", "time", "network", "guess")
 
