@@ -115,6 +115,28 @@ def test_of_some_ways_the_report_says_what_it_can(folders, tmp_path, capsys):
     assert [row["way"] for row in record["arms"]] == ["TRTR", "TSTR"]
 
 
+def test_a_model_stands_with_several_numbers_of_its_samples(folders, tmp_path, monkeypatch):
+    """The first in the order of their names, each number by itself; more than there are is all of them."""
+    seen = []
+
+    def counting(task, sets, *rest):
+        seen.append([of.ids for of in sets])
+        return train(task, sets, *rest)
+
+    monkeypatch.setattr(command, "train", counting)
+    run(folders, tmp_path, "--amounts=all", "--seeds=1", "--ways=tstr,trts", "--synthetic_amounts=2,4,99")
+    record = json.loads((tmp_path / "report.json").read_text())
+    assert [(row["way"], row["model"]) for row in record["arms"]] == [
+        ("TRTR", ""),
+        *(("TSTR", f"{n} of gan") for n in (2, 4, 5)),
+        *(("TRTS", f"{n} of gan") for n in (2, 4, 5)),
+    ]
+    assert [record["cases"][f"{n} of gan"]["cases"] for n in (2, 4, 5)] == [2, 4, 5]
+    made = tuple(f"made_{seed:03d}" for seed in range(20, 25))
+    assert seen[1:4] == [[made[:2]], [made[:4]], [made]]
+    assert (tmp_path / "runs" / "TSTR-2_of_gan-seed0.json").is_file()
+
+
 def test_classes_are_known_by_their_names(folders):
     reader = Reader.of(str(folders / "real"), (16, 16, 16))
     assert reader.classes == ("core", "rim")
@@ -128,6 +150,7 @@ def test_classes_are_known_by_their_names(folders):
     [
         (["--image_size=16,16,12"], "each divisible by 8"),
         (["--amounts=5,many"], "amounts has 'many'"),
+        (["--synthetic_amounts=0,all"], "synthetic_amounts has '0', expected whole numbers from 1, or all"),
         (["--ways=tstr,rtrt"], "ways has rtrt, expected some of trtr, augmented, tstr, both, trts"),
         (["--precision=fp8"], "precision is 'fp8', expected fp32 or bf16"),
         (["--seeds=0"], "seeds is 0, expected a whole number from 1"),
@@ -239,6 +262,8 @@ def test_a_bundle_is_as_good_as_its_images(folders, tmp_path, monkeypatch):
     common = ["--amounts=all", "--seeds=1", "--options={'steps': 2}"]
     with pytest.raises(SystemExit, match="1 of 3 patients of the test were in the generator's training"):
         run(folders, tmp_path / "out", f"--synthetic=ens={tmp_path / 'clean'}+{tmp_path / 'saw'}", *common)
+    with pytest.raises(SystemExit, match="synthetic_amounts has 'some'"):
+        run(folders, tmp_path / "out", f"--synthetic=flow={tmp_path / 'clean'}", "--synthetic_amounts=some", *common)
     assert asked == []
     run(folders, tmp_path / "out", f"--synthetic=flow={tmp_path / 'clean'}", *common)
     assert asked == [({"flow": str(tmp_path / "clean")}, 4, {"steps": 2})]

@@ -63,6 +63,7 @@ def usefulness(
     classes: Mapping[str, Sequence[str]] | None = None,
     field_of_view: float | None = None,
     window: Sequence[float] | None = None,
+    synthetic_amounts: str | int | Sequence[int | str] | None = None,
 ) -> None:
     """Measure what synthetic images with labels or classes are worth: report.html, report.json, and every number.
 
@@ -104,10 +105,14 @@ def usefulness(
             "{'healthy': [], 'bleeding': ['subdural', 'epidural']}"; generated ones have their numbers in this order.
         field_of_view: side of the slices of a classifier in mm; their longer side without it.
         window: lowest and highest HU of CT; -1024,600 without it.
+        synthetic_amounts: numbers of synthetic images, such as 50,100,all: a model is in the table with the first so
+            many of its samples, and once for each of these; with all of them alone without it.
     """
     if precision not in ("fp32", "bf16"):
         raise ValueError(f"precision is {precision!r}, expected fp32 or bf16")
     wanted = ways_of(ways)
+    for option, words in {"amounts": amounts, "synthetic_amounts": synthetic_amounts}.items():
+        amounts_of("all" if words is None else words, 1, option)  # before anything is made of it
     for name, value in {"seeds": seeds, "steps": steps, "batch_size": batch_size, "count": count}.items():
         if name == "count" and value is None:
             continue
@@ -132,6 +137,8 @@ def usefulness(
         raise ValueError(f"{len(shared)} patients are in real and in test, such as {shared[0]}; they must be others")
     folders = folders_of(sources, count or len(trained), Path(output_dir) / "generated", options)
     made = {name: reader.read(name, folder, workers) for name, folder in folders.items()}
+    if synthetic_amounts is not None:
+        made = {part: some for whole in made.items() for part, some in _in_amounts(*whole, synthetic_amounts).items()}
     numbers = amounts_of(amounts, len(set(trained.subjects)))
     results = Results(reader.classes, of_task.metrics)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -193,6 +200,12 @@ def _own_weights(sources: dict[str, str]) -> dict[str, list[str]]:
     return {name: [str(member.file()) for member in members] for name, members in found.items()}
 
 
+def _in_amounts(name: str, made: LabelledSet, amounts: str | int | Sequence[int | str]) -> dict[str, LabelledSet]:
+    """A model's samples in several numbers, each of which stands as a model of its own."""
+    numbers = amounts_of(amounts, len(set(made.subjects)), "synthetic_amounts")
+    return {f"{number} of {name}": made.first(number) for number in numbers}
+
+
 def _sets(arm: Arm, real: LabelledSet, made: dict[str, LabelledSet], seed: int) -> list[LabelledSet]:
     """What an arm is trained on. The patients follow from the seed, the same for all arms."""
     synthetic = [made[arm.model]] if arm.way in (SYNTHETIC, BOTH) else []
@@ -206,8 +219,8 @@ class _Kept:
     """The result of one training in a file of its own, for a run that is continued."""
 
     def __init__(self, folder: Path, arm: Arm, seed: int, settings: dict, sets: Sequence[LabelledSet]) -> None:
-        name = "-".join(filter(None, (arm.way.replace(" ", "_"), arm.model, str(arm.amount or ""), f"seed{seed}")))
-        self.path = folder / f"{name}.json"
+        words = (arm.way, arm.model, str(arm.amount or ""), f"seed{seed}")
+        self.path = folder / f"{'-'.join(filter(None, words)).replace(' ', '_')}.json"
         self.key = settings | {
             "cases": [len(of) for of in sets],
             "sum": [float(of.images.double().sum()) for of in sets],

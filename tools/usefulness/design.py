@@ -68,18 +68,23 @@ def arms_of(models: Sequence[str], amounts: Sequence[int], ways: Sequence[str] =
     return [arm for arm in arms if arm.way in ways]
 
 
-def amounts_of(given: str | int | Sequence[str | int], patients: int) -> list[int]:
-    """Numbers of patients: ``5,20,all``, sorted; more than there are is all of them.
+def amounts_of(given: str | int | Sequence[str | int], patients: int, option: str = "amounts") -> list[int]:
+    """Numbers of patients, or of samples: ``5,20,all``, sorted; more than there are is all of them.
+
+    Args:
+        given: numbers, or "all".
+        patients: how many there are.
+        option: name of what is given, for errors.
 
     Raises:
-        ValueError: something that is no number of patients.
+        ValueError: something that is no such number.
     """
     words = given.split(",") if isinstance(given, str) else [given] if isinstance(given, int) else list(given)
     found = set()
     for word in map(str, words):
         word = word.strip()
         if word != "all" and not (word.isdigit() and int(word) > 0):
-            raise ValueError(f"amounts has {word!r}, expected numbers of patients from 1, or all, such as 5,20,all")
+            raise ValueError(f"{option} has {word!r}, expected whole numbers from 1, or all, such as 5,20,all")
         found.add(patients if word == "all" else min(int(word), patients))
     return sorted(found)
 

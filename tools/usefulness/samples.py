@@ -48,6 +48,11 @@ class LabelledSet:
         ids, subjects = (tuple(of[i] for i in index.tolist()) for of in (self.ids, self.subjects))
         return LabelledSet(ids, subjects, self.images[index], self.labels[index])
 
+    def first(self, number: int) -> LabelledSet:
+        """The cases of the first so many patients, or samples, in the order of their names."""
+        kept = set(sorted(set(self.subjects))[:number])
+        return self.part([i for i, subject in enumerate(self.subjects) if subject in kept])
+
 
 @dataclass(frozen=True)
 class Reader:
