@@ -115,6 +115,25 @@ def test_of_some_ways_the_report_says_what_it_can(folders, tmp_path, capsys):
     assert [row["way"] for row in record["arms"]] == ["TRTR", "TSTR"]
 
 
+def test_synthetic_images_beside_augmented_real_ones(folders, tmp_path, monkeypatch, capsys):
+    """Where it is asked for: both sets are moved, and compared with the real ones moved."""
+    seen = []
+
+    def noting(task, sets, classes, steps, batch_size, seed, augmented, *rest):
+        seen.append((len(sets), augmented))
+        return train(task, sets, classes, steps, batch_size, seed, augmented, *rest)
+
+    monkeypatch.setattr(command, "train", noting)
+    run(folders, tmp_path, "--amounts=2", "--seeds=1", "--ways=augmented,both_augmented")
+    record = json.loads((tmp_path / "report.json").read_text())
+    assert [row["way"] for row in record["arms"]] == ["TRTR", "TRTR augmented", "real + synthetic augmented"]
+    assert seen == [(1, False), (1, True), (2, True)]
+    gain = record["arms"][2]["dice"]["value"] - record["arms"][1]["dice"]["value"]
+    said = capsys.readouterr().out
+    assert f"beside 2 real patients, all with ordinary augmentation, they change it by {gain:+.3f}" in said
+    assert "real and gan, augmented" in (tmp_path / "report.html").read_text()
+
+
 def test_a_model_stands_with_several_numbers_of_its_samples(folders, tmp_path, monkeypatch):
     """The first in the order of their names, each number by itself; more than there are is all of them."""
     seen = []
@@ -151,7 +170,7 @@ def test_classes_are_known_by_their_names(folders):
         (["--image_size=16,16,12"], "each divisible by 8"),
         (["--amounts=5,many"], "amounts has 'many'"),
         (["--synthetic_amounts=0,all"], "synthetic_amounts has '0', expected whole numbers from 1, or all"),
-        (["--ways=tstr,rtrt"], "ways has rtrt, expected some of trtr, augmented, tstr, both, trts"),
+        (["--ways=tstr,rtrt"], "ways has rtrt, expected some of trtr, augmented, tstr, both, both_augmented, trts"),
         (["--precision=fp8"], "precision is 'fp8', expected fp32 or bf16"),
         (["--seeds=0"], "seeds is 0, expected a whole number from 1"),
         (["--weights=other=x.pt"], "weights has other, expected some of gan"),

@@ -21,6 +21,7 @@ from tools.usefulness.classified import COLUMN, TABLE, ClassReader, ClassSource
 from tools.usefulness.design import (
     AUGMENTED,
     BOTH,
+    BOTH_AUGMENTED,
     ON_SYNTHETIC,
     SYNTHETIC,
     Arm,
@@ -94,7 +95,8 @@ def usefulness(
         device: device to train on; a GPU if there is one.
         count: number of images that a bundle makes; as many as there are real cases to train on without it.
         options: other ids of the inference.json of bundles, such as "{'steps': 20}".
-        ways: rows of the table, some of trtr, augmented, tstr, both, trts; all without it.
+        ways: rows of the table, some of trtr, augmented, tstr, both, both_augmented, trts; all without it but
+            both_augmented, which says what synthetic images add to ordinary augmentation.
         precision: number format of the trainings, fp32, or bf16, which on a CPU does not repeat to the last bit.
         task: "segmentation" or "classification"; without it segmentation where the real images have label maps, and
             neither labels, label_column nor classes are given.
@@ -160,7 +162,7 @@ def usefulness(
                     steps,
                     batch_size,
                     seed_of(arm, seed),
-                    arm.way == AUGMENTED,
+                    arm.way in (AUGMENTED, BOTH_AUGMENTED),
                     device,
                     what,
                     precision,
@@ -208,7 +210,7 @@ def _in_amounts(name: str, made: LabelledSet, amounts: str | int | Sequence[int 
 
 def _sets(arm: Arm, real: LabelledSet, made: dict[str, LabelledSet], seed: int) -> list[LabelledSet]:
     """What an arm is trained on. The patients follow from the seed, the same for all arms."""
-    synthetic = [made[arm.model]] if arm.way in (SYNTHETIC, BOTH) else []
+    synthetic = [made[arm.model]] if arm.way in (SYNTHETIC, BOTH, BOTH_AUGMENTED) else []
     if not arm.amount:
         return synthetic
     classes = real.labels.tolist() if real.labels.ndim == 1 else None

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 
 REAL, AUGMENTED, SYNTHETIC, BOTH, ON_SYNTHETIC = "TRTR", "TRTR augmented", "TSTR", "real + synthetic", "TRTS"
-"""Ways: trained on real, on real with ordinary augmentation, on synthetic, on both, all tested on real images; and
-trained on real, tested on synthetic ones."""
+BOTH_AUGMENTED = "real + synthetic augmented"
+"""Ways: trained on real, on real with ordinary augmentation, on synthetic, on both, on both with ordinary augmentation,
+all tested on real images; and trained on real, tested on synthetic ones."""
 
-
-WAYS = {"trtr": REAL, "augmented": AUGMENTED, "tstr": SYNTHETIC, "both": BOTH, "trts": ON_SYNTHETIC}
+WAYS = {
+    **{"trtr": REAL, "augmented": AUGMENTED, "tstr": SYNTHETIC, "both": BOTH, "both_augmented": BOTH_AUGMENTED},
+    "trts": ON_SYNTHETIC,
+}
 """What each is called where some are chosen."""
+
+USUAL = tuple(way for way in WAYS.values() if way != BOTH_AUGMENTED)
+"""Ways where none are chosen."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,13 @@ class Arm:
 
 
 def ways_of(given: str | Sequence[str] | None) -> list[str]:
-    """The ways that are asked for, such as ``trtr,tstr``; all without any. TRTR is always among them.
+    """The ways that are asked for, such as ``trtr,tstr``; the usual ones without any. TRTR is always among them.
 
     Raises:
         ValueError: a name that is none of `WAYS`.
     """
     if given is None:
-        return list(WAYS.values())
+        return list(USUAL)
     words = given.split(",") if isinstance(given, str) else list(given)
     words = [str(word).strip().lower() for word in words]
     if odd := [word for word in words if word not in WAYS]:
@@ -53,7 +59,7 @@ def ways_of(given: str | Sequence[str] | None) -> list[str]:
     return [way for word, way in WAYS.items() if word in words or way == REAL]
 
 
-def arms_of(models: Sequence[str], amounts: Sequence[int], ways: Sequence[str] = tuple(WAYS.values())) -> list[Arm]:
+def arms_of(models: Sequence[str], amounts: Sequence[int], ways: Sequence[str] = USUAL) -> list[Arm]:
     """Arms: each way for each amount of real patients and each model, those without synthetic images first.
 
     Args:
@@ -63,7 +69,7 @@ def arms_of(models: Sequence[str], amounts: Sequence[int], ways: Sequence[str] =
     """
     arms = [Arm(way, amount=amount) for way in (REAL, AUGMENTED) for amount in amounts]
     arms += [Arm(SYNTHETIC, model) for model in models]
-    arms += [Arm(BOTH, model, amount) for model in models for amount in amounts]
+    arms += [Arm(way, model, amount) for way in (BOTH, BOTH_AUGMENTED) for model in models for amount in amounts]
     arms += [Arm(ON_SYNTHETIC, model, max(amounts)) for model in models]
     return [arm for arm in arms if arm.way in ways]
 

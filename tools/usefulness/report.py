@@ -88,6 +88,11 @@ def conclusion(report: Report) -> str:
                 ordinary = results.difference(both, augmented)
                 text += f", and by {shown(ordinary, '+')} against ordinary augmentation of these"
             parts.append(text if parts else f"The images of {model}: {text}")
+        over = Arm(design.BOTH_AUGMENTED, model, least)
+        if over in report.arms and augmented in report.arms:
+            gain = shown(results.difference(over, augmented), "+")
+            text = f"beside {least} real patients, all with ordinary augmentation, they change it by {gain}"
+            parts.append(text if parts else f"The images of {model}: {text}")
         if parts:
             sentences.append("; ".join(parts) + ".")
     return " ".join(sentences)
@@ -163,7 +168,8 @@ def _plot(report: Report) -> str:
     results, amounts = report.results, report.amounts
     curves = {"real": [Arm(design.REAL, amount=n) for n in amounts]}
     curves["real, augmented"] = [Arm(design.AUGMENTED, amount=n) for n in amounts]
-    curves |= {f"real and {model}": [Arm(design.BOTH, model, n) for n in amounts] for model in report.models}
+    for way, words in {design.BOTH: "", design.BOTH_AUGMENTED: ", augmented"}.items():
+        curves |= {f"real and {model}{words}": [Arm(way, model, n) for n in amounts] for model in report.models}
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         axes = figure.subplots()
