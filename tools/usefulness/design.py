@@ -79,7 +79,7 @@ def amounts_of(given: str | int | Sequence[str | int], patients: int, option: st
 
     Args:
         given: numbers, or "all".
-        patients: how many there are.
+        patients: number of those that there are.
         option: name of what is given, for errors.
 
     Raises:
