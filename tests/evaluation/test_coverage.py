@@ -2,12 +2,16 @@
 
 from itertools import combinations
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from tools.ensemble.generation import Sample
-from tools.evaluation.coverage import _rows, _sample_of, _table
+from tools.evaluation import coverage as command
+from tools.evaluation.coverage import _rows, _sample_of, _table, coverage, put_on_grid
+from tools.io.labelled_folder import LabelledFolder
 from tools.metrics.neighbours import density_coverage, precision_recall
+from tools.usefulness.samples import Reader
 
 
 class Space:
@@ -57,3 +61,45 @@ def test_an_image_is_of_its_sample_whatever_its_channel():
         1,
         1,
     ]
+
+
+def labelled(folder, shapes, name):
+    """Images of noise with a label in each corner of a box."""
+    cohort = LabelledFolder(folder, name, ("mr",), {"background": 0, "core": 1}, "MR")
+    record = {"bundle": "b", "version": "0", "weights_sha256": None, "seed": 0, "software": {}}
+    for number, shape in enumerate(shapes):
+        label = np.zeros(shape, np.uint8)
+        label[2:5, 2:5, 2:5] = 1
+        image = np.random.default_rng(number).uniform(0, 900, shape)
+        cohort.add(f"{name}_seed{number:05d}", [image], label, np.eye(4), record)
+    cohort.finish()
+    return folder
+
+
+def test_images_of_all_sizes_are_put_on_one_grid_as_a_segmenter_sees_them(tmp_path):
+    folder = labelled(tmp_path / "real", [(16, 16, 16), (12, 20, 18)], "case")
+    made = put_on_grid("real", folder, (16, 24, 16), tmp_path / "grid")
+    seen = Reader.of(str(folder), (16, 24, 16)).read("real", str(folder)).images
+    files = [tmp_path / "grid" / f"case_seed{n:05d}_0000.nii.gz" for n in range(2)]
+    assert made == str(tmp_path / "grid")
+    for file, image in zip(files, seen, strict=True):
+        voxels = np.asarray(nib.load(file).dataobj)
+        np.testing.assert_allclose(voxels.transpose(2, 1, 0), image[0], atol=1e-6)
+    with pytest.raises(ValueError, match=r"grid is \(16, 24\), expected slices, rows and columns"):
+        put_on_grid("real", folder, (16, 24), tmp_path / "grid")
+
+
+def test_scans_of_other_sizes_than_the_samples_are_covered_on_a_grid(tmp_path, monkeypatch, capsys):
+    real = labelled(tmp_path / "real", [(16, 16, 16), (12, 20, 18), (14, 14, 14), (16, 18, 16)], "case")
+
+    def cohort(members, count, folder, options):
+        labelled(folder, [(8, 8, 8)] * count, "b")
+        return [Sample(f"b_seed{n:05d}", 1, "b", "", n) for n in range(count)]
+
+    monkeypatch.setattr(command, "members_of", lambda given: ["b"])
+    monkeypatch.setattr(command, "write_cohort", cohort)
+    with pytest.raises(ValueError, match="resample them to one size"):
+        coverage("b", str(real), str(tmp_path / "plain"), count=6, device="cpu")
+    coverage("b", str(real), str(tmp_path / "out"), count=6, device="cpu", grid=(16, 16, 16))
+    assert "6 images each time" in capsys.readouterr().out
+    assert len(list((tmp_path / "out/on_grid/synthetic").glob("*.nii.gz"))) == 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +14,9 @@ import numpy as np
 import torch
 
 from tools.data.image_sets import ImageFile, find_images, pictures_apart
+from tools.data.sample_folder import find_samples
+from tools.data.sample_store import usable
+from tools.data.stored_samples import SampleMaker
 from tools.ensemble.generation import Sample, write_cohort
 from tools.ensemble.members import members_of, shares
 from tools.evaluation.measuring import Measuring, cache_folder, measured
@@ -21,6 +25,7 @@ from tools.evaluation.summary import SetSummary
 from tools.evaluation.units import common_unit
 from tools.features.space import FeatureSpace
 from tools.files import whole_file
+from tools.io.nifti import write_nifti
 from tools.io.readers import VolumeError
 from tools.metrics.neighbours import density_coverage, precision_recall
 from tools.options import listed
@@ -44,6 +49,7 @@ def coverage(
     device: str | None = None,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
+    grid: Sequence[int] | None = None,
 ) -> None:
     """Measure how much of the real images one, two and more members of an ensemble cover: coverage.csv and a table.
 
@@ -65,14 +71,23 @@ def coverage(
         device: device on which features are computed; a GPU if there is one.
         seed: random seed of untrained networks.
         options: other ids of the bundles' inference.json, such as "{'steps': 20}".
+        grid: slices, rows and columns on which images with label maps, real ones and those that are made, are read
+            first, with the grey values that training and `usefulness` see, such as 24,32,24: for scans that are not
+            as large as samples are.
     """
     members = members_of(listed(bundles))
-    files = {"real": pictures_apart(find_images(real), real)}
+    folder, work_dir = Path(output_dir) / "generated", Path(output_dir) / "on_grid"
+    sources = {"real": str(real), "synthetic": str(folder)}
+    if grid is not None:
+        sources["real"] = put_on_grid("real", real, grid, work_dir / "real", window)
+    files = {"real": pictures_apart(find_images(sources["real"]), sources["real"])}
     number = count or len(files["real"])
-    folder = Path(output_dir) / "generated"
     samples = write_cohort(members, number * len(members), folder, options=options)
-    files["synthetic"] = pictures_apart(find_images(folder), str(folder))
-    caches = {"real": cache_folder(real, None), "synthetic": cache_folder(folder, None)}
+    if grid is not None:
+        sources["synthetic"] = put_on_grid("synthetic", folder, grid, work_dir / "synthetic", window)
+        window = (-1, 1)
+    files["synthetic"] = pictures_apart(find_images(sources["synthetic"]), sources["synthetic"])
+    caches = {name: cache_folder(of, None) for name, of in sources.items()}
     left_out = LeftOut()
     sizes = {name: sizes_of(name, of, left_out) for name, of in files.items()}
     if image_size is None:
@@ -91,6 +106,38 @@ def coverage(
         partial.write_text(_csv(rows), encoding="utf-8")
     print(_table(rows))
     print(Path(output_dir) / "coverage.csv")
+
+
+def put_on_grid(
+    name: str, folder: str | os.PathLike, grid: Sequence[int], output_dir: Path, window: Sequence[float] | None = None
+) -> str:
+    """Write the images of a labelled folder as training sees them: resized, grey values in [-1, 1], one file each.
+
+    Args:
+        name: name of the set, for messages.
+        folder: folder of images with label maps, in any of the layouts that `find_samples` knows.
+        grid: slices, rows and columns.
+        output_dir: folder for them, made if need be.
+        window: lowest and highest HU of CT.
+
+    Returns:
+        The folder, as text.
+
+    Raises:
+        ValueError: a grid that is none.
+        VolumeError: no image can be used.
+    """
+    size = tuple(grid)
+    if len(size) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in size):
+        raise ValueError(f"grid is {grid!r}, expected slices, rows and columns, such as 24,32,24")
+    found = find_samples(Path(folder), window=window)
+    maker = SampleMaker(found.items, found.chain("volumes", size, None), found.channels, None, 32)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    for item, _, arrays in usable(found.items, maker.all(0), f"images of {name}"):
+        for channel, image in enumerate(np.array(arrays[0], np.float32).swapaxes(0, 1)):  # [D, images, H, W]
+            name_of = str(item["id"]).replace("/", "_")
+            write_nifti(output_dir / f"{name_of}_{channel:04d}.nii.gz", image.transpose(2, 1, 0), np.eye(4))
+    return str(output_dir)
 
 
 def _summary(
