@@ -90,7 +90,7 @@ def test_images_of_all_sizes_are_put_on_one_grid_as_a_segmenter_sees_them(tmp_pa
 
 
 def test_scans_of_other_sizes_than_the_samples_are_covered_on_a_grid(tmp_path, monkeypatch, capsys):
-    real = labelled(tmp_path / "real", [(16, 16, 16), (12, 20, 18), (14, 14, 14), (16, 18, 16)], "case")
+    real = labelled(tmp_path / "real", [(16, 16, 16), (12, 20, 18)] * 3, "case")
 
     def cohort(members, count, folder, options):
         labelled(folder, [(8, 8, 8)] * count, "b")
