@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from tools.data.sample_folder import FoundSamples
 from tools.data.stored_samples import SampleMaker
 from tools.data.stored_volume import Arrays, StoredVolume, unpacked
 from tools.io import left_out
@@ -196,6 +197,26 @@ def _chosen(volume: StoredVolume, choice: SliceChoice, channels: Channels) -> np
         columns = [1 + names.index(name) for name in choice.labels]
         wanted &= volume.pixels[:, columns].sum(1) >= choice.min_pixels
     return wanted
+
+
+Kept = list[tuple[dict, StoredVolume, Arrays]]
+
+
+def whole_volumes(name: str, found: FoundSamples, image_size: Sequence[int], workers: int) -> Kept:
+    """Cases that can be used, resized, in full precision.
+
+    Args:
+        name: name of the set, for messages.
+        found: samples of a folder.
+        image_size: slices, rows and columns.
+        workers: number of processes that read.
+
+    Raises:
+        VolumeError: there is none.
+    """
+    chain = found.chain("volumes", image_size, None)
+    made = SampleMaker(found.items, chain, found.channels, None, 32).all(workers)
+    return usable(found.items, made, f"cases of {name}")
 
 
 def usable(

@@ -15,8 +15,7 @@ import torch
 
 from tools.data.image_sets import ImageFile, find_images, pictures_apart
 from tools.data.sample_folder import find_samples
-from tools.data.sample_store import usable
-from tools.data.stored_samples import SampleMaker
+from tools.data.sample_store import whole_volumes
 from tools.ensemble.generation import Sample, write_cohort
 from tools.ensemble.members import members_of, shares
 from tools.evaluation.measuring import Measuring, cache_folder, measured
@@ -131,12 +130,11 @@ def put_on_grid(
     if len(size) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in size):
         raise ValueError(f"grid is {grid!r}, expected slices, rows and columns, such as 24,32,24")
     found = find_samples(Path(folder), window=window)
-    maker = SampleMaker(found.items, found.chain("volumes", size, None), found.channels, None, 32)
     output_dir.mkdir(parents=True, exist_ok=True)
-    for item, _, arrays in usable(found.items, maker.all(0), f"images of {name}"):
+    for item, _, arrays in whole_volumes(name, found, size, 0):
+        id_ = str(item["id"]).replace("/", "_")
         for channel, image in enumerate(np.array(arrays[0], np.float32).swapaxes(0, 1)):  # [D, images, H, W]
-            name_of = str(item["id"]).replace("/", "_")
-            write_nifti(output_dir / f"{name_of}_{channel:04d}.nii.gz", image.transpose(2, 1, 0), np.eye(4))
+            write_nifti(output_dir / f"{id_}_{channel:04d}.nii.gz", image.transpose(2, 1, 0), np.eye(4))
     return str(output_dir)
 
 

@@ -13,7 +13,7 @@ import torch
 from tools.data.cases import recognise
 from tools.data.labels import class_table
 from tools.data.sample_folder import FoundSamples, find_samples
-from tools.data.sample_store import SampleStore
+from tools.data.sample_store import SampleStore, whole_volumes
 from tools.data.slice_classes import slice_classes
 from tools.io import left_out
 from tools.usefulness.samples import (
@@ -21,7 +21,6 @@ from tools.usefulness.samples import (
     checked_grid,
     found_like,
     names_and_images,
-    whole_volumes,
 )
 
 TABLE = "labels.csv"

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from tools.data.sample_folder import FoundSamples, find_samples
-from tools.data.sample_store import usable
-from tools.data.stored_samples import SampleMaker
-from tools.data.stored_volume import Arrays, StoredVolume
+from tools.data.sample_store import Kept, whole_volumes
 
 logger = logging.getLogger(__name__)
 
@@ -146,20 +144,6 @@ def found_like(name: str, folder: str, images: Mapping[str, Any], **how: Any) ->
     if len(own) == len(images) == 1:
         return find_samples(Path(folder), dict(zip(own, images.values(), strict=True)), **how | {"window": None})
     raise ValueError(f"{name} has the images {', '.join(own)}, expected {', '.join(images)}")
-
-
-Kept = list[tuple[dict, StoredVolume, Arrays]]
-
-
-def whole_volumes(name: str, found: FoundSamples, image_size: Sequence[int], workers: int) -> Kept:
-    """Cases that can be used, resized, in full precision.
-
-    Raises:
-        VolumeError: there is none.
-    """
-    chain = found.chain("volumes", image_size, None)
-    made = SampleMaker(found.items, chain, found.channels, None, 32).all(workers)
-    return usable(found.items, made, f"cases of {name}")
 
 
 def names_and_images(name: str, kept: Kept) -> tuple[tuple[str, ...], tuple[str, ...], Tensor]:
