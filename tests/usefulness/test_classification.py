@@ -16,7 +16,7 @@ from tools.usefulness.classified import ClassReader, ClassSource
 from tools.usefulness.design import chosen
 from tools.usefulness.results import class_auc
 from tools.usefulness.samples import LabelledSet
-from tools.usefulness.tasks import CLASSIFICATION, probabilities_of
+from tools.usefulness.tasks import CLASSIFICATION, classify, probabilities_of
 from tools.usefulness.training import train
 
 RECORD = {"bundle": "b", "version": "0", "weights_sha256": None, "seed": 0, "software": {}}
@@ -148,7 +148,8 @@ def test_a_classifier_learns_what_can_be_seen_and_nothing_else():
     names = tuple(map(str, range(40)))
     every = LabelledSet(names, names, torch.tensor(images, dtype=torch.float32), torch.tensor(classes))
     network = train(CLASSIFICATION, [every.part(range(20))], 2, 15, 8, seed=1, augmented=True)
-    table = probabilities_of(network, every.part(range(20, 40)), 2)
+    rest = every.part(range(20, 40))
+    table = probabilities_of(classify(network, rest, 2), rest, 2)
     assert np.allclose(table[:, 1:].sum(1), 1)
     assert class_auc(table, np.ones((1, 20)), None) > 0.95
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from tools.__main__ import main
@@ -18,7 +19,7 @@ from tools.io.labelled_folder import LabelledFolder
 from tools.usefulness import command, design
 from tools.usefulness.design import Arm, amounts_of, arms_of, chosen
 from tools.usefulness.samples import LabelledSet, Reader
-from tools.usefulness.tasks import SEGMENTATION, dice_of
+from tools.usefulness.tasks import SEGMENTATION, dice_of, segment
 from tools.usefulness.training import train
 
 CLASSES = {"background": 0, "core": 1, "rim": 2}
@@ -156,6 +157,33 @@ def test_a_model_stands_with_several_numbers_of_its_samples(folders, tmp_path, m
     assert (tmp_path / "runs" / "TSTR-2_of_gan-seed0.json").is_file()
 
 
+def test_the_command_writes_the_picture_and_keeps_it_for_a_run_that_goes_on(folders, tmp_path, monkeypatch):
+    run(folders, tmp_path, "--amounts=2,all", "--seeds=2", "--ways=tstr,trts")
+    picture = tmp_path / "segmentations.png"
+    first = picture.read_bytes()
+    assert np.asarray(Image.open(picture)).shape[2] == 3
+    assert sorted(path.name for path in (tmp_path / "runs").glob("*.npz")) == [
+        "TRTR-2-seed0.npz",
+        "TRTR-4-seed0.npz",
+        "TSTR-gan-seed0.npz",
+    ]
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>Segmentations</h2>" in page
+    assert "</span> core, <span" in " ".join(page.split())
+    picture.unlink()
+    monkeypatch.setattr(command, "train", lambda *_: pytest.fail("nothing is left to train"))
+    run(folders, tmp_path, "--amounts=2,all", "--seeds=2", "--ways=tstr,trts")
+    assert picture.read_bytes() == first
+    # of trainings that kept none there is no picture, and all else
+    for path in (tmp_path / "runs").glob("*.npz"):
+        path.unlink()
+    picture.unlink()
+    run(folders, tmp_path, "--amounts=2,all", "--seeds=2", "--ways=tstr,trts")
+    assert not picture.exists()
+    assert "<h2>Segmentations</h2>" not in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["cases"]["test"] == {"cases": 3, "patients": 3}
+
+
 def test_classes_are_known_by_their_names(folders):
     reader = Reader.of(str(folders / "real"), (16, 16, 16))
     assert reader.classes == ("core", "rim")
@@ -230,7 +258,7 @@ def test_copies_are_worth_what_originals_are_and_shuffled_labels_nothing():
     trained = {}
     for name, sets in {"real": [real], "copies": [real.part(range(12))], "shuffled": [shuffled]}.items():
         network = train(SEGMENTATION, sets, 2, 80, 4, seed=1)
-        trained[name] = dice_of(network, test, 2)
+        trained[name] = dice_of(segment(network, test, 2), test, 2)
     assert np.array_equal(trained["real"], trained["copies"])
     assert trained["real"].mean() > 0.75
     assert trained["shuffled"].mean() < 0.4
@@ -248,7 +276,7 @@ def test_dice_is_that_of_counted_pixels():
     inside = np.zeros((24, 24), bool)
     inside[8:16, 8:16] = True
     core = case.labels[0, 0].numpy() == 1
-    found = dice_of(Says(), case, 2)[0]
+    found = dice_of(segment(Says(), case, 2), case, 2)[0]
     assert found[0] == pytest.approx(2 * (inside & core).sum() / (inside.sum() + core.sum()))
     assert found[1] == 0  # a rim that is there and not found
 

@@ -81,7 +81,7 @@ def spectrum_picture(summary: LayerSummary) -> str | None:
 
 
 def png(picture: np.ndarray) -> str:
-    """A grey picture, uint8 [h, w], as the address of an ``<img>`` that holds it."""
+    """A picture, uint8 [h, w], or [h, w, 3] in colour, as the address of an ``<img>`` that holds it."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

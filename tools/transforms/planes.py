@@ -152,15 +152,15 @@ def montage(
 
 
 def centred(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The picture in the middle of a black canvas."""
-    canvas = np.zeros((height, width), np.uint8)
+    """The picture, grey or RGB, in the middle of a black canvas."""
+    canvas = np.zeros((height, width, *picture.shape[2:]), np.uint8)
     top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
     canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return canvas
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None = None) -> np.ndarray:
-    """Rows of pictures as one picture, each in the middle of a cell of the size of the largest.
+    """Rows of pictures, all grey or all RGB, as one picture, each in the middle of a cell of the size of the largest.
 
     Raises:
         ValueError: no row, or another number of titles than of rows.
@@ -171,7 +171,7 @@ def grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None = No
         raise ValueError(f"a montage of {len(rows)} volumes needs as many titles, got {len(titles)}")
     height = max(picture.shape[0] for row in rows for picture in row) + GAP
     width = max(picture.shape[1] for row in rows for picture in row) + GAP
-    canvas = np.zeros((height * len(rows), max(map(len, rows)) * width), np.uint8)
+    canvas = np.zeros((height * len(rows), max(map(len, rows)) * width, *rows[0][0].shape[2:]), np.uint8)
     for i, row in enumerate(rows):
         for j, picture in enumerate(row):
             cell = canvas[i * height : (i + 1) * height, j * width : (j + 1) * width]
@@ -181,17 +181,17 @@ def grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] | None = No
     image = Image.fromarray(canvas)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(TEXT[height >= 128])
     for i, title in enumerate(titles):
-        draw.text((GAP, i * height + GAP), title, fill=255, font=font, stroke_width=1, stroke_fill=0)
+        draw.text((GAP, i * height + GAP), title, fill="white", font=font, stroke_width=1, stroke_fill="black")
     return np.array(image)
 
 
 def headed(picture: np.ndarray, columns: Sequence[str]) -> np.ndarray:
-    """A picture of columns of one width, with their names above."""
-    image = Image.fromarray(np.pad(picture, ((HEADING, 0), (0, 0))))
+    """A picture, grey or RGB, of columns of one width, with their names above."""
+    image = Image.fromarray(np.pad(picture, ((HEADING, 0), *[(0, 0)] * (picture.ndim - 1))))
     draw = ImageDraw.Draw(image)
     width = picture.shape[1] // len(columns)
     for number, column in enumerate(columns):
-        draw.text((number * width + GAP, 3), column, fill=255, font=ImageFont.load_default(TEXT[True]))
+        draw.text((number * width + GAP, 3), column, fill="white", font=ImageFont.load_default(TEXT[True]))
     return np.array(image)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from tools.data.sample_folder import find_samples
 from tools.ensemble.generation import folders_of
 from tools.ensemble.members import is_generator, members_of
 from tools.evaluation.command import models_of
-from tools.files import whole_file
 from tools.options import named_folders
 from tools.usefulness.classified import COLUMN, TABLE, ClassReader, ClassSource
 from tools.usefulness.design import (
@@ -31,10 +29,12 @@ from tools.usefulness.design import (
     seed_of,
     ways_of,
 )
+from tools.usefulness.kept import Kept
 from tools.usefulness.provenance import check_leakage
 from tools.usefulness.report import Report, conclusion, write_report
 from tools.usefulness.results import Results
 from tools.usefulness.samples import LabelledSet, Reader
+from tools.usefulness.segmentations import Cuts
 from tools.usefulness.tasks import CLASSIFICATION, SEGMENTATION, TASKS, Task
 from tools.usefulness.training import train
 
@@ -71,10 +71,10 @@ def usefulness(
     A segmenter, or a classifier of whole images, always the same and always trained for as many steps, is trained on
     real images (TRTR), on these with ordinary augmentation, on synthetic ones (TSTR), on both, and tested on real
     images of other patients; and trained on real and tested on synthetic ones (TRTS). Real images are given in several
-    amounts of patients, trainings are repeated with several seeds. A segmenter is judged by Dice (dice.csv), a
-    classifier by AUC and F1 (probabilities.csv). Who made the images does not matter. An interrupted run goes on with
-    the same command. Where a trained bundle is given in place of its images, these are made first, into
-    output_dir/generated.
+    amounts of patients, trainings are repeated with several seeds. A segmenter is judged by Dice (dice.csv), and what
+    it says of some cases of the test is shown beside the truth (segmentations.png); a classifier is judged by AUC and
+    F1 (probabilities.csv). Who made the images does not matter. An interrupted run goes on with the same command. Where
+    a trained bundle is given in place of its images, these are made first, into output_dir/generated.
 
     Args:
         real: folder of real images with labels or classes to train on: a published dataset, or in the Decathlon's or
@@ -147,11 +147,13 @@ def usefulness(
     arms = arms_of(list(made), numbers, wanted)
     settings = {"task": of_task.name, "image_size": list(reader.image_size), "steps": steps, "batch_size": batch_size}
     settings |= {"precision": precision, "classes": list(reader.classes)}
+    cuts = Cuts.of(tested.labels.numpy()) if of_task is SEGMENTATION else None
+    sections = {}
     for seed in range(seeds):
         for number, arm in enumerate(arms, start=1):
             what = f"{arm.name}, seed {seed} ({number + seed * len(arms)} of {seeds * len(arms)})"
             of_arm = [made[arm.model]] if arm.model else []
-            kept = _Kept(Path(output_dir) / "runs", arm, seed, settings, (trained, tested, *of_arm))
+            kept = Kept(Path(output_dir) / "runs", arm, seed, settings, (trained, tested, *of_arm))
             table = kept.load()
             on = made[arm.model] if arm.way == ON_SYNTHETIC else tested
             if table is None:
@@ -167,11 +169,15 @@ def usefulness(
                     what,
                     precision,
                 )
-                table = of_task.measure(network, on, len(reader.classes), device)
-                kept.save(table)
+                predicted = of_task.predict(network, on, len(reader.classes), device)
+                table = of_task.measure(predicted, on, len(reader.classes))
+                is_shown = cuts is not None and seed == 0 and on is tested
+                kept.save(table, cuts.sections(predicted) if is_shown else None)
                 chief = next(iter(of_task.metrics.values()))
                 logger.info("%s: %s %.3f", what, of_task.chief, *chief(table, np.ones((1, len(table))), None))
             results.add(arm, seed, table, on.subjects)
+            if cuts is not None and (shown := kept.sections()) is not None:
+                sections[arm] = shown
     report = Report(
         of_task,
         results,
@@ -179,6 +185,8 @@ def usefulness(
         {"real": trained, "test": tested, **made},
         provenance,
         {"real": real, "test": test, **sources, **settings, "seeds": seeds, "device": device},
+        cuts,
+        sections,
     )
     write_report(output_dir, report)
     print(conclusion(report))
@@ -215,28 +223,3 @@ def _sets(arm: Arm, real: LabelledSet, made: dict[str, LabelledSet], seed: int) 
         return synthetic
     classes = real.labels.tolist() if real.labels.ndim == 1 else None
     return [*synthetic, real.part(chosen(real.subjects, arm.amount, seed, classes))]
-
-
-class _Kept:
-    """The result of one training in a file of its own, for a run that is continued."""
-
-    def __init__(self, folder: Path, arm: Arm, seed: int, settings: dict, sets: Sequence[LabelledSet]) -> None:
-        words = (arm.way, arm.model, str(arm.amount or ""), f"seed{seed}")
-        self.path = folder / f"{'-'.join(filter(None, words)).replace(' ', '_')}.json"
-        self.key = settings | {
-            "cases": [len(of) for of in sets],
-            "sum": [float(of.images.double().sum()) for of in sets],
-            "labels": [int(of.labels.long().sum()) for of in sets],
-        }
-
-    def load(self) -> np.ndarray | None:
-        """Table [cases, columns], None where there is none, or of other data or settings."""
-        if not self.path.is_file():
-            return None
-        content = json.loads(self.path.read_text(encoding="utf-8"))
-        return np.array(content["table"], float) if content["key"] == self.key else None
-
-    def save(self, table: np.ndarray) -> None:
-        rows = [[None if np.isnan(value) else value for value in row] for row in table.tolist()]
-        with whole_file(self.path) as partial:
-            partial.write_text(json.dumps({"key": self.key, "table": rows}, indent=1), encoding="utf-8")

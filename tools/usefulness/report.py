@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from tools.evaluation.page import csv_text, json_text, page, versions, write_text
-from tools.evaluation.plots import COLOURS, MARKERS, REAL, STYLE, as_svg
+from tools.evaluation.plots import COLOURS, MARKERS, REAL, STYLE, as_svg, png
+from tools.transforms.outlines import COLOURS as OUTLINES
+from tools.transforms.planes import save_png
 from tools.usefulness import design
 from tools.usefulness.design import Arm
 from tools.usefulness.results import Estimate, Results
 from tools.usefulness.samples import LabelledSet
+from tools.usefulness.segmentations import Cuts, segmentations_picture, shown_arms
 from tools.usefulness.tasks import Task
 
 COLUMNS = ("way", "model", "patients", "seed", "case")
@@ -40,6 +44,8 @@ class Report:
         sets: sets by name, "real" and "test" first.
         provenance: sentences on whom the generators were trained on.
         settings: settings, for the reader.
+        cuts: place of the slice of each case of the test in a picture; None without one.
+        sections: slices there of what the networks of the first seed say, by arm.
     """
 
     task: Task
@@ -48,6 +54,8 @@ class Report:
     sets: Mapping[str, LabelledSet]
     provenance: Sequence[str]
     settings: Mapping[str, Any]
+    cuts: Cuts | None = None
+    sections: Mapping[Arm, np.ndarray] = field(default_factory=dict)
 
     @property
     def models(self) -> list[str]:
@@ -103,7 +111,7 @@ def _article(name: str) -> str:
 
 
 def write_report(output_dir: str | os.PathLike, report: Report) -> None:
-    """Write the three files, each as a whole.
+    """Write the three files and, of a segmenter, the picture of what it says, each as a whole.
 
     Args:
         output_dir: folder, made if need be.
@@ -111,11 +119,14 @@ def write_report(output_dir: str | os.PathLike, report: Report) -> None:
     """
     output_dir = Path(output_dir)
     record = _record(report)
+    picture = _picture(report)
     contents = {
         "report.json": json_text(record),
         report.task.csv[0]: csv_text((*COLUMNS, *report.task.csv[1]), _rows(report)),
-        "report.html": _page(report, record),
+        "report.html": _page(report, record, picture),
     }
+    if picture is not None:
+        save_png(output_dir / "segmentations.png", picture)
     for name, text in contents.items():
         write_text(output_dir / name, text)
 
@@ -149,7 +160,17 @@ def _rows(report: Report) -> Iterator[list[Any]]:
                     yield [arm.way, arm.model, arm.amount or None, seed, case, *rest]
 
 
-def _page(report: Report, record: Mapping[str, Any]) -> str:
+def _picture(report: Report) -> np.ndarray | None:
+    """Segmentations of some cases of the test, None without what real images taught."""
+    shown = {arm: report.sections[arm] for arm in shown_arms(report.arms) if arm in report.sections}
+    if report.cuts is None or not any(arm.way == design.REAL for arm in shown):
+        return None
+    of, test = report.cuts, report.sets["test"]
+    images, labels = of.sections(test.images[:, :1].numpy()), of.sections(test.labels.numpy())
+    return segmentations_picture(images, labels, test.ids, shown, {arm: report.results.tables[arm][0] for arm in shown})
+
+
+def _page(report: Report, record: Mapping[str, Any], picture: np.ndarray | None) -> str:
     results, titles = report.results, report.task.titles
     of_all = "mean " if report.task.name == "segmentation" else ""
     columns = [f"{of_all}{titles[metric]}" for metric in results.metrics]
@@ -160,7 +181,17 @@ def _page(report: Report, record: Mapping[str, Any]) -> str:
         cells += [shown(results.of(arm, label, metric)) for metric in results.metrics for label in results.classes]
         rows.append({"way": arm.way, "model": arm.model, "amount": arm.amount or "", "cells": cells})
     plot = _plot(report) if report.amounts else ""
-    return page(TEMPLATE, record=record, task=report.task, rows=rows, columns=columns, plot=plot)
+    colours = zip(results.classes, cycle(OUTLINES), strict=False)
+    return page(
+        TEMPLATE,
+        record=record,
+        task=report.task,
+        rows=rows,
+        columns=columns,
+        plot=plot,
+        picture=None if picture is None else png(picture),
+        legend=[(name, f"rgb{colour}") for name, colour in colours],
+    )
 
 
 def _plot(report: Report) -> str:

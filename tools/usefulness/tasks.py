@@ -29,7 +29,8 @@ class Task:
         learner: the network, in words.
         network: function of the number of axes, images and classes that gives an untrained network.
         loss: function of outputs and labels of a batch that gives a number.
-        measure: function of a network, a set, the number of classes and a device that gives a table [cases, columns].
+        predict: function of a network, a set, the number of classes and a device that gives an array [cases, ...].
+        measure: function of such predictions, their set and the number of classes that gives a table [cases, columns].
         metrics: function of such a table by name, the chief one first, see `Results`.
         titles: name of each metric where it is shown.
         csv: name of the file with every number of the tables, and its columns after those of the training.
@@ -40,7 +41,8 @@ class Task:
     learner: str
     network: Callable[[int, int, int], nn.Module]
     loss: Callable[[Tensor, Tensor], Tensor]
-    measure: Callable[[nn.Module, LabelledSet, int, Any], np.ndarray]
+    predict: Callable[[nn.Module, LabelledSet, int, Any], np.ndarray]
+    measure: Callable[[np.ndarray, LabelledSet, int], np.ndarray]
     metrics: Mapping[str, Metric]
     titles: Mapping[str, str]
     csv: tuple[str, tuple[str, ...]]
@@ -70,23 +72,30 @@ def _resnet(axes: int, images: int, classes: int) -> ResNet:
 
 
 @torch.no_grad()
-def dice_of(network: nn.Module, cases: LabelledSet, classes: int, device: str | torch.device = "cpu") -> np.ndarray:
+def segment(network: nn.Module, cases: LabelledSet, classes: int, device: str | torch.device = "cpu") -> np.ndarray:
+    """The class of every voxel, as the network says: uint8 [n, 1, (D,) H, W], 0 for background."""
+    found = [network(image[None].to(device)).argmax(1).byte().cpu().numpy() for image in cases.images]
+    return np.stack(found)
+
+
+def dice_of(predicted: np.ndarray, cases: LabelledSet, classes: int) -> np.ndarray:
     """Dice of every class on every case: float64 [n, classes], NaN for a class that a case does not have."""
     found = []
-    for image, label in zip(cases.images, cases.labels, strict=True):
-        index = network(image[None].to(device)).argmax(1, keepdim=True).cpu()
-        predicted, true = (_one_hot(x, classes) for x in (index, label[None].long()))
-        found.append(compute_dice(predicted, true, include_background=False)[0].double().numpy())
+    for index, label in zip(predicted, cases.labels, strict=True):
+        one, true = (_one_hot(x[None].long(), classes) for x in (torch.from_numpy(index), label))
+        found.append(compute_dice(one, true, include_background=False)[0].double().numpy())
     return np.stack(found)
 
 
 @torch.no_grad()
-def probabilities_of(
-    network: nn.Module, cases: LabelledSet, classes: int, device: str | torch.device = "cpu"
-) -> np.ndarray:
+def classify(network: nn.Module, cases: LabelledSet, classes: int, device: str | torch.device = "cpu") -> np.ndarray:
+    """The probability of every class, as the network says: float32 [n, classes]."""
+    return np.stack([network(image[None].to(device)).softmax(1)[0].cpu().numpy() for image in cases.images])
+
+
+def probabilities_of(predicted: np.ndarray, cases: LabelledSet, classes: int) -> np.ndarray:
     """The true class and the probability of every class: float64 [n, 1 + classes]."""
-    found = [network(image[None].to(device)).softmax(1)[0].cpu() for image in cases.images]
-    return torch.cat([cases.labels[:, None], torch.stack(found)], 1).double().numpy()
+    return np.concatenate([cases.labels.numpy()[:, None], predicted], 1).astype(np.float64)
 
 
 def _one_hot(index: Tensor, classes: int) -> Tensor:
@@ -108,6 +117,7 @@ SEGMENTATION = Task(
     "segmenter",
     _unet,
     DiceCELoss(to_onehot_y=True, softmax=True),
+    segment,
     dice_of,
     {"dice": mean_dice},
     {"dice": "Dice"},
@@ -120,6 +130,7 @@ CLASSIFICATION = Task(
     "classifier",
     _resnet,
     nn.functional.cross_entropy,
+    classify,
     probabilities_of,
     {"auc": class_auc, "f1": class_f1},
     {"auc": "AUC", "f1": "F1"},
