@@ -56,6 +56,7 @@ LAYERS = {
     ),
     "rank": (*FILES, "options", "metrics"),
     "lengths": (*FILES, "options", "io", "data", "metrics"),
+    "continuity": (*FILES, "options", "io", "data", "metrics"),
     "split": (*FILES, "datasets", "io", "transforms", "data"),
     "study": (*FILES, "options", "io", "transforms", "data", "evaluation"),
     "usefulness": (*FILES, "options", "io", "transforms", "data", "metrics", "engines", "ensemble", "evaluation"),

@@ -10,6 +10,7 @@ COMMANDS = {
     "benchmark_sampling": "tools.benchmark.sampling:benchmark_sampling",
     "benchmark_slices": "tools.benchmark.slice_store:benchmark_slices",
     "compare": "tools.compare.command:compare",
+    "continuity": "tools.continuity:continuity",
     "coverage": "tools.evaluation.coverage:coverage",
     "denoising": "tools.denoising:denoising",
     "evaluate": "tools.evaluation.command:evaluate",
