@@ -8,11 +8,14 @@ import pytest
 import torch
 from monai.data import load_decathlon_datalist
 
+from tools.data.sample_folder import find_samples
+from tools.datasets.decathlon import described
 from tools.io.labelled_folder import LabelledFolder
 from tools.io.provenance import Provenance
 from tools.transforms.channels import Channels
 from tools.transforms.labelled import WriteSamplesd
 from tools.transforms.volume import PlaceVolumed
+from tools.usefulness.samples import found_like
 
 CHANNELS = Channels({"t1": 99.5, "ct": [-100, 300]}, {"anterior": 1, "posterior": 2})
 SHAPE, EXTENT = (4, 5, 6), (8.0, 15.0, 6.0)
@@ -77,3 +80,43 @@ def test_a_slice_is_written_with_classes_without_gaps_and_images_alone_without_l
         assert ("label" in case) == (name == "labelled")
     label = np.asarray(nib.load(tmp_path / "labelled" / "labelsTr" / "one.nii.gz").dataobj)
     assert label[::-1, ::-1, 0].T.tolist() == [[0, 1, 2], [3, 3, 0]]
+
+
+def test_grey_values_of_samples_are_read_again_as_they_were_made(tmp_path):
+    """Not scaled by their own brightest voxels, as scans are: a dark sample stays dark."""
+    channels = Channels({"t1": 99.5}, {"anterior": 1, "posterior": 2})
+    generator = torch.Generator().manual_seed(1)
+    index = torch.randint(0, 3, (1, 1, 8, 8, 8), generator=generator).to(torch.uint8)
+    images = {name: top * torch.rand(1, 1, 8, 8, 8, generator=generator) - 1 for name, top in (("a", 0.8), ("b", 2.0))}
+    folder = folder_for(tmp_path / "made", channels)
+    write = WriteSamplesd(channels, folder, Provenance("joint", "0.1.0"))
+    for name, image in images.items():
+        sample = channels.join(image, index)[0]
+        write(PlaceVolumed("pred", (8.0, 8.0, 8.0))({"pred": sample, "name": name, "seed": 0}))
+    said = json.loads(folder.finish().read_text())
+    assert said["grey_values"] == {"0": [0, 1000]}
+    found = find_samples(tmp_path / "made")
+    assert found.channels.images == {"t1": (0, 1000)}
+    chain = found.chain("volumes", 8, None)
+    for item in found.items:
+        read = chain(item)
+        assert read["image"].as_tensor()[0].numpy() == pytest.approx(images[item["id"]][0, 0].numpy(), abs=0.0011)
+    # whoever asks for another scale gets it
+    assert find_samples(tmp_path / "made", {"t1": 99.5}).channels.images == {"t1": 99.5}
+    # a folder of scans says none, and each is scaled by itself
+    scans = LabelledFolder(tmp_path / "scans", "scans", ("mr",), {"background": 0}, "MR")
+    scans.add("one", [np.arange(27.0).reshape(3, 3, 3)], None, np.eye(4), Provenance("none", "0").record(0))
+    assert "grey_values" not in json.loads(scans.finish().read_text())
+    assert find_samples(tmp_path / "scans").channels.images == {"mr": 99.5}
+    # one image may have another name in the samples, and keeps their scale
+    assert found_like("made", str(tmp_path / "made"), {"mr": 99.5}).channels.images == {"t1": (0, 1000)}
+    assert found_like("scans", str(tmp_path / "scans"), {"t1": 90.0}).channels.images == {"mr": 90.0}
+
+
+def test_grey_values_that_are_none_are_refused(tmp_path):
+    folder = folder_for(tmp_path)
+    path = folder.finish()
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"grey_values": {"0": 7}}))
+    with pytest.raises(ValueError, match=r"dataset\.json is no description of a dataset"):
+        described(tmp_path)

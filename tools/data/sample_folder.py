@@ -47,6 +47,7 @@ class FoundSamples:
         folders: names of the folders around a case's first image, by its id.
         lacking: sentence on what it lacks, by the id of each other case.
         is_pictures: True for pictures, without place and unit.
+        grey_values: values that stand for black and white, by name of each image of which the folder says them.
     """
 
     what: str
@@ -57,6 +58,7 @@ class FoundSamples:
     folders: Mapping[str, Sequence[str]] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
     is_pictures: bool = False
+    grey_values: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def chain(self, kind: str, image_size: int | Sequence[int], field_of_view: float | None) -> Compose:
         """Transforms from an item to its sample, of a kind of `tools.data.preprocessed.SAMPLES`."""
@@ -84,7 +86,8 @@ def find_samples(
         folder: dataset in a published layout, or in the Decathlon's or nnU-Net's, volumes and label maps under any
             names, or pictures.
         images: scale by name of each image, see `Channels`; all of the dataset's if None, CT in ``window`` and others
-            by `PERCENTILE`. The one image of volumes under any names, and of pictures, may be given any name.
+            by the grey values that the folder says, as that of samples does, or else by `PERCENTILE`. The one image of
+            volumes under any names, and of pictures, may be given any name.
         labels: value by name of each class; those of the dataset if None, where some case has a label map.
         modality: "MR" or "CT"; the dataset's, if it has one, where None is given.
         window: lowest and highest HU.
@@ -101,6 +104,8 @@ def find_samples(
     names = [*images] if images else [*found.images]
     kinds = {found.voxels.get(name) for name in names}
     modality = kinds.pop() if modality is None and len(kinds) == 1 else modality
+    said = {} if found.dataset is None else found.dataset.images
+    grey = {name: of.grey_values for name, of in said.items() if of.grey_values is not None}
     if found.is_pictures:
         scales = dict.fromkeys(names, GREY)
     else:
@@ -109,7 +114,7 @@ def find_samples(
         is_ct = {name: (found.voxels.get(name) or unsaid) == "CT" for name in names}
         if window is not None and not any(is_ct.values()):
             raise ValueError(f"window is {window}, but no image is CT; MR has no window of HU")
-        scales = {name: (low, high) if is_ct[name] else PERCENTILE for name in names}
+        scales = {name: (low, high) if is_ct[name] else grey.get(name, PERCENTILE) for name in names}
     if found.dataset is None or found.dataset.unit == "slice":
         chosen = _as_found(found, names, labels)
     else:
@@ -124,7 +129,7 @@ def find_samples(
     channels = Channels(images or scales, own if has_labels else None)
     if found.dataset is not None and found.dataset.unit == "slice":
         classes = "findings" if all("class" in item for item in items) else None
-    return FoundSamples(found.what, items, channels, modality, classes, folders, lacking, found.is_pictures)
+    return FoundSamples(found.what, items, channels, modality, classes, folders, lacking, found.is_pictures, grey)
 
 
 Chosen = tuple[list[dict[str, Any]], dict[str, str], dict[str, Sequence[str]], bool]

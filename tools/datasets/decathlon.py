@@ -16,6 +16,9 @@ from tools.datasets.record import Dataset, Images, Labels
 
 DESCRIPTION = "dataset.json"
 
+GREY_VALUES = "grey_values"
+"""Entry of it, of folders that this project writes: values that stand for black and white, by an image's number."""
+
 SOURCE = "Medical Segmentation Decathlon, {task}, http://medicaldecathlon.com"
 
 REFERENCE = "Antonelli M et al. The Medical Segmentation Decathlon. Nat Commun 13:4128, 2022."
@@ -81,6 +84,7 @@ def described(folder: Path) -> Dataset:
         said = json.loads(path.read_text(encoding="utf-8"))
         channels = {int(k): str(v) for k, v in (said.get("channel_names") or said["modality"]).items()}
         classes = _classes(said["labels"])
+        grey = {int(k): (float(low), float(high)) for k, (low, high) in said.get(GREY_VALUES, {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no description of a dataset ({type(error).__name__}: {error}); expected modality or "
@@ -92,9 +96,10 @@ def described(folder: Path) -> Dataset:
     for number, name in names.items():
         voxels = "CT" if channels[number].upper() == "CT" else "MR"
         if one_file_each:
-            images[name] = Images(rf"imagesT[rs]/(?P<id>.+)_{number:04d}", voxels)
+            images[name] = Images(rf"imagesT[rs]/(?P<id>.+)_{number:04d}", voxels, grey_values=grey.get(number))
         else:
-            images[name] = Images(r"imagesT[rs]/(?P<id>.+)", voxels, number if len(names) > 1 else None)
+            channel = number if len(names) > 1 else None
+            images[name] = Images(r"imagesT[rs]/(?P<id>.+)", voxels, channel, grey_values=grey.get(number))
     layout = "imagesTr/<case>_0000.nii.gz" if one_file_each else "imagesTr/<case>.nii.gz"
     return Dataset(
         name=str(said.get("name") or folder.name),

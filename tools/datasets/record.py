@@ -43,12 +43,15 @@ class Images:
         voxels: kind of its voxels, one of `VOXELS`.
         channel: number of the volume in 4D files that hold several images of a case, from 0; None in others.
         labels: label maps of these images alone, where a dataset has not one for all images of a case.
+        grey_values: values that stand for black and white in all of these images; None where each has a scale of its
+            own, as MR does, and for CT.
     """
 
     pattern: str
     voxels: str
     channel: int | None = None
     labels: Labels | None = None
+    grey_values: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _check_pattern(self.pattern)

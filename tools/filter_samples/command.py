@@ -90,7 +90,7 @@ def _as_real(real: FoundSamples, made: FoundSamples, folder: str) -> FoundSample
         raise ValueError(f"{folder} has no {', '.join(missing)}, which the real samples have")
     # classes by their names, in the order of the real ones
     labels = {name: list(theirs.labels[name]) for name in ours.labels}
-    return find_samples(Path(folder), dict(ours.images), labels, real.modality)
+    return find_samples(Path(folder), {**ours.images, **made.grey_values}, labels, real.modality)
 
 
 def _measured(found: FoundSamples, what: str) -> tuple[dict[str, dict[str, float]], dict[str, str]]:

@@ -25,6 +25,9 @@ FORMATS = {"nifti": ".nii.gz", "png": ".png", "dicom": ".dcm"}
 DESCRIPTION = "dataset.json"
 """File that says what is in such a folder."""
 
+GREY_VALUES = "grey_values"
+"""Entry of it that readers of other projects pass over: values that stand for black and white, by an image's number."""
+
 HU_OF_ZERO = -1024
 """What 0 in a PNG of CT stands for, as in most files of DICOM."""
 
@@ -50,6 +53,11 @@ class LabelledFolder:
             the values 0, 1, 2 and so on.
         modality: "MR" or "CT", of all images.
         layout: "nifti", "png" or "dicom".
+
+    Attributes:
+        grey_values: values that stand for black and white by name of an image, where all cases share them although the
+            image has no unit: a scan of MR is scaled by its own brightest voxels, what a network made is scaled
+            already, and to do it again would change it. `dataset.json` says them.
 
     Raises:
         ValueError: another layout, or classes that begin elsewhere than at 0 or leave values out; with DICOM, no image
@@ -84,6 +92,7 @@ class LabelledFolder:
         self.modality = modality
         self.layout = layout
         self.ending = FORMATS[layout]
+        self.grey_values: dict[str, tuple[float, float]] = {}
 
     def add(
         self,
@@ -146,6 +155,7 @@ class LabelledFolder:
         cases = sorted(path.name.removesuffix(ending) for path in (self.folder / where).glob(f"[!.]*{ending}"))
         cases = [case for case in cases if all(self._image(case, number).is_file() for number in images)]
         modality = "CT" if self.modality == "CT" else "MRI"
+        grey = {str(n): list(self.grey_values[name]) for n, name in enumerate(self.images) if name in self.grey_values}
         several = [[f"./imagesTr/{case}_{number:04d}{self.ending}" for number in images] for case in cases]
         content = {
             "name": self.name,
@@ -154,6 +164,7 @@ class LabelledFolder:
             # nnU-Net treats a channel called CT as Hounsfield units
             "channel_names": {str(n): "CT" if modality == "CT" else name for n, name in enumerate(self.images)},
             "modality": {str(n): modality for n in images},
+            **({GREY_VALUES: grey} if grey else {}),
             "labels": self.classes,
             "file_ending": self.ending,
             "numTraining": len(cases),

@@ -24,7 +24,8 @@ BRIGHTEST = 1000.0
 class WriteSamplesd(WriteIntod[LabelledFolder]):
     """Write samples [channels, D, H, W], which have a place by `PlaceVolumed`, as the cases of a `LabelledFolder`.
 
-    Images go from [-1, 1] to whole numbers: HU of their window, or `BRIGHTEST` at most; what lies beyond is clipped.
+    Images go from [-1, 1] to whole numbers: HU of their window, or `BRIGHTEST` at most, which the folder's description
+    says; what lies beyond is clipped.
     Labels are the classes that `Channels.split` reads; where there are none, images alone are written. Axes of the
     files run to the right, the front and the head.
 
@@ -63,6 +64,8 @@ class WriteSamplesd(WriteIntod[LabelledFolder]):
                 f"channels: {(*channels.images,)} and {channels.classes}"
             )
         self.channels = channels
+        percentiles = [name for name, scale in channels.images.items() if not isinstance(scale, tuple)]
+        folder.grey_values |= dict.fromkeys(percentiles, (0.0, BRIGHTEST))
         self._classes = np.array([*channels.classes.values()], np.uint8)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -85,7 +88,7 @@ class WriteSamplesd(WriteIntod[LabelledFolder]):
         return d
 
     def _in_unit(self, image: Tensor, scale: Scale) -> np.ndarray:
-        window = Window(*scale) if isinstance(scale, tuple) else Window(0.0, BRIGHTEST)
+        window = Window(*(scale if isinstance(scale, tuple) else (0.0, BRIGHTEST)))
         return window.unscale(image.clamp(-1, 1).double()).round().numpy()
 
 

@@ -126,7 +126,8 @@ def checked_grid(image_size: Sequence[int]) -> tuple[int, int, int]:
 
 
 def found_like(name: str, folder: str, images: Mapping[str, Any], **how: Any) -> FoundSamples:
-    """The samples of a folder with the images of another set; a single image may have another name, and gets its scale.
+    """The samples of a folder with the images of another set; a single image may have another name, and gets its scale
+    where the folder does not say its own.
 
     Args:
         name: name of the set, for messages.
@@ -142,7 +143,8 @@ def found_like(name: str, folder: str, images: Mapping[str, Any], **how: Any) ->
     if own == tuple(images):
         return found
     if len(own) == len(images) == 1:
-        return find_samples(Path(folder), dict(zip(own, images.values(), strict=True)), **how | {"window": None})
+        scale = found.grey_values.get(own[0], *images.values())
+        return find_samples(Path(folder), {own[0]: scale}, **how | {"window": None})
     raise ValueError(f"{name} has the images {', '.join(own)}, expected {', '.join(images)}")
 
 
