@@ -149,13 +149,12 @@ def test_samples_keep_the_grey_values_that_their_folder_says(tmp_path):
     """Scans of MR are scaled by themselves, what a network made is scaled already: a dark one is seen to be dark."""
     rng = np.random.default_rng(0)
     for name, brightest in (("scans", 3000), ("made", 1000)):
-        cohort = LabelledFolder(tmp_path / name, name, ("mr",), {"background": 0, "core": 1}, "MR")
+        grey = {"mr": (0, 1000)} if name == "made" else None
+        cohort = LabelledFolder(tmp_path / name, name, ("mr",), {"background": 0, "core": 1}, "MR", grey_values=grey)
         for number in range(20):
             image = rng.uniform(0, brightest, (8, 8, 8))
             label = (np.indices(image.shape) < 4).all(0).astype(int)
             cohort.add(f"{name}_{number:02d}", [image / 2 if number == 3 else image], label, np.eye(4), RECORD)
-        if name == "made":
-            cohort.grey_values["mr"] = (0, 1000)
         cohort.finish()
     options = [f"--real_dir={tmp_path / 'scans'}", f"--output_dir={tmp_path / 'out'}", "--rate=0.3"]
     main(["filter_samples", str(tmp_path / "made"), *options])

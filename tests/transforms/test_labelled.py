@@ -22,7 +22,8 @@ SHAPE, EXTENT = (4, 5, 6), (8.0, 15.0, 6.0)
 
 
 def folder_for(path, channels=CHANNELS):
-    return LabelledFolder(path, "Both", [*channels.images], channels.classes, "MR")
+    classes, grey_values = channels.classes, channels.grey_values
+    return LabelledFolder(path, "Both", [*channels.images], classes, "MR", grey_values=grey_values)
 
 
 @pytest.fixture

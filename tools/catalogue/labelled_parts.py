@@ -64,6 +64,7 @@ def labelled_engines(
             "classes": "$@sample_channels.classes",
             "modality": modality,
             **({} if layout is None else {"layout": layout}),
+            "grey_values": "$@sample_channels.grey_values",
         },
         **parts.inference_engines(
             load=load or {"load_weights": parts.load_model("@ckpt_path", "@network")},

@@ -53,8 +53,6 @@ class LabelledFolder:
             the values 0, 1, 2 and so on.
         modality: "MR" or "CT", of all images.
         layout: "nifti", "png" or "dicom".
-
-    Attributes:
         grey_values: values that stand for black and white by name of an image, where all cases share them although the
             image has no unit: a scan of MR is scaled by its own brightest voxels, what a network made is scaled
             already, and to do it again would change it. `dataset.json` says them.
@@ -79,6 +77,7 @@ class LabelledFolder:
         classes: Mapping[str, int],
         modality: str,
         layout: str = "nifti",
+        grey_values: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         check_choice("layout", layout, FORMATS)
         if sorted(classes.values()) != list(range(len(classes))) or classes.get("background") != 0:
@@ -92,7 +91,7 @@ class LabelledFolder:
         self.modality = modality
         self.layout = layout
         self.ending = FORMATS[layout]
-        self.grey_values: dict[str, tuple[float, float]] = {}
+        self.grey_values = dict(grey_values or {})
 
     def add(
         self,

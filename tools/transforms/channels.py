@@ -17,6 +17,9 @@ from tools.transforms.window import Window
 UNKNOWN = 255
 """Class index of voxels of which nobody knows whether they belong to a class of the sample."""
 
+BRIGHTEST = 1000.0
+"""What 1 becomes in a file where an image's scale is a percentile, for then it has no unit; -1 becomes 0."""
+
 Scale = float | tuple[float, float]
 
 
@@ -97,6 +100,11 @@ class Channels:
         numbers = range(len(self.values))
         values = self.values if sorted(self.values) == [*numbers] else numbers
         return dict(zip(("background", *self.labels), values, strict=True))
+
+    @property
+    def grey_values(self) -> dict[str, tuple[float, float]]:
+        """What -1 and 1 become in files, by name of each image whose scale is a percentile."""
+        return {name: (0.0, BRIGHTEST) for name, scale in self.images.items() if not isinstance(scale, tuple)}
 
     @property
     def num_images(self) -> int:

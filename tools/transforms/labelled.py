@@ -13,19 +13,15 @@ from torch import Tensor
 
 from tools.io.labelled_folder import LabelledFolder
 from tools.io.provenance import Provenance
-from tools.transforms.channels import Channels, Scale
+from tools.transforms.channels import Channels
 from tools.transforms.window import Window
 from tools.transforms.writing import WriteIntod
-
-BRIGHTEST = 1000.0
-"""What 1 becomes in a file where an image's scale is a percentile, for then it has no unit; -1 becomes 0."""
 
 
 class WriteSamplesd(WriteIntod[LabelledFolder]):
     """Write samples [channels, D, H, W], which have a place by `PlaceVolumed`, as the cases of a `LabelledFolder`.
 
-    Images go from [-1, 1] to whole numbers: HU of their window, or `BRIGHTEST` at most, which the folder's description
-    says; what lies beyond is clipped.
+    Images go from [-1, 1] to whole numbers: HU of their window, or `Channels.grey_values`; what lies beyond is clipped.
     Labels are the classes that `Channels.split` reads; where there are none, images alone are written. Axes of the
     files run to the right, the front and the head.
 
@@ -64,22 +60,21 @@ class WriteSamplesd(WriteIntod[LabelledFolder]):
                 f"channels: {(*channels.images,)} and {channels.classes}"
             )
         self.channels = channels
-        percentiles = [name for name, scale in channels.images.items() if not isinstance(scale, tuple)]
-        folder.grey_values |= dict.fromkeys(percentiles, (0.0, BRIGHTEST))
         self._classes = np.array([*channels.classes.values()], np.uint8)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         name, record = self.named(d)
         turn = Orientation(axcodes="RAS", labels=None)
+        windows = {**self.channels.images, **self.channels.grey_values}
         for key in self.key_iterator(d):
             placed = turn(MetaTensor(d[key].as_tensor().detach().cpu().float(), affine=d[key].affine))
             images, label = self.channels.split(placed.as_tensor()[None])
             self.folder.add(
                 name,
                 [
-                    self._in_unit(image, scale)
-                    for image, scale in zip(images[0], self.channels.images.values(), strict=True)
+                    self._in_unit(image, Window(*window))
+                    for image, window in zip(images[0], windows.values(), strict=True)
                 ],
                 None if label is None else self._classes[label[0, 0].numpy()],
                 placed.affine.numpy(),
@@ -87,8 +82,8 @@ class WriteSamplesd(WriteIntod[LabelledFolder]):
             )
         return d
 
-    def _in_unit(self, image: Tensor, scale: Scale) -> np.ndarray:
-        window = Window(*(scale if isinstance(scale, tuple) else (0.0, BRIGHTEST)))
+    @staticmethod
+    def _in_unit(image: Tensor, window: Window) -> np.ndarray:
         return window.unscale(image.clamp(-1, 1).double()).round().numpy()
 
 
