@@ -33,10 +33,10 @@ def write(folder, volumes):
 
 
 def said(text):
-    """Across borders with its interval, and at other starts, of the first slab that is named."""
+    """Across borders with its interval, and the least and the greatest at other starts, of the first slab's."""
     across = re.search(r"across borders ([\d.]+) \(([\d.]+) to ([\d.]+)\)", text)
-    others = re.search(r"elsewhere ([\d.]+) to ([\d.]+);", text)
-    return tuple(map(float, (*across.groups(), *others.groups())))
+    others = [float(value) for value in re.search(r"later ([\d. ]+)\n", text)[1].split()]
+    return *map(float, across.groups()), min(others), max(others)
 
 
 def test_planted_borders_are_found_and_none_where_there_are_none(tmp_path, capsys):

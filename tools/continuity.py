@@ -30,7 +30,8 @@ def continuity(
     For each folder the mean absolute difference across borders is said, as a multiple of that within the slabs which
     meet there: 1 where nothing is to be seen of them. Slabs begin with the first axial slice, at the feet. The same is
     measured with slabs that begin elsewhere: what borders have should stick out from that, as anatomy does not know of
-    slabs. Give real volumes of as many slices too, such as those that `preprocess` writes.
+    slabs. What goes up and down with it has another source, such as upsampling by two or four. Give real volumes of as
+    many slices too, such as those that `preprocess` writes.
 
     Args:
         folders: folders of volumes, separated by commas.
@@ -97,9 +98,10 @@ def _print(folder: str, found: Mapping[int, Sequence[Sequence[BorderChange]]], s
         ratios = np.array([[change.ratio for change in changes] for changes in volumes])  # [volumes, starts]
         means = ratios.mean(0)
         inside = np.mean([changes[0].inside for changes in volumes])
-        others = f"{means[1:].min():.3f} to {means[1:].max():.3f}" if slab > 2 else f"{means[1]:.3f}"
+        later = "1 slice" if slab == 2 else f"1 to {slab - 1} slices"
         print(f"  slabs of {slab}: across borders {means[0]:.3f}{_interval(ratios[:, 0], seed)} of within them")
-        print(f"    with slabs that begin elsewhere {others}; within slabs slices differ by {inside:.4g}")
+        print(f"    with slabs that begin {later} later {' '.join(f'{value:.3f}' for value in means[1:])}")
+        print(f"    within slabs neighbouring slices differ by {inside:.4g}")
 
 
 def _interval(values: np.ndarray, seed: int) -> str:
