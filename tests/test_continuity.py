@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tools.continuity import continuity
+from tools.io.readers import VolumeError
+from tools.metrics.consistency import border_change
 
 
 def smooth(seed, slices=48):
@@ -54,12 +56,24 @@ def test_planted_borders_are_found_and_none_where_there_are_none(tmp_path, capsy
     assert most < 1  # the border is then among what lies within
     with open(tmp_path / "continuity.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * 12 * 8
-    at_borders = [float(row["ratio"]) for row in rows if row["folder"] == str(slabs) and row["start"] == "0"]
-    assert np.mean(at_borders) == pytest.approx(value, abs=1e-3)
-    assert {row["slices"] for row in rows} == {"48"}
-    for row in rows[:9]:
-        assert float(row["ratio"]) == pytest.approx(float(row["border"]) / float(row["inside"]), rel=1e-4)
+    assert [(row["folder"], row["start"]) for row in rows] == [
+        (str(f), str(n)) for f in (whole, slabs) for n in range(8)
+    ]
+    assert {(row["volumes"], row["slab"]) for row in rows} == {("12", "8")}
+    found = [border_change(in_slabs(seed, 8).astype(np.int16), 8, 3) for seed in range(12)]
+    row = rows[8 + 3]
+    assert float(row["ratio"]) == pytest.approx(np.mean([one.ratio for one in found]), rel=1e-4)
+    assert float(row["border"]) == pytest.approx(np.mean([one.border for one in found]), rel=1e-4)
+    assert float(row["low"]) < float(row["ratio"]) < float(row["high"])
+    assert float(rows[8]["ratio"]) == pytest.approx(value, abs=1e-3)
+
+
+def test_two_volumes_have_no_interval(tmp_path, capsys):
+    folder = write(tmp_path / "two", map(smooth, range(2)))
+    continuity(str(folder), slab=2, output=str(tmp_path / "two.csv"))
+    text = capsys.readouterr().out
+    assert re.search(r"across borders [\d.]+ of within them\n    with slabs that begin 1 slice later [\d.]+\n", text)
+    assert (tmp_path / "two.csv").read_text().splitlines()[1].split(",")[5:7] == ["", ""]
 
 
 def test_slabs_of_another_length_are_not_taken_for_these(tmp_path, capsys):
@@ -81,7 +95,7 @@ def test_what_cannot_be_used_is_named_and_left_out(tmp_path, capsys, caplog, rec
     told = caplog.text + "".join(str(one.message) for one in recwarn.list)
     assert "20 axial slices, fewer than three slabs of 8" in told
     assert "b" in told
-    with pytest.raises(ValueError, match="can be used"):
+    with pytest.raises(VolumeError, match=r"none of the 1 volumes in .*short can be used"):
         continuity(str(write(tmp_path / "short", [smooth(2)[:20]])))
 
 

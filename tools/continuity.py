@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -19,7 +20,7 @@ from tools.options import listed
 
 RESAMPLES = 2000
 
-COLUMNS = ("folder", "volume", "slices", "slab", "start", "border", "inside", "ratio")
+COLUMNS = ("folder", "volumes", "slab", "start", "ratio", "low", "high", "border", "inside")
 
 
 def continuity(
@@ -37,7 +38,7 @@ def continuity(
         folders: folders of volumes, separated by commas.
         slab: number of axial slices of a slab, or several such as 8,4. CRF-GAN and HA-GAN learn slabs of an eighth of a
             volume, and a slice of their embedding stands for four.
-        output: CSV file with every volume, and every start of slabs.
+        output: CSV file with the means over each folder's volumes, and their 95 percent intervals, by start of slabs.
         seed: random seed of the intervals.
     """
     slabs = _slabs(slab)
@@ -52,20 +53,21 @@ def continuity(
                 unread[file.id] = error.reason
                 continue
             for one in slabs:
-                changes = [border_change(volume, one, start) for start in range(one)]
-                found[one].append(changes)
-                where = {"folder": folder, "volume": file.id, "slices": len(volume), "slab": one}
-                rows += [where | _row(start, change) for start, change in enumerate(changes)]
+                found[one].append([border_change(volume, one, start) for start in range(one)])
         if unread:
             warn_of(folder, unread, len(files))
-        _print(folder, found, seed)
-    if not rows:
-        raise ValueError(f"none of the volumes of {folders} can be used")
+        if len(unread) == len(files):
+            raise VolumeError(f"none of the {len(files)} volumes in {folder} can be used")
+        print(f"{folder}: {len(files) - len(unread)} volumes")
+        for one, volumes in found.items():
+            of_starts = [_row(folder, one, start, of, seed) for start, of in enumerate(zip(*volumes, strict=True))]
+            print(_words(of_starts))
+            rows += of_starts
     if output is not None:
         with whole_file(Path(output)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()
-            table.writerows(rows)
+            table.writerows({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
 
 
 def _slabs(given: int | str | Sequence[int]) -> list[int]:
@@ -85,29 +87,27 @@ def _volume(file: ImageFile, slab: int) -> np.ndarray:
     return volume
 
 
-def _row(start: int, change: BorderChange) -> dict[str, str | int]:
-    return {"start": start} | {name: f"{getattr(change, name):.6g}" for name in ("border", "inside", "ratio")}
+def _row(folder: str, slab: int, start: int, changes: Sequence[BorderChange], seed: int) -> dict[str, Any]:
+    """Means over the volumes of a folder; an interval where three or more differ."""
+    ratios = np.array([change.ratio for change in changes])
+    low = high = None
+    if len(ratios) >= 3 and np.isfinite(ratios).all() and np.ptp(ratios) > 0:
+        rng = np.random.default_rng(seed)
+        found = bootstrap((ratios,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng).confidence_interval
+        low, high = float(found.low), float(found.high)
+    border, inside = (float(np.mean([getattr(change, name) for change in changes])) for name in ("border", "inside"))
+    values = (folder, len(changes), slab, start, float(ratios.mean()), low, high, border, inside)
+    return dict(zip(COLUMNS, values, strict=True))
 
 
-def _print(folder: str, found: Mapping[int, Sequence[Sequence[BorderChange]]], seed: int) -> None:
-    """What came out of a folder, in words."""
-    print(f"{folder}: {len(next(iter(found.values())))} volumes")
-    for slab, volumes in found.items():
-        if not volumes:
-            continue
-        ratios = np.array([[change.ratio for change in changes] for changes in volumes])  # [volumes, starts]
-        means = ratios.mean(0)
-        inside = np.mean([changes[0].inside for changes in volumes])
-        later = "1 slice" if slab == 2 else f"1 to {slab - 1} slices"
-        print(f"  slabs of {slab}: across borders {means[0]:.3f}{_interval(ratios[:, 0], seed)} of within them")
-        print(f"    with slabs that begin {later} later {' '.join(f'{value:.3f}' for value in means[1:])}")
-        print(f"    within slabs neighbouring slices differ by {inside:.4g}")
-
-
-def _interval(values: np.ndarray, seed: int) -> str:
-    """95 percent interval of a mean over volumes, in words; nothing of fewer than three."""
-    if len(values) < 3 or not np.isfinite(values).all() or np.ptp(values) == 0:
-        return ""
-    rng = np.random.default_rng(seed)
-    low, high = bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng).confidence_interval
-    return f" ({low:.3f} to {high:.3f})"
+def _words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What came out for slabs of one length, by their starts."""
+    first, *others = rows
+    interval = "" if first["low"] is None else f" ({first['low']:.3f} to {first['high']:.3f})"
+    later = "1 slice" if len(others) == 1 else f"1 to {len(others)} slices"
+    ratios = " ".join(f"{row['ratio']:.3f}" for row in others)
+    return (
+        f"  slabs of {first['slab']}: across borders {first['ratio']:.3f}{interval} of within them\n"
+        f"    with slabs that begin {later} later {ratios}\n"
+        f"    within slabs neighbouring slices differ by {first['inside']:.4g}"
+    )
