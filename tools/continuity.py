@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from scipy.stats import bootstrap
 from tqdm import tqdm
 
 from tools.data.image_sets import ImageFile, find_images, pictures_apart, read_image
-from tools.files import whole_file
+from tools.evaluation.page import csv_text, write_text
 from tools.io.left_out import warn_of
 from tools.io.readers import VolumeError
 from tools.metrics.consistency import BorderChange, border_change
@@ -64,10 +62,8 @@ def continuity(
             print(_words(of_starts))
             rows += of_starts
     if output is not None:
-        with whole_file(Path(output)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            table.writeheader()
-            table.writerows({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
+        table = ([f"{v:.6g}" if isinstance(v, float) else v for v in row.values()] for row in rows)
+        write_text(output, csv_text(COLUMNS, table))
 
 
 def _slabs(given: int | str | Sequence[int]) -> list[int]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from tools.data.image_sets import find_images, read_image
-from tools.files import whole_file
+from tools.evaluation.page import csv_text, write_text
 from tools.io.left_out import warn_of
 from tools.io.readers import VolumeError
 from tools.metrics.chest_lengths import lung_extent, rib_distance, vertebra_distance
@@ -63,10 +61,9 @@ def lengths(folders: str | Sequence[str], output: str | None = None) -> None:
             print(f"  {words}: {quartiles([row[name] for row in found])}")
         rows += found
     if output is not None:
-        with whole_file(Path(output)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, ["folder", "volume", "size", "spacing_mm", *LENGTHS])
-            table.writeheader()
-            table.writerows(rows)
+        write_text(
+            output, csv_text(["folder", "volume", "size", "spacing_mm", *LENGTHS], (row.values() for row in rows))
+        )
 
 
 def quartiles(values: Sequence[float | None]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -19,11 +17,11 @@ from tools.data.sample_store import whole_volumes
 from tools.ensemble.generation import Sample, write_cohort
 from tools.ensemble.members import members_of, shares
 from tools.evaluation.measuring import Measuring, cache_folder, measured
+from tools.evaluation.page import csv_text, write_text
 from tools.evaluation.sets import LeftOut, check_sizes, sizes_of, value_range
 from tools.evaluation.summary import SetSummary
 from tools.evaluation.units import common_unit
 from tools.features.space import FeatureSpace
-from tools.files import whole_file
 from tools.io.nifti import write_nifti
 from tools.io.readers import VolumeError
 from tools.metrics.neighbours import density_coverage, precision_recall
@@ -101,8 +99,8 @@ def coverage(
     sets = {name: _summary(name, of, measuring, spaces, caches[name], processes) for name, of in files.items()}
     made_by = [_sample_of(file.id, samples) for file in files["synthetic"]]
     rows = [row for space in spaces for row in _rows(space, sets, made_by, len(members), number)]
-    with whole_file(Path(output_dir) / "coverage.csv") as partial:
-        partial.write_text(_csv(rows), encoding="utf-8")
+    table = ([f"{v:.6f}" if isinstance(v, float) else v for v in row.values()] for row in rows)
+    write_text(Path(output_dir) / "coverage.csv", csv_text(COLUMNS, table))
     print(_table(rows))
     print(Path(output_dir) / "coverage.csv")
 
@@ -190,14 +188,6 @@ def _rows(
             row = (space.name, size, count, score, float(np.mean(values)), min(values), max(values), len(values))
             found.append(dict(zip(COLUMNS, row, strict=True)))
     return found
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{v:.6f}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
-    return text.getvalue()
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from tools.transforms.samples import LoadSampled, ScaleImagesd
 
 def measuring_chain(found: FoundSamples) -> Compose:
     """Transforms from an item to its image and label on their own voxels: CT in HU, and MR, which has no unit, scaled
-    by its own percentile as `Channels` has it, to [-1, 1].
+    as `Channels` has it, to [-1, 1].
     """
     is_ct = found.modality == "CT"
     load = LoadSampled(found.channels, found.modality)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tools.evaluation.page import write_text
 from tools.files import whole_file
 from tools.usefulness.design import Arm
 from tools.usefulness.samples import LabelledSet
@@ -56,8 +57,7 @@ class Kept:
             with whole_file(self._sections) as partial, open(partial, "wb") as file:
                 np.savez_compressed(file, sections=sections)
         rows = [[None if np.isnan(value) else value for value in row] for row in table.tolist()]
-        with whole_file(self.path) as partial:
-            partial.write_text(json.dumps({"key": self.key, "table": rows}, indent=1), encoding="utf-8")
+        write_text(self.path, json.dumps({"key": self.key, "table": rows}, indent=1))
 
     @property
     def _sections(self) -> Path:
